@@ -1,0 +1,68 @@
+//! Text from outside becomes text that is safe on a terminal.
+//!
+//! Models, tools, servers and files may say anything: escape sequences that rewrite what was already printed, marks that
+//! turn the reading direction round, characters of no width that hide the rest of a name. Nothing here tries to understand
+//! an escape sequence; its introducer is shown as a visible symbol, so that the rest of it is ordinary text. That also
+//! makes it safe to filter a stream piece by piece.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+/// Makes a one-line field of `text`: every control character, tabs and newlines included, every mark of direction and
+/// every character without width becomes visible.
+#[must_use]
+pub fn field(text: &str) -> Cow<'_, str> {
+    filter(text, |c| c.is_control() || is_invisible(c))
+}
+
+/// Makes running text safe: newlines and tabs stay, everything else as in [`field`]. The zero-width joiner, which emoji
+/// need, stays as well: in running text it can hide nothing.
+#[must_use]
+pub fn text(text: &str) -> Cow<'_, str> {
+    filter(text, |c| (c.is_control() && c != '\n' && c != '\t') || (is_invisible(c) && c != '\u{200d}'))
+}
+
+fn filter(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.chars().any(&bad) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if !bad(c) {
+            safe.push(c);
+        } else if c < ' ' {
+            // The block "Control Pictures" has one visible symbol for each C0 character, in the same order.
+            safe.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'));
+        } else if c == '\u{7f}' {
+            safe.push('\u{2421}');
+        } else {
+            let _ = write!(safe, "<U+{:04X}>", u32::from(c));
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// Marks of direction, characters of no width, tags, line and paragraph separators: nothing a reader would see.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_not_copied() {
+        assert!(matches!(field("2 phones, 900.00 €"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn escapes_become_visible() {
+        assert_eq!(field("a\x1b[31mb\rc\n\td\x7f"), "a␛[31mb␍c␊␉d␡");
+        assert_eq!(text("a\x1b[31mb\rc\n\td"), "a␛[31mb␍c\n\td");
+        assert_eq!(field("\u{9b}31m \u{202e}x \u{200d}"), "<U+009B>31m <U+202E>x <U+200D>");
+        assert_eq!(text("👩\u{200d}💻"), "👩\u{200d}💻");
+    }
+}

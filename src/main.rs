@@ -1,0 +1,2 @@
+//! The program: collect, call, exit.
+fn main() {}

@@ -1,0 +1,66 @@
+//! Values that must not be seen: each has a type of its own, a `Debug` that says nothing, and is wiped when dropped.
+//!
+//! None of them implements `Display` or `Serialize`: whoever needs the bytes writes `expose()`, which is easy to find.
+
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+macro_rules! secrets {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Zeroizing<String>);
+
+        impl $name {
+            /// Takes the value in.
+            #[must_use]
+            pub fn new(value: impl Into<String>) -> Self {
+                Self(Zeroizing::new(value.into()))
+            }
+
+            /// The value itself. Never print, log or put it into an error.
+            #[must_use]
+            pub fn expose(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    )*};
+}
+
+secrets! {
+    /// An access token (RFC 6749 §1.4).
+    AccessToken;
+    /// A refresh token (RFC 6749 §1.5).
+    RefreshToken;
+    /// A signed ID token (OpenID Connect Core §2); it names the person and, in an audit, proves an approval.
+    IdToken;
+    /// A client's password (RFC 6749 §2.3.1).
+    ClientSecret;
+    /// A client's private key for `private_key_jwt`, as PKCS#8 PEM.
+    ClientKey;
+    /// The device verification code (RFC 8628 §3.2): whoever has it gets the tokens.
+    DeviceCode;
+    /// The authentication request id (CIBA Core §7.3): whoever has it, and the client's credential, gets the tokens.
+    AuthReqId;
+    /// A key for a model's API.
+    ApiKey;
+    /// What opens the sealed credential file.
+    Passphrase;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_says_nothing() {
+        assert_eq!(format!("{:?}", AccessToken::new("eyJh")), "AccessToken(..)");
+    }
+}
