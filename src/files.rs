@@ -87,6 +87,22 @@ pub fn open(path: &Path, options: &mut OpenOptions) -> Result<File, Error> {
     Ok(file)
 }
 
+/// Makes an empty file if there is none, and closes one that is there to others, without opening it: closing a file drops
+/// every lock that this process has on it, and SQLite's are of that kind.
+///
+/// # Errors
+/// If it is a symbolic link or no regular file, or the system refuses.
+pub fn ensure(path: &Path) -> Result<(), Error> {
+    match open(path, OpenOptions::new().write(true).create_new(true)) {
+        Ok(_) => return Ok(()),
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    check(path)?;
+    let metadata = fs::metadata(path).map_err(|source| Error::new("read", path, source))?;
+    close_to_others(path, &metadata, 0o600)
+}
+
 /// The content of a file of ours; none if there is no such file.
 ///
 /// # Errors
@@ -155,7 +171,10 @@ pub fn sync_dir(folder: &Path) -> Result<(), Error> {
 }
 
 /// Refuses what is no regular file. What is not there yet is fine.
-fn check(path: &Path) -> Result<(), Error> {
+///
+/// # Errors
+/// If a symbolic link, a folder or the like lies there.
+pub fn check(path: &Path) -> Result<(), Error> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_symlink() => Err(Error::Symlink(path.to_owned())),
         Ok(metadata) if !metadata.is_file() => Err(Error::NotAFile(path.to_owned())),
