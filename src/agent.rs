@@ -144,11 +144,17 @@ impl Agent {
     /// the order of the calls.
     async fn act(&self, calls: &[ToolCall], run: &RunId, tell: Tell<'_>) -> Vec<Result<ToolOutput, dispatch::Error>> {
         let reads = |call: &ToolCall| {
-            self.dispatcher.registry.get(&call.name).is_some_and(|tool| tool.effect() == Effect::Read && !tool.needs_approval())
+            self.dispatcher
+                .registry
+                .get(&call.name)
+                .is_some_and(|tool| tool.effect() == Effect::Read && !tool.needs_approval())
         };
         let mut outputs: Vec<Option<Result<ToolOutput, dispatch::Error>>> = calls.iter().map(|_| None).collect();
         let side_by_side = calls.iter().enumerate().take(CALLS_PER_ANSWER).filter(|(_, call)| reads(call));
-        let read = join_all(side_by_side.map(|(at, call)| async move { (at, self.dispatcher.call(call, Some(run), tell).await) })).await;
+        let read = join_all(
+            side_by_side.map(|(at, call)| async move { (at, self.dispatcher.call(call, Some(run), tell).await) }),
+        )
+        .await;
         for (at, output) in read {
             outputs[at] = Some(output);
         }

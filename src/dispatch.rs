@@ -118,7 +118,12 @@ impl Dispatcher {
         entry.doing.set(true);
         let executed = plan.execute(permit, tool, &self.http, &*self.clock).await;
         entry.doing.set(false);
-        self.journal.end_execution(&action.id, self.clock.now(), executed.output.outcome.word(), executed.http_status)?;
+        self.journal.end_execution(
+            &action.id,
+            self.clock.now(),
+            executed.output.outcome.word(),
+            executed.http_status,
+        )?;
         self.guard.executed(&record, executed.output.outcome)?;
         entry.close(executed.output, executed.http_status, &record, tell)
     }

@@ -255,8 +255,7 @@ impl Model {
             return Err(Error::Key);
         }
         // Every member is set: what is left out would be read from the environment.
-        let config =
-            OpenAIConfig::new().with_api_base(base).with_api_key(key).with_org_id("").with_project_id("");
+        let config = OpenAIConfig::new().with_api_base(base).with_api_key(key).with_org_id("").with_project_id("");
         let service = tower::service_fn(move |factory: HttpRequestFactory| {
             let http = http.clone();
             async move { send(&http, factory).await }
@@ -569,7 +568,9 @@ mod tests {
     #[test]
     fn interleaved_pieces_become_two_calls() {
         let call = |index: u64, id: Value, name: Value, arguments: &str| {
-            delta(json!({"tool_calls": [{"index": index, "id": id, "function": {"name": name, "arguments": arguments}}]}))
+            delta(
+                json!({"tool_calls": [{"index": index, "id": id, "function": {"name": name, "arguments": arguments}}]}),
+            )
         };
         let completion = assemble(&[
             call(0, json!("a"), json!("buy_product"), ""),
@@ -610,7 +611,10 @@ mod tests {
         assert!(matches!(assemble(&[delta(json!({"content": "Hel"}))]), Err(Error::Cut(_))));
         assert!(assemble(&[delta(json!({"content": "Hel"})), end("length")]).unwrap().truncated);
         let inside = json!({"error": {"message": "overloaded"}});
-        assert_eq!(assemble(&[inside]).unwrap_err().to_string(), "the model's server sent something that is not a completion: overloaded");
+        assert_eq!(
+            assemble(&[inside]).unwrap_err().to_string(),
+            "the model's server sent something that is not a completion: overloaded"
+        );
     }
 
     #[test]

@@ -230,7 +230,9 @@ mod tests {
     use super::*;
 
     fn problems(tool: &str) -> String {
-        let text = format!("[toolset]\nname = \"x\"\ndescription = \"x\"\n[[tool]]\nname = \"t\"\ndescription = \"t\"\n{tool}");
+        let text = format!(
+            "[toolset]\nname = \"x\"\ndescription = \"x\"\n[[tool]]\nname = \"t\"\ndescription = \"t\"\n{tool}"
+        );
         check(&text).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 

@@ -66,9 +66,8 @@ impl Plan {
 }
 
 fn build(planned: &PlannedRequest, permit: Permit) -> Result<Request, http::Error> {
-    let mut request = Request::new(planned.method.clone(), planned.url.clone())
-        .timeout(planned.timeout)
-        .max_bytes(planned.max_bytes);
+    let mut request =
+        Request::new(planned.method.clone(), planned.url.clone()).timeout(planned.timeout).max_bytes(planned.max_bytes);
     if let Some(body) = &planned.body {
         request = request.body("application/json", body.to_string());
     }
@@ -108,7 +107,11 @@ fn judge(response: &Response, reads: bool, tool: &Tool) -> Executed {
         // A redirect is not followed: the credential was meant for this origin.
         300..=399 => refused(Outcome::Failed, &format!("the API points elsewhere (HTTP {status}); not followed"), data),
         _ if reads => refused(Outcome::Failed, &format!("the API failed (HTTP {status})"), json!(null)),
-        _ => refused(Outcome::Unknown, &format!("the API failed (HTTP {status}); the effect may have happened"), json!(null)),
+        _ => refused(
+            Outcome::Unknown,
+            &format!("the API failed (HTTP {status}); the effect may have happened"),
+            json!(null),
+        ),
     };
     Executed { output, http_status: Some(status) }
 }
@@ -121,7 +124,10 @@ fn unanswered(error: &http::Error, reads: bool) -> Executed {
     let output = if reads || !error.may_have_arrived() {
         ToolOutput::refused(Outcome::Failed, format!("the request failed: {error}"))
     } else {
-        ToolOutput::refused(Outcome::Unknown, format!("the request was sent, but {error}; the effect may have happened"))
+        ToolOutput::refused(
+            Outcome::Unknown,
+            format!("the request was sent, but {error}; the effect may have happened"),
+        )
     };
     Executed { output, http_status: None }
 }
@@ -129,9 +135,13 @@ fn unanswered(error: &http::Error, reads: bool) -> Executed {
 impl Tool {
     fn summary(&self, data: &Value, status: u16) -> String {
         let members: Option<&Map<String, Value>> = data.as_object();
-        let filled = self.spec.result.summary.as_ref().zip(members).and_then(|(text, members)| {
-            Template::parse(text).ok()?.text(&self.settings, members).ok()
-        });
+        let filled = self
+            .spec
+            .result
+            .summary
+            .as_ref()
+            .zip(members)
+            .and_then(|(text, members)| Template::parse(text).ok()?.text(&self.settings, members).ok());
         filled.unwrap_or_else(|| format!("done (HTTP {status})"))
     }
 }

@@ -239,12 +239,7 @@ pub struct ResultSpec {
 
 impl Default for LimitsSpec {
     fn default() -> Self {
-        Self {
-            timeout_s: thirty_seconds(),
-            max_response_bytes: quarter_mebibyte(),
-            spend: None,
-            currency: None,
-        }
+        Self { timeout_s: thirty_seconds(), max_response_bytes: quarter_mebibyte(), spend: None, currency: None }
     }
 }
 

@@ -325,7 +325,8 @@ mod tests {
 
     #[test]
     fn a_limit_that_the_message_does_not_show_makes_it_incomplete() {
-        let plan = shop(&[]).get("buy_product").unwrap().plan(r#"{"qty":2,"product":"phones","price_limit":900}"#).unwrap();
+        let plan =
+            shop(&[]).get("buy_product").unwrap().plan(r#"{"qty":2,"product":"phones","price_limit":900}"#).unwrap();
         assert!(!plan.action.requirements.approval.unwrap().message_is_complete);
         assert_eq!(plan.action.requirements.spend.words().as_deref(), Some("up to 900.00 EUR"));
     }

@@ -108,8 +108,9 @@ impl Tool {
         let origin = url.origin().ascii_serialization();
         let digest = Action::digest_of(&self.spec.name, &origin, &arguments)?;
         let id = ActionId::mint();
-        let idempotency_key =
-            request.idempotency.map(|Idempotency::Header| Digest::of_bytes(format!("{id}\n{}", digest.to_text()).as_bytes()).to_hex());
+        let idempotency_key = request
+            .idempotency
+            .map(|Idempotency::Header| Digest::of_bytes(format!("{id}\n{}", digest.to_text()).as_bytes()).to_hex());
         let requirements = self.requirements(&arguments)?;
         Ok(Plan {
             request: PlannedRequest {
@@ -162,10 +163,10 @@ impl Tool {
     fn requirements(&self, arguments: &Map<String, Value>) -> Result<Requirements, PlanError> {
         let settings = &self.settings;
         let spec = &self.spec;
-        let permission = spec.permission.as_ref().map(|permission| Permission {
-            relation: permission.relation.clone(),
-            object: permission.object.clone(),
-        });
+        let permission = spec
+            .permission
+            .as_ref()
+            .map(|permission| Permission { relation: permission.relation.clone(), object: permission.object.clone() });
         let approval = match &spec.approval {
             Some(ApprovalField::Ask(ask)) => {
                 let template = Template::parse(&ask.binding_message)?;
