@@ -34,18 +34,13 @@ enum What {
     },
 }
 
-/// The shells there are completions for.
+/// The shells there are completions for. (Doc comments on the values would turn every `--help` into its long form.)
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Shell {
-    /// GNU Bash
     Bash,
-    /// The Z shell
     Zsh,
-    /// fish
     Fish,
-    /// Elvish
     Elvish,
-    /// `PowerShell`
     #[value(name = "powershell")]
     PowerShell,
 }

@@ -4,12 +4,10 @@
 /// What `--color` says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ColorChoice {
-    /// Where a stream is a terminal that shows colours
+    // No doc comments here: with one, every `--help` takes its long form.
     #[default]
     Auto,
-    /// Always, also into a pipe or a file
     Always,
-    /// Never
     Never,
 }
 

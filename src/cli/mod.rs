@@ -3,17 +3,34 @@
 //! [`main`] is the whole program: parse, run one command, report. Parsing never works and working never parses; each
 //! subcommand has a file with its `Args`, whose doc comments are its help, and its `run`.
 
+// What every command leans on.
 mod args;
 mod caller;
 mod failure;
-mod generate;
 mod look;
+mod prompt;
 mod qr;
 mod show;
 mod signals;
 mod spinner;
 mod stdin;
 mod ui;
+mod verdict;
+
+// One command each.
+mod audit;
+mod chat;
+mod config;
+mod demo;
+mod dev;
+mod doctor;
+mod generate;
+mod login;
+mod logout;
+mod run;
+mod token;
+mod tools;
+mod whoami;
 
 use std::{borrow::Cow, ffi::OsString, path::PathBuf, process::ExitCode};
 
@@ -30,16 +47,16 @@ use crate::escape;
 #[command(
     name = "agentctl",
     version,
-    propagate_version = true,
     arg_required_else_help = true,
     disable_help_subcommand = true,
     after_help = "Try it without any account:  agentctl demo
 Set it up for your tenant:   agentctl config init
 
 Exit codes:
-  0 done   1 failed   2 usage or configuration   4 login needed   5 account must be connected
-  10 approval or login pending   11 denied   12 expired   13 not permitted   14 limit reached
-  20 model failed   21 tool failed   124 --timeout   129, 130, 143 SIGHUP, SIGINT, SIGTERM"
+  0 done   1 failed   2 usage or configuration   4 login needed
+  5 account must be connected   10 approval or login pending   11 denied
+  12 expired   13 not permitted   14 limit reached   20 model failed
+  21 tool failed   124 --timeout   129/130/143 SIGHUP/SIGINT/SIGTERM"
 )]
 struct Cli {
     #[command(flatten)]
@@ -80,6 +97,18 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Login(login::Args),
+    Logout(logout::Args),
+    Whoami(whoami::Args),
+    Run(run::Args),
+    Chat(chat::Args),
+    Tools(tools::Args),
+    Audit(audit::Args),
+    Token(token::Args),
+    Demo(demo::Args),
+    Dev(dev::Args),
+    Doctor(doctor::Args),
+    Config(config::Args),
     Generate(generate::Args),
 }
 
@@ -102,6 +131,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     });
     let result = match &cli.command {
         Command::Generate(args) => generate::run(args, &ui),
+        _ => Err(Failure::new(Kind::Failed, "this is still being built")),
     };
     report(&ui, result)
 }
@@ -111,9 +141,7 @@ fn usage(error: &clap::Error, json: bool, around: Surroundings) -> ExitCode {
     let ui = Ui::new(Manner { json, around, ..Manner::default() });
     let asked_for = error.exit_code() == 0;
     if json && !asked_for {
-        let text = error.render().to_string();
-        let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-        return report(&ui, Err(Failure::new(Kind::Usage, message).hint("run `agentctl --help`")));
+        return report(&ui, Err(in_json(&error.render().to_string())));
     }
     let look = if asked_for { ui.out() } else { ui.err() };
     let rendered = error.render();
@@ -128,6 +156,15 @@ fn usage(error: &clap::Error, json: bool, around: Surroundings) -> ExitCode {
     }
     ui.usage(&text);
     report(&ui, Err(Failure::new(Kind::Usage, "").told()))
+}
+
+/// The parser's words as a failure: its first line, and its tip as a hint.
+fn in_json(text: &str) -> Failure {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or("the command line makes no sense");
+    let tips = lines.filter_map(|line| line.strip_prefix("tip: "));
+    let failure = Failure::new(Kind::Usage, first.strip_prefix("error: ").unwrap_or(first));
+    tips.fold(failure, Failure::hint).hint("`agentctl --help` and `agentctl COMMAND --help` list what there is")
 }
 
 /// The end: what there is to say is said, and the exit code is found.
