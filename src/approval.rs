@@ -17,6 +17,7 @@ use crate::{
     oauth::{
         self, Answer, Caller, Client, Ending, Metadata, Poll, Provider, TokenResponse, ciba,
         id_token::{Claims, Expected},
+        provider::AudienceParameter,
         rar::{self, Comparison},
     },
     policy::{Action, Approval, Binding, BindingMessage, TokenWanted, code_from},
@@ -80,14 +81,14 @@ pub enum Error {
         needed: Binding,
     },
     /// The server granted something else than was asked for.
-    #[error("the server granted other details than were asked for; the approval was thrown away")]
-    DetailsChanged,
+    #[error("the server granted other details than were asked for (at {at}); the approval was thrown away")]
+    DetailsChanged {
+        /// Where they differ.
+        at: String,
+    },
     /// The token does not carry what was asked for.
     #[error("the server granted less than the call needs (missing: {0}); the approval was thrown away")]
     Scope(String),
-    /// There is no proof of who approved.
-    #[error("the server's answer holds no ID token, so nobody can tell who approved")]
-    NoIdToken,
     /// The proof of who approved is no good, or names somebody else.
     #[error("the proof of the approval is not acceptable: {0}")]
     Proof(String),
@@ -127,9 +128,7 @@ impl Error {
             Self::LoginNeeded => Outcome::LoginNeeded,
             Self::Session(error) if error.login_needed() => Outcome::LoginNeeded,
             Self::Locked { .. } | Self::TooManyPushes { .. } => Outcome::Limit,
-            Self::Weak { .. } | Self::DetailsChanged | Self::Scope(_) | Self::NoIdToken | Self::Proof(_) => {
-                Outcome::NotPermitted
-            }
+            Self::Weak { .. } | Self::DetailsChanged { .. } | Self::Scope(_) | Self::Proof(_) => Outcome::NotPermitted,
             _ => Outcome::Failed,
         }
     }
@@ -361,7 +360,8 @@ impl Approvals {
             expires_in: lifetime.as_secs(),
             expires_at: expires_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         })));
-        let resource = self.provider.resource_again(asking.wanted.resource.as_deref());
+        let resource = asking.wanted.resource.as_deref();
+        let resource = resource.filter(|_| self.provider.audience_parameter() == AudienceParameter::Resource);
         let ending = oauth::wait(
             &*self.clock,
             poll,
@@ -507,7 +507,6 @@ impl Approvals {
         requested_at: chrono::DateTime<chrono::Utc>,
         auth_req_id: &AuthReqId,
     ) -> Result<(Claims, Binding), Error> {
-        let id_token = tokens.id_token.as_ref().ok_or(Error::NoIdToken)?;
         let expected = Expected {
             client_id: &asking.client.id,
             subject: Some(&asking.account.sub),
@@ -516,7 +515,7 @@ impl Approvals {
             auth_req_id: Some(auth_req_id),
         };
         let verifier = self.session.verifier().await.map_err(Error::Session)?;
-        let proof = verifier.verify_approval(id_token, &expected, self.clock.now()).await;
+        let proof = verifier.verify_approval(tokens.id_token.as_ref(), &expected, self.clock.now()).await;
         let claims = proof.map_err(|error| Error::Proof(error.to_string()))?;
         if let Some(granted) = tokens.scopes() {
             let missing: Vec<&str> = asking
@@ -535,9 +534,9 @@ impl Approvals {
         let binding = match &asking.details {
             None => message.binding(),
             Some(requested) => match rar::compare(requested, tokens.authorization_details.as_ref()) {
-                Comparison::Equal => Binding::Details,
-                Comparison::Changed => return Err(Error::DetailsChanged),
-                Comparison::Absent => message.binding(),
+                Comparison::Same => Binding::Details,
+                Comparison::Different { at } => return Err(Error::DetailsChanged { at }),
+                Comparison::NotReturned => message.binding(),
             },
         };
         if binding < asking.needed {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     call::{ActionId, Digest},
     money::Money,
-    oauth::provider::BindingRules,
+    oauth::{provider::BindingRules, rar},
 };
 
 /// One thing that may be done, once.
@@ -229,14 +229,8 @@ impl Action {
     /// argument, and the digest.
     #[must_use]
     pub fn authorization_details(&self, kind: &str) -> Value {
-        let mut object = json!({
-            "type": kind,
-            "actions": [self.tool],
-            "locations": [self.origin],
-            "arguments": self.arguments,
-            "digest": self.digest.to_text(),
-            "agent": "agentctl",
-        });
+        let arguments = Value::Object(self.arguments.clone());
+        let mut object = rar::detail(kind, &self.tool, &self.origin, &arguments, &self.digest.to_text());
         if let Some(spend) = self.requirements.spend.words() {
             object["spend"] = Value::String(spend);
         }

@@ -6,9 +6,9 @@
 
 mod check;
 mod http;
-mod manifest;
+pub mod manifest;
 mod plan;
-mod template;
+pub mod template;
 
 use std::{
     collections::BTreeMap,

@@ -8,7 +8,7 @@ use url::Url;
 use super::{
     Tool,
     manifest::{ApprovalField, CredentialSource, Idempotency},
-    template::{self, Settings, Template},
+    template::{self, Template},
 };
 use crate::{
     call::{ActionId, Digest},
