@@ -103,6 +103,7 @@ impl Agent {
     /// # Errors
     /// If the model fails, or something could not be written down. What was said until then stays in the conversation.
     pub async fn turn(&self, conversation: &mut Conversation, prompt: &str, tell: Tell<'_>) -> Result<TurnEnd, Error> {
+        self.settle(conversation)?;
         self.keep(conversation, Message::User { content: prompt.to_owned() })?;
         let tools = self.definitions();
         let mut end = TurnEnd::default();
@@ -174,6 +175,25 @@ impl Agent {
             }
         }
         all
+    }
+
+    /// Answers the calls of an earlier turn that was stopped before they ended: servers refuse a conversation in which a
+    /// call has no output.
+    fn settle(&self, conversation: &mut Conversation) -> Result<(), Error> {
+        let mut open: Vec<String> = Vec::new();
+        for message in &conversation.messages {
+            match message {
+                Message::Assistant { tool_calls, .. } => open.extend(tool_calls.iter().map(|call| call.id.clone())),
+                Message::Tool { tool_call_id, .. } => open.retain(|id| id != tool_call_id),
+                _ => {}
+            }
+        }
+        for tool_call_id in open {
+            let output =
+                ToolOutput::refused(Outcome::Cancelled, "the user stopped it; it may or may not have happened");
+            self.keep(conversation, Message::Tool { tool_call_id, content: output.for_model() })?;
+        }
+        Ok(())
     }
 
     fn definitions(&self) -> Vec<ToolDefinition> {

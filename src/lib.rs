@@ -8,6 +8,7 @@ pub mod call;
 pub mod clock;
 pub mod escape;
 pub mod event;
+pub mod files;
 pub mod money;
 pub mod secret;
 
@@ -24,13 +25,19 @@ pub mod store;
 pub mod session;
 
 // Permission: what is asked, and who says yes.
+#[cfg(any())]
 pub mod approval;
+#[cfg(any())]
 pub mod guard;
+#[cfg(any())]
 pub mod policy;
 
 // Action.
+#[cfg(any())]
 pub mod agent;
+#[cfg(any())]
 pub mod dispatch;
+#[cfg(any())]
 pub mod tool;
 
 // Doors.

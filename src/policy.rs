@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     call::{ActionId, Digest},
     money::Money,
+    oauth::provider::BindingRules,
 };
 
 /// One thing that may be done, once.
@@ -164,15 +165,6 @@ impl Binding {
     }
 }
 
-/// What a server's binding messages may hold.
-#[derive(Clone, Copy, Debug)]
-pub struct MessageRules {
-    /// Characters at most.
-    pub max_len: usize,
-    /// Which characters.
-    pub allowed: fn(char) -> bool,
-}
-
 /// A binding message (CIBA Core §7.1) that is ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindingMessage {
@@ -188,13 +180,19 @@ impl BindingMessage {
     /// Fits a message to the rules: what they do not allow becomes `-`, what is too long is cut, the code at the end is
     /// always whole.
     #[must_use]
-    pub fn fit(approval: &Approval, code: &str, rules: MessageRules) -> Self {
+    pub fn fit(approval: &Approval, code: &str, rules: BindingRules) -> Self {
         let room = rules.max_len.saturating_sub(code.len() + 1);
         let fitted: String =
             approval.message.chars().map(|c| if (rules.allowed)(c) { c } else { '-' }).take(room).collect();
         let whole = approval.message_is_complete && fitted == approval.message;
         let text = if fitted.is_empty() { code.to_owned() } else { format!("{fitted}.{code}") };
         Self { text, code: code.to_owned(), whole }
+    }
+
+    /// How strongly it alone ties a yes to the call.
+    #[must_use]
+    pub fn binding(&self) -> Binding {
+        if self.whole { Binding::Message } else { Binding::Code }
     }
 
     /// The code alone: what is sent when the server does not take the whole message.
@@ -213,6 +211,12 @@ pub fn code_from(random: [u8; 5]) -> String {
 }
 
 impl Action {
+    /// The action as it is written into the journal: what makes its digest. No secrets.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({ "tool": self.tool, "origin": self.origin, "arguments": self.arguments, "digest": self.digest.to_text() })
+    }
+
     /// The digest that ties an approval to a call: SHA-256 over the canonical form (RFC 8785) of these three.
     ///
     /// # Errors
@@ -248,8 +252,8 @@ mod tests {
         Approval { message: message.to_owned(), message_is_complete: true, expires_in: 300, details_type: None }
     }
 
-    const RULES: MessageRules =
-        MessageRules { max_len: 20, allowed: |c| c.is_ascii_alphanumeric() || "-._+/!?#".contains(c) };
+    const RULES: BindingRules =
+        BindingRules { max_len: 20, allowed: |c| c.is_ascii_alphanumeric() || "-._+/!?#".contains(c) };
 
     #[test]
     fn the_code_is_always_whole() {

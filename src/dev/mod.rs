@@ -1,1 +1,4 @@
 //! To be written.
+
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing serves it yet"))]
+mod model;
