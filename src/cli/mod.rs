@@ -8,6 +8,7 @@ mod args;
 mod browser;
 mod caller;
 mod failure;
+mod init;
 mod look;
 mod prompt;
 mod qr;
