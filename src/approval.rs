@@ -16,8 +16,8 @@ use crate::{
     http::Http,
     oauth::{
         self, Answer, Caller, Client, Ending, Metadata, Poll, Provider, TokenResponse, ciba,
-        id_token::{Claims, Expected, Verifier},
-        rar,
+        id_token::{Claims, Expected},
+        rar::{self, Comparison},
     },
     policy::{Action, Approval, Binding, BindingMessage, TokenWanted, code_from},
     secret::{AccessToken, AuthReqId},
@@ -33,8 +33,6 @@ use crate::{
 const ONE_AT_A_TIME: Duration = Duration::from_secs(600);
 /// After so many denials of a tool in one run it is locked for that run.
 const DENIALS: u32 = 2;
-/// The longest approval that CIBA servers offer (Auth0: 259,200 s).
-const LONGEST: Duration = Duration::from_secs(259_200);
 
 /// Why there is no approval.
 #[derive(Debug, thiserror::Error)]
@@ -301,7 +299,7 @@ impl Approvals {
     /// If it cannot be written, or the approval is not in a state from which it may run: an approval runs once.
     pub fn executing(&self, id: &ApprovalId) -> Result<(), Error> {
         let change = ApprovalChange::at(self.clock.now());
-        Ok(self.journal.move_approval(id, ApprovalState::Approved, ApprovalState::Executing, change)?)
+        Ok(self.journal.move_approval(id, ApprovalState::Approved, ApprovalState::Executing, &change)?)
     }
 
     /// Writes down how it ended, and erases the token.
@@ -315,7 +313,7 @@ impl Approvals {
             _ => ApprovalState::Failed,
         };
         let change = ApprovalChange { erase_token: true, ..ApprovalChange::at(self.clock.now()) };
-        Ok(self.journal.move_approval(id, ApprovalState::Executing, state, change)?)
+        Ok(self.journal.move_approval(id, ApprovalState::Executing, state, &change)?)
     }
 
     async fn request_and_wait(
@@ -336,7 +334,7 @@ impl Approvals {
             .seal(&seal_label(&asking.id, "auth_req_id"), acknowledged.auth_req_id.expose().as_bytes())
             .map_err(|_| Error::Seal)?;
         let lifetime = acknowledged.expires_in.min(Duration::from_secs(approval.expires_in));
-        let poll = Poll::new(start, lifetime, acknowledged.interval, LONGEST)
+        let poll = Poll::new(start, lifetime, acknowledged.interval, ciba::MAX_LIFETIME)
             .map_err(Error::Server)?
             .denial_may_mean_expiry(self.provider.denial_may_mean_expiry());
         let expires_at = requested_at + lifetime;
@@ -363,14 +361,22 @@ impl Approvals {
             expires_in: lifetime.as_secs(),
             expires_at: expires_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         })));
-        let resource = self.provider.audience_parameter().resource_again(asking.wanted.resource.as_deref());
+        let resource = self.provider.resource_again(asking.wanted.resource.as_deref());
         let ending = oauth::wait(
             &*self.clock,
             poll,
             async || -> Result<Answer, Error> {
-                open.step(ApprovalState::Redeeming, ApprovalChange::at(self.clock.now()))?;
-                let answer = ciba::poll(caller, &acknowledged.auth_req_id, resource).await;
-                if !matches!(answer, Answer::Tokens(_)) {
+                if open.state == ApprovalState::Requested {
+                    open.step(ApprovalState::Redeeming, ApprovalChange::at(self.clock.now()))?;
+                }
+                let answer = ciba::poll_once(&caller, &acknowledged.auth_req_id, resource).await;
+                // A yes, or a request whose answer was lost, may have spent the grant: the journal keeps saying so.
+                let spent = match &answer {
+                    Answer::Tokens(_) | Answer::Unusable(_) => true,
+                    Answer::Unreachable(error) => error.may_have_arrived(),
+                    Answer::Refused { .. } | Answer::Garbled { .. } => false,
+                };
+                if !spent {
                     open.step(ApprovalState::Requested, ApprovalChange::at(self.clock.now()))?;
                 }
                 Ok(answer)
@@ -402,7 +408,7 @@ impl Approvals {
             }
             Err(error) => return Err(error),
         };
-        let judged = self.judge(caller, asking, &message, &tokens, requested_at, &acknowledged.auth_req_id).await;
+        let judged = self.judge(asking, &message, &tokens, requested_at, &acknowledged.auth_req_id).await;
         let (claims, binding) = match judged {
             Ok(judged) => judged,
             Err(error) => {
@@ -458,23 +464,18 @@ impl Approvals {
                 Error::Proof("the login says neither user name nor e-mail, which this server wants".to_owned())
             })?;
         let send = async |message: &BindingMessage| {
-            let mut scopes = asking.wanted.scopes.clone();
-            if !scopes.iter().any(|scope| scope == "openid") {
-                scopes.insert(0, "openid".to_owned());
-            }
             let request = ciba::Request {
-                scope: scopes.join(" "),
-                login_hint: login_hint.clone(),
-                binding_message: Some(message.text.clone()),
+                scopes: &asking.wanted.scopes,
+                login_hint: &login_hint,
+                binding_message: Some(&message.text),
                 requested_expiry: Some(approval.expires_in),
                 audience: self
                     .provider
-                    .audience_fields(asking.wanted.audience.as_deref(), asking.wanted.resource.as_deref())
-                    .map(|(name, value)| (name, value.to_owned())),
-                authorization_details: asking.details.clone(),
+                    .audience_field(asking.wanted.audience.as_deref(), asking.wanted.resource.as_deref()),
+                authorization_details: asking.details.as_ref(),
                 acr_values: None,
             };
-            ciba::request(caller, &request).await
+            ciba::request(&caller, &request).await
         };
         let refused = match send(&message).await {
             Ok(acknowledged) => return Ok((acknowledged, message)),
@@ -500,7 +501,6 @@ impl Approvals {
     /// Whether what came is this person's yes to this action.
     async fn judge(
         &self,
-        caller: Caller<'_>,
         asking: &Asking<'_>,
         message: &BindingMessage,
         tokens: &TokenResponse,
@@ -508,14 +508,17 @@ impl Approvals {
         auth_req_id: &AuthReqId,
     ) -> Result<(Claims, Binding), Error> {
         let id_token = tokens.id_token.as_ref().ok_or(Error::NoIdToken)?;
-        let verifier = Verifier::new(caller);
-        let expected = Expected::approval(&asking.account.sub, requested_at, auth_req_id, &tokens.access_token);
-        let claims = verifier.verify(id_token, &expected).await.map_err(|error| Error::Proof(error.to_string()))?;
-        if claims.sub != asking.account.sub || claims.iss != asking.account.iss {
-            return Err(Error::Proof("somebody else approved".to_owned()));
-        }
-        if let Some(scope) = &tokens.scope {
-            let granted: Vec<&str> = scope.split_whitespace().collect();
+        let expected = Expected {
+            client_id: &asking.client.id,
+            subject: Some(&asking.account.sub),
+            not_before: Some(requested_at),
+            access_token: Some(&tokens.access_token),
+            auth_req_id: Some(auth_req_id),
+        };
+        let verifier = self.session.verifier().await.map_err(Error::Session)?;
+        let proof = verifier.verify_approval(id_token, &expected, self.clock.now()).await;
+        let claims = proof.map_err(|error| Error::Proof(error.to_string()))?;
+        if let Some(granted) = tokens.scopes() {
             let missing: Vec<&str> = asking
                 .wanted
                 .scopes
@@ -529,10 +532,13 @@ impl Approvals {
                 return Err(Error::Scope(missing.join(" ")));
             }
         }
-        let binding = match (&asking.details, &tokens.authorization_details) {
-            (Some(requested), Some(granted)) if rar::grants(requested, granted) => Binding::Details,
-            (Some(_), Some(_)) => return Err(Error::DetailsChanged),
-            _ => message.binding(),
+        let binding = match &asking.details {
+            None => message.binding(),
+            Some(requested) => match rar::compare(requested, tokens.authorization_details.as_ref()) {
+                Comparison::Equal => Binding::Details,
+                Comparison::Changed => return Err(Error::DetailsChanged),
+                Comparison::Absent => message.binding(),
+            },
         };
         if binding < asking.needed {
             return Err(Error::Weak { got: binding, needed: asking.needed });
@@ -551,7 +557,7 @@ struct Open<'a> {
 
 impl Open<'_> {
     fn step(&mut self, next: ApprovalState, change: ApprovalChange) -> Result<(), Error> {
-        self.road.journal.move_approval(&self.id, self.state, next, change)?;
+        self.road.journal.move_approval(&self.id, self.state, next, &change)?;
         self.state = next;
         Ok(())
     }
@@ -573,7 +579,7 @@ impl Drop for Open<'_> {
     fn drop(&mut self) {
         if !self.done.get() {
             let change = ApprovalChange::at(self.road.clock.now());
-            let _ = self.road.journal.move_approval(&self.id, self.state, ApprovalState::Abandoned, change);
+            let _ = self.road.journal.move_approval(&self.id, self.state, ApprovalState::Abandoned, &change);
         }
     }
 }

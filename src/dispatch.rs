@@ -103,19 +103,15 @@ impl Dispatcher {
                 return entry.close(ToolOutput::refused(outcome, reason), None, &record, tell);
             }
         };
-        // The entry says from here on that the effect may have happened, should the program end before it is closed.
-        entry.permitted(&record, plan.idempotency_key())?;
+        // A read changes nothing, so there is nothing to repeat or to recover: the log has it, the journal does not need it.
+        let has_effect = action.effect != "read";
         self.guard.executing(&record)?;
-        let key = plan.idempotency_key().map(str::to_owned);
-        self.journal.start_execution(
-            &action.id,
-            run,
-            &action.tool,
-            &action.digest.to_text(),
-            key.as_deref(),
-            self.clock.now(),
-        )?;
-        entry.doing.set(true);
+        if has_effect {
+            let digest = action.digest.to_text();
+            let key = plan.idempotency_key().unwrap_or_default();
+            self.journal.start_execution(&action.id, run, &action.tool, &digest, key, self.clock.now())?;
+        }
+        entry.doing.set(has_effect);
         let executed = plan.execute(permit, tool, &self.http, &*self.clock).await;
         entry.doing.set(false);
         self.journal.end_execution(
@@ -173,18 +169,6 @@ impl<'a> Entry<'a> {
             }),
         )?;
         Ok(Self { road, action: action.clone(), doing: Cell::new(false), closed: Cell::new(false) })
-    }
-
-    /// Nothing of its own is written here: the journal has the step. It is a step of the entry all the same, so that the
-    /// order of a call can be read in one place.
-    fn permitted(&self, record: &Record, idempotency_key: Option<&str>) -> Result<(), Error> {
-        tracing::debug!(
-            action = %self.action.id,
-            approved = record.approval.is_some(),
-            idempotent = idempotency_key.is_some(),
-            "permitted"
-        );
-        Ok(())
     }
 
     fn close(

@@ -56,6 +56,14 @@ pub struct ApprovalChange {
     pub error: Option<String>,
 }
 
+impl ApprovalChange {
+    /// Nothing but the state changes.
+    #[must_use]
+    pub fn at(at: DateTime<Utc>) -> Self {
+        Self { at, ..Self::default() }
+    }
+}
+
 /// An approval as it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApprovalRow {
