@@ -21,7 +21,7 @@ use super::{
 };
 
 /// The largest request: a conversation with the model fits.
-const LARGEST: usize = 8 * 1024 * 1024;
+const LARGEST: usize = 16 * 1024 * 1024;
 
 pub(super) async fn pass(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();

@@ -290,10 +290,8 @@ async fn script(extract::State(world): Shared, body: Bytes) -> Response {
 
 async fn reset(extract::State(world): Shared) -> Response {
     world.with(|state, _| state.reset());
-    if let Some(script) = &world.script {
-        // It was good at start, so it is good now.
-        let _ = world.model.set_script(script.clone());
-    }
+    // It was good at start, so it is good now; without one the planner comes back.
+    let _ = world.model.set_script(world.script.clone().unwrap_or_default());
     world.changed.notify_waiters();
     respond(Ok(json!({"ok": true})))
 }
