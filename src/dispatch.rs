@@ -1,1 +1,223 @@
-//! To be written.
+//! The only road from a [`ToolCall`] to a [`ToolOutput`]: plan, write down, decide, write down, do, write down.
+//!
+//! Every door (chat, one-shot, `tools call`) enters here. A refusal is an output for the model. Only what makes it
+//! impossible to go on honestly, a journal or a log that cannot be written, is an error.
+
+use std::{cell::Cell, rc::Rc};
+
+use serde_json::{Value, json};
+
+use crate::{
+    approval,
+    call::{Outcome, RunId, ToolCall, ToolOutput},
+    clock::SharedClock,
+    event::{Event, Tell},
+    guard::{Decision, Guard, Record},
+    http::Http,
+    policy::Action,
+    store::{
+        audit::{self, Audit},
+        journal::{self, Journal},
+    },
+    tool::{Registry, Tool},
+};
+use rust_decimal::Decimal;
+
+/// What stops a call, and the run with it: nothing may be done that could not be written down.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The audit log.
+    #[error("the audit log cannot be written, so nothing was done: {0}")]
+    Audit(#[from] audit::Error),
+    /// The journal.
+    #[error("the journal cannot be written, so nothing was done: {0}")]
+    Journal(#[from] journal::Error),
+    /// The journal, seen by the approval.
+    #[error("the journal cannot be written, so nothing was done: {0}")]
+    Approval(#[from] approval::Error),
+}
+
+/// Who acts, for the log.
+#[derive(Clone, Debug, Default)]
+pub struct Actor {
+    /// The issuer.
+    pub iss: Option<String>,
+    /// The person.
+    pub sub: Option<String>,
+    /// The client that asks for approvals.
+    pub client: Option<String>,
+    /// The profile.
+    pub profile: String,
+}
+
+/// Everything a call needs on its way.
+#[derive(Debug)]
+pub struct Dispatcher {
+    /// The tools.
+    pub registry: Registry,
+    /// The yes or no.
+    pub guard: Guard,
+    /// The log.
+    pub audit: Audit,
+    /// What lasts.
+    pub journal: Rc<Journal>,
+    /// For the effect.
+    pub http: Http,
+    /// The time.
+    pub clock: SharedClock,
+    /// Who acts.
+    pub actor: Actor,
+    /// The most that one call may spend, if there is a limit.
+    pub max_spend: Option<Decimal>,
+}
+
+impl Dispatcher {
+    /// Takes one call all the way.
+    ///
+    /// # Errors
+    /// If the log or the journal cannot be written.
+    pub async fn call(&self, call: &ToolCall, run: Option<&RunId>, tell: Tell<'_>) -> Result<ToolOutput, Error> {
+        let Some(tool) = self.registry.get(&call.name) else {
+            return Ok(not_understood(&call.name, format!("there is no tool `{}`", call.name), tell));
+        };
+        let plan = match tool.plan(&call.arguments) {
+            Ok(plan) => plan,
+            Err(error) => return Ok(not_understood(&call.name, error.to_string(), tell)),
+        };
+        tell(Event::ToolPlanned {
+            action: plan.action.id.clone(),
+            tool: call.name.clone(),
+            effect: plan.action.effect.to_owned(),
+            arguments: Value::Object(plan.action.arguments.clone()),
+        });
+        let entry = Entry::open(self, &plan.action, run)?;
+        let action = plan.action.clone();
+
+        if !action.requirements.spend.within(self.max_spend) {
+            let reason = "it may cost more than the spend limit allows; name a price_limit within it".to_owned();
+            return entry.close(ToolOutput::refused(Outcome::Limit, reason), None, &Record::default(), tell);
+        }
+        let (permit, record) = match self.guard.authorize(&action, run, tell).await {
+            Decision::Permit { permit, record } => (permit, record),
+            Decision::Denial { outcome, reason, record } => {
+                return entry.close(ToolOutput::refused(outcome, reason), None, &record, tell);
+            }
+        };
+        // A read changes nothing, so there is nothing to repeat or to recover: the log has it, the journal does not need it.
+        let has_effect = action.effect != "read";
+        self.guard.executing(&record)?;
+        if has_effect {
+            let digest = action.digest.to_text();
+            let key = plan.idempotency_key().unwrap_or_default();
+            self.journal.start_execution(&action.id, run, &action.tool, &digest, key, self.clock.now())?;
+        }
+        entry.doing.set(has_effect);
+        let executed = plan.execute(permit, tool, &self.http, &*self.clock).await;
+        entry.doing.set(false);
+        self.journal.end_execution(
+            &action.id,
+            self.clock.now(),
+            executed.output.outcome.word(),
+            executed.http_status,
+        )?;
+        self.guard.executed(&record, executed.output.outcome)?;
+        entry.close(executed.output, executed.http_status, &record, tell)
+    }
+
+    /// The tools that are offered.
+    pub fn tools(&self) -> impl Iterator<Item = &Tool> {
+        self.registry.tools()
+    }
+}
+
+fn not_understood(tool: &str, message: String, tell: Tell<'_>) -> ToolOutput {
+    let output = ToolOutput::refused(Outcome::Invalid, message);
+    tell(Event::ToolCompleted {
+        action: None,
+        tool: tool.to_owned(),
+        outcome: output.outcome,
+        message: output.message.clone(),
+        data: None,
+    });
+    output
+}
+
+/// A request entry of the audit log that still lacks its response. Dropped without one, because the person stopped the
+/// call, it writes what is true at that moment.
+struct Entry<'a> {
+    road: &'a Dispatcher,
+    action: Action,
+    doing: Cell<bool>,
+    closed: Cell<bool>,
+}
+
+impl<'a> Entry<'a> {
+    fn open(road: &'a Dispatcher, action: &Action, run: Option<&RunId>) -> Result<Self, Error> {
+        road.audit.request(
+            &action.id,
+            road.clock.now(),
+            json!({
+                "actor": { "iss": road.actor.iss, "sub": road.actor.sub, "client": road.actor.client,
+                           "profile": road.actor.profile },
+                "run": run,
+                "tool": action.tool,
+                "effect": action.effect,
+                "arguments": action.arguments,
+                "origin": action.origin,
+                "digest": action.digest.to_text(),
+                "spend": action.requirements.spend.words(),
+            }),
+        )?;
+        Ok(Self { road, action: action.clone(), doing: Cell::new(false), closed: Cell::new(false) })
+    }
+
+    fn close(
+        self,
+        output: ToolOutput,
+        http_status: Option<u16>,
+        record: &Record,
+        tell: Tell<'_>,
+    ) -> Result<ToolOutput, Error> {
+        self.closed.set(true);
+        self.write(output.outcome, &output.message, http_status, record)?;
+        tell(Event::ToolCompleted {
+            action: Some(self.action.id.clone()),
+            tool: self.action.tool.clone(),
+            outcome: output.outcome,
+            message: output.message.clone(),
+            data: output.data.clone(),
+        });
+        Ok(output)
+    }
+
+    fn write(&self, outcome: Outcome, message: &str, http_status: Option<u16>, record: &Record) -> Result<(), Error> {
+        let body = json!({
+            "outcome": outcome.word(),
+            "message": message,
+            "http_status": http_status,
+            "permission": record.permission,
+            "approval": record.approval,
+            "token": record.token.as_ref().map(|token| json!({ "audience": token.audience, "scopes": token.scopes })),
+        });
+        self.road.audit.response(&self.action.id, self.road.clock.now(), body)?;
+        Ok(())
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        if self.closed.get() {
+            return;
+        }
+        let (outcome, message) = if self.doing.get() {
+            (Outcome::Unknown, "stopped while the request was under way")
+        } else {
+            (Outcome::Cancelled, "stopped before anything was done")
+        };
+        if self.doing.get() {
+            let _ = self.road.journal.end_execution(&self.action.id, self.road.clock.now(), outcome.word(), None);
+        }
+        // There is nobody left to tell if this fails; `audit verify` shows a request without its response.
+        let _ = self.write(outcome, message, None, &Record::default());
+    }
+}

@@ -1,1 +1,613 @@
-//! To be written.
+//! One configured HTTP client: time limits, no redirects, answers of limited size, https everywhere but on loopback.
+//!
+//! It knows nothing of OAuth and never tries twice. What it does know is the difference that a caller with a single-use
+//! credential needs: whether a request that failed may have reached the server ([`Error::may_have_arrived`]).
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
+use reqwest::{
+    Method,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::{Host, Url};
+
+use crate::secret::AccessToken;
+
+/// What an answer may weigh unless the request says otherwise.
+pub const DEFAULT_MAX_BYTES: usize = 1 << 20;
+
+const USER_AGENT: &str = concat!("agentctl/", env!("CARGO_PKG_VERSION"));
+
+/// How the client is built.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// One or more certificates in PEM that are trusted besides the system's.
+    pub extra_ca_pem: Option<Vec<u8>>,
+    /// For connecting, TLS included.
+    pub connect_timeout: Duration,
+    /// For one request from beginning to end. A server may hold a CIBA poll for 30 s (CIBA Core §10.1).
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { extra_ca_pem: None, connect_timeout: Duration::from_secs(10), timeout: Duration::from_secs(40) }
+    }
+}
+
+/// The client. Cloning is cheap, and nothing is built before the first request.
+#[derive(Clone, Debug)]
+pub struct Http(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    /// For http on loopback: no certificates, which take their time to load, and no proxy.
+    plain: OnceLock<Result<reqwest::Client, String>>,
+    /// For https on loopback: no proxy.
+    direct: OnceLock<Result<reqwest::Client, String>>,
+    /// For everything else.
+    public: OnceLock<Result<reqwest::Client, String>>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self::new(Options::default())
+    }
+}
+
+impl Http {
+    /// A client that is built when it is first needed.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self(Arc::new(Inner { options, plain: OnceLock::new(), direct: OnceLock::new(), public: OnceLock::new() }))
+    }
+
+    /// The underlying client for `url`, for callers that stream. It follows no redirects, has a limit for connecting and
+    /// none for the whole request.
+    ///
+    /// # Errors
+    /// If the URL is neither https nor loopback http, or the client cannot be built.
+    pub fn client(&self, url: &Url) -> Result<&reqwest::Client, Error> {
+        check_url(url)?;
+        let inner = &*self.0;
+        let built = match (url.scheme(), is_loopback(url)) {
+            ("http", _) => inner.plain.get_or_init(|| build_plain(&inner.options)),
+            (_, true) => inner.direct.get_or_init(|| build_tls(&inner.options, reqwest::ClientBuilder::no_proxy)),
+            (_, false) => inner.public.get_or_init(|| build_tls(&inner.options, std::convert::identity)),
+        };
+        built.as_ref().map_err(|why| Error::Client { why: why.clone() })
+    }
+
+    /// Sends one request and reads its whole answer.
+    ///
+    /// # Errors
+    /// If there is no answer, or one that exceeds the request's limit. Every status is an answer.
+    pub async fn send(&self, request: Request) -> Result<Response, Error> {
+        let origin = request.url.origin().ascii_serialization();
+        let client = self.client(&request.url)?;
+        tracing::debug!(method = %request.method, %origin, path = request.url.path(), "request");
+        let mut builder = client
+            .request(request.method, request.url)
+            .timeout(request.timeout.unwrap_or(self.0.options.timeout))
+            .headers(request.headers);
+        if let Some(body) = request.body {
+            builder = builder.body(body);
+        }
+        let mut answer = builder.send().await.map_err(|error| trouble(&origin, error))?;
+        let status = answer.status().as_u16();
+        let headers = std::mem::take(answer.headers_mut());
+        let mut body = BytesMut::new();
+        while let Some(piece) = answer.chunk().await.map_err(|error| trouble(&origin, error))? {
+            if body.len() + piece.len() > request.max_bytes {
+                return Err(Error::TooLarge { origin, limit: request.max_bytes });
+            }
+            body.extend_from_slice(&piece);
+        }
+        tracing::debug!(status, bytes = body.len(), %origin, "answer");
+        Ok(Response { status, headers, body: body.freeze() })
+    }
+}
+
+/// Whether `url` names this very machine: a loopback address or `localhost`.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}
+
+/// Whether a credential may travel to `url`: https, or http on loopback.
+///
+/// # Errors
+/// If not.
+pub fn check_url(url: &Url) -> Result<(), Error> {
+    match url.scheme() {
+        "https" if url.has_host() => Ok(()),
+        "http" if is_loopback(url) => Ok(()),
+        _ => Err(Error::InsecureUrl { origin: shown(url) }),
+    }
+}
+
+/// A URL's origin as it may be shown; for URLs without one, the scheme.
+fn shown(url: &Url) -> String {
+    if url.has_host() { url.origin().ascii_serialization() } else { format!("{}:", url.scheme()) }
+}
+
+/// One request. Its `Debug` shows neither headers nor body.
+#[derive(Clone)]
+pub struct Request {
+    /// GET, POST, ...
+    pub method: Method,
+    /// Where to.
+    pub url: Url,
+    /// `Accept: application/json` unless changed: some servers turn errors into pages for anybody who takes HTML.
+    pub headers: HeaderMap,
+    /// What is sent.
+    pub body: Option<Bytes>,
+    /// For the whole request; the client's own limit if unset.
+    pub timeout: Option<Duration>,
+    /// What the answer may weigh, decompressed.
+    pub max_bytes: usize,
+}
+
+impl Request {
+    /// A request without a body.
+    #[must_use]
+    pub fn new(method: Method, url: Url) -> Self {
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+        Self { method, url, headers, body: None, timeout: None, max_bytes: DEFAULT_MAX_BYTES }
+    }
+
+    /// A GET.
+    #[must_use]
+    pub fn get(url: Url) -> Self {
+        Self::new(Method::GET, url)
+    }
+
+    /// A POST of a form.
+    #[must_use]
+    pub fn post_form(url: Url, fields: &[(&str, &str)]) -> Self {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        Self::new(Method::POST, url).body("application/x-www-form-urlencoded", body)
+    }
+
+    /// A POST of a JSON value.
+    #[must_use]
+    pub fn post_json(url: Url, value: &Value) -> Self {
+        Self::new(Method::POST, url).body("application/json", value.to_string())
+    }
+
+    /// Sets the body and its type.
+    #[must_use]
+    pub fn body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        self.body = Some(body.into());
+        self.header(CONTENT_TYPE, HeaderValue::from_static(content_type))
+    }
+
+    /// Adds the credential (RFC 6750 §2.1).
+    ///
+    /// # Errors
+    /// If the token holds a character that no header may hold.
+    pub fn bearer(self, token: &AccessToken) -> Result<Self, Error> {
+        let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+        let mut value = value.map_err(|_| Error::BadToken)?;
+        value.set_sensitive(true);
+        Ok(self.header(AUTHORIZATION, value))
+    }
+
+    /// Sets one header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Sets the limit for the whole request.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets what the answer may weigh.
+    #[must_use]
+    pub fn max_bytes(mut self, max_bytes: usize) -> Self {
+        self.max_bytes = max_bytes;
+        self
+    }
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = format!("{} {}{}", self.method, shown(&self.url), self.url.path());
+        f.debug_tuple("Request").field(&shown).finish_non_exhaustive()
+    }
+}
+
+/// One answer, whole. Its `Debug` shows the status and the weight only.
+#[derive(Clone)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, decompressed.
+    pub body: Bytes,
+}
+
+impl Response {
+    /// Reads the body as JSON, whatever the content type says.
+    ///
+    /// # Errors
+    /// If it is not JSON, or not of this shape. The error never holds a piece of the body.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| Error::NotJson {
+            status: self.status,
+            content_type: self.content_type().to_owned(),
+            line: error.line(),
+            column: error.column(),
+        })
+    }
+
+    /// The media type without its parameters; empty if there is none.
+    #[must_use]
+    pub fn content_type(&self) -> &str {
+        let value = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        value.split(';').next().unwrap_or_default().trim()
+    }
+
+    /// How long the server wants to be left alone, in seconds or as a date (RFC 9110 §10.2.3).
+    #[must_use]
+    pub fn retry_after(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        if let Ok(seconds) = value.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let at = DateTime::parse_from_rfc2822(value).ok()?.to_utc();
+        Some((at - now).to_std().unwrap_or_default())
+    }
+}
+
+impl std::fmt::Debug for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no answer, or none that can be used.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// http to another machine, or no web address at all.
+    #[error("refused to talk to {origin}: only https, or http on this machine, is allowed")]
+    InsecureUrl {
+        /// Where the request would have gone.
+        origin: String,
+    },
+    /// The client itself cannot be built, or the request was malformed.
+    #[error("could not prepare the request: {why}")]
+    Client {
+        /// Why.
+        why: String,
+    },
+    /// A token with a character that no header may hold.
+    #[error("the token holds a character that no header may hold")]
+    BadToken,
+    /// No connection: nothing was sent.
+    #[error("could not connect to {origin}: {why}")]
+    Connect {
+        /// Where to.
+        origin: String,
+        /// Why, in the system's words.
+        why: String,
+    },
+    /// The other end could not prove who it is: nothing was sent.
+    #[error("no trusted connection to {origin}: {why}")]
+    Tls {
+        /// Where to.
+        origin: String,
+        /// Why.
+        why: String,
+    },
+    /// No answer in time; the request may have arrived.
+    #[error("{origin} did not answer in time")]
+    Timeout {
+        /// Who.
+        origin: String,
+    },
+    /// The connection broke before the answer was complete; the request may have arrived.
+    #[error("the connection to {origin} broke before the answer was complete: {why}")]
+    Lost {
+        /// Who.
+        origin: String,
+        /// Why.
+        why: String,
+    },
+    /// The answer is larger than the request allows.
+    #[error("the answer of {origin} is larger than {limit} bytes")]
+    TooLarge {
+        /// Who.
+        origin: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// The answer is not JSON, or not of the expected shape.
+    #[error("the answer (status {status}, {content_type:?}) is not the expected JSON, at line {line} column {column}")]
+    NotJson {
+        /// The answer's status.
+        status: u16,
+        /// What it said it was.
+        content_type: String,
+        /// Where reading stopped.
+        line: usize,
+        /// Where reading stopped.
+        column: usize,
+    },
+}
+
+impl Error {
+    /// Whether the server may have received, and acted upon, the request.
+    #[must_use]
+    pub fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::InsecureUrl { .. }
+            | Self::Client { .. }
+            | Self::BadToken
+            | Self::Connect { .. }
+            | Self::Tls { .. } => false,
+            Self::Timeout { .. } | Self::Lost { .. } | Self::TooLarge { .. } | Self::NotJson { .. } => true,
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one configured client")]
+fn common(options: &Options) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(options.connect_timeout)
+        .tcp_nodelay(true)
+        // Shorter than the 5 s after which Node's servers close an idle connection: a request that meets a closing
+        // connection is lost in an unknown state, and for a single-use code that would be the end of a login.
+        .pool_idle_timeout(Duration::from_secs(4))
+}
+
+fn build_plain(options: &Options) -> Result<reqwest::Client, String> {
+    common(options).no_proxy().tls_certs_only([]).build().map_err(|error| reason(&error))
+}
+
+fn build_tls(
+    options: &Options,
+    finish: fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client, String> {
+    let extra = match &options.extra_ca_pem {
+        Some(pem) => reqwest::Certificate::from_pem_bundle(pem).map_err(|error| reason(&error))?,
+        None => Vec::new(),
+    };
+    if options.extra_ca_pem.is_some() && extra.is_empty() {
+        return Err("the additional CA file holds no certificate".to_owned());
+    }
+    let system = finish(common(options)).tls_certs_merge(extra.clone()).build();
+    system.or_else(|error| {
+        // A slim container has no certificates at all, and then no client can be built.
+        tracing::warn!(reason = reason(&error), "no usable system certificates, falling back to the built-in ones");
+        let built_in = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+        let roots = built_in.iter().filter_map(|der| reqwest::Certificate::from_der(der).ok());
+        finish(common(options)).tls_certs_only(roots.chain(extra)).build().map_err(|error| reason(&error))
+    })
+}
+
+/// Sorts the library's errors by the one question that matters: was anything sent?
+fn trouble(origin: &str, error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    let (origin, why) = (origin.to_owned(), reason(&error));
+    if error.is_builder() {
+        Error::Client { why }
+    } else if error.is_connect() {
+        if is_tls(&error) { Error::Tls { origin, why } } else { Error::Connect { origin, why } }
+    } else if error.is_timeout() {
+        Error::Timeout { origin }
+    } else {
+        Error::Lost { origin, why }
+    }
+}
+
+/// rustls reports its findings as `InvalidData`.
+fn is_tls(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::InvalidData)
+    })
+}
+
+/// The innermost cause in words: the outer ones only repeat that something failed.
+fn reason(error: &reqwest::Error) -> String {
+    causes(error).last().map_or_else(String::new, ToString::to_string)
+}
+
+/// An error and what caused it. `io::Error::source` skips the error it was made from, so that one is asked for.
+fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    let first: &'a (dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |error| {
+        match error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref()) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::{Router, extract::Request as Incoming, routing::any};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// A server that answers its n-th connection with the n-th text and closes it; an empty text closes at once.
+    async fn raw(answers: &'static [&'static str]) -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut buffer = [0; 4096];
+                let _ = stream.read(&mut buffer).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        Url::parse(&format!("http://{address}/x")).unwrap()
+    }
+
+    async fn serve(router: Router) -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Url::parse(&format!("http://{address}/x")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn sends_what_servers_expect() {
+        let router = Router::new().route(
+            "/x",
+            any(async |request: Incoming| {
+                let headers: Vec<String> = ["accept", "user-agent", "content-type", "authorization"]
+                    .iter()
+                    .map(|name| request.headers().get(*name).map_or("", |v| v.to_str().unwrap()).to_owned())
+                    .collect();
+                let body = axum::body::to_bytes(request.into_body(), 1000).await.unwrap();
+                axum::Json(serde_json::json!([headers, String::from_utf8_lossy(&body)]))
+            }),
+        );
+        let url = serve(router).await;
+        let request =
+            Request::post_form(url, &[("scope", "a b"), ("x", "ä&=")]).bearer(&AccessToken::new("t")).unwrap();
+        assert_eq!(format!("{request:?}").matches("scope").count(), 0);
+        let answer = Http::default().send(request).await.unwrap();
+        let agent = format!("agentctl/{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(
+            answer.json::<Value>().unwrap(),
+            serde_json::json!([
+                ["application/json", agent, "application/x-www-form-urlencoded", "Bearer t"],
+                "scope=a+b&x=%C3%A4%26%3D"
+            ])
+        );
+        assert_eq!(answer.content_type(), "application/json");
+    }
+
+    #[tokio::test]
+    async fn redirects_are_answers() {
+        let url = raw(&["HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"]).await;
+        assert_eq!(Http::default().send(Request::get(url)).await.unwrap().status, 302);
+    }
+
+    #[tokio::test]
+    async fn troubles_are_told_apart() {
+        let http = Http::new(Options { timeout: Duration::from_millis(200), ..Options::default() });
+        let send = async |url: Url| http.send(Request::get(url)).await.unwrap_err();
+
+        let cut = send(raw(&["HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"]).await).await;
+        assert!(matches!(cut, Error::Lost { .. }) && cut.may_have_arrived(), "{cut:?}");
+        let silent = send(raw(&[""]).await).await;
+        assert!(matches!(silent, Error::Lost { .. }), "{silent:?}");
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let slow = send(Url::parse(&format!("http://{address}/")).unwrap()).await;
+        assert!(matches!(slow, Error::Timeout { .. }) && slow.may_have_arrived(), "{slow:?}");
+        drop(listener);
+        let refused = send(Url::parse(&format!("http://{address}/")).unwrap()).await;
+        assert!(matches!(refused, Error::Connect { .. }) && !refused.may_have_arrived(), "{refused:?}");
+
+        let mut not_tls = raw(&["this is not TLS at all"]).await;
+        not_tls.set_scheme("https").unwrap();
+        let not_tls = send(not_tls).await;
+        assert!(matches!(not_tls, Error::Tls { .. }), "{not_tls:?}");
+    }
+
+    #[tokio::test]
+    async fn answers_have_a_limit() {
+        let router = Router::new().route("/x", any(async || "x".repeat(5000)));
+        let url = serve(router).await;
+        let http = Http::default();
+        let fits = http.send(Request::get(url.clone()).max_bytes(5000)).await.unwrap();
+        assert_eq!(fits.body.len(), 5000);
+        let error = http.send(Request::get(url).max_bytes(4999)).await.unwrap_err();
+        assert!(matches!(error, Error::TooLarge { limit: 4999, .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_server_closed_is_opened_again() {
+        const ANSWER: &str = "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: 2\r\n\r\nok";
+        let url = raw(&[ANSWER; 3]).await;
+        let http = Http::default();
+        for _ in 0..3 {
+            assert_eq!(http.send(Request::get(url.clone())).await.unwrap().body, "ok");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn only_https_or_loopback() {
+        for good in ["https://a.example/x", "http://127.0.0.1:8/", "http://[::1]/", "http://localhost:3/"] {
+            assert!(check_url(&Url::parse(good).unwrap()).is_ok(), "{good}");
+        }
+        let bad =
+            ["http://a.example/", "http://localhost.example/", "http://0.0.0.0/", "file:///etc/passwd", "javascript:x"];
+        for bad in bad {
+            assert!(check_url(&Url::parse(bad).unwrap()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn retry_after_in_both_forms() {
+        let now = DateTime::parse_from_rfc3339("2026-11-22T08:00:00Z").unwrap().to_utc();
+        for (value, seconds) in [
+            ("7", Some(7)),
+            (" 120 ", Some(120)),
+            ("Sun, 22 Nov 2026 08:00:30 GMT", Some(30)),
+            ("Sun, 22 Nov 2026 07:00:00 GMT", Some(0)),
+            ("soon", None),
+            ("-5", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+            let answer = Response { status: 429, headers, body: Bytes::new() };
+            assert_eq!(answer.retry_after(now), seconds.map(Duration::from_secs), "{value}");
+        }
+    }
+
+    #[test]
+    fn errors_hold_no_piece_of_the_body() {
+        let body = Bytes::from_static(br#"{"expires_in":"secret"}"#);
+        let answer = Response { status: 200, headers: HeaderMap::new(), body };
+        let error = answer.json::<std::collections::BTreeMap<String, u64>>().unwrap_err();
+        assert!(!format!("{error} {error:?} {answer:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_wrong_ca_file_is_an_error() {
+        let http = Http::new(Options { extra_ca_pem: Some(b"nonsense".to_vec()), ..Options::default() });
+        let error = http.client(&Url::parse("https://a.example/").unwrap()).unwrap_err();
+        assert!(error.to_string().contains("holds no certificate"), "{error}");
+        assert!(http.client(&Url::parse("http://127.0.0.1/").unwrap()).is_ok());
+    }
+}

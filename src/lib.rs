@@ -8,6 +8,7 @@ pub mod call;
 pub mod clock;
 pub mod escape;
 pub mod event;
+pub mod files;
 pub mod money;
 pub mod secret;
 

@@ -1,2 +1,5 @@
 //! The program: collect, call, exit.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    agentctl::cli::main(std::env::args_os())
+}

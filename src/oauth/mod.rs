@@ -1,1 +1,208 @@
-//! To be written.
+//! The client's half of OAuth 2 and OpenID Connect: names, shapes and calls of the specifications, one file each.
+//!
+//! [`metadata`] finds the endpoints, [`client_auth`] proves which client asks, [`device`] and [`ciba`] begin the two waits
+//! for a person, [`poll`] decides how such a wait goes on and [`wait`] drives it. Answers of servers are told apart by the
+//! JSON member `error`, because every provider has its own idea of the status. Text from a server is carried as data;
+//! whoever shows it escapes it.
+
+pub mod ciba;
+pub mod client_auth;
+pub mod device;
+pub mod id_token;
+pub mod metadata;
+pub mod poll;
+pub mod provider;
+pub mod rar;
+pub mod revoke;
+pub mod token;
+pub mod userinfo;
+
+mod through;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+use serde::Deserialize;
+use url::Url;
+
+pub use self::{
+    client_auth::{AuthMethod, Client, ClientAuth},
+    metadata::Metadata,
+    poll::{Answer, Ending, Poll, Step},
+    provider::Provider,
+    token::TokenResponse,
+};
+use crate::{
+    clock::Clock,
+    event::WaitNews,
+    http::{self, Http, Request, Response},
+};
+
+/// One client that talks to one authorization server: what every call needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'a> {
+    /// The way there.
+    pub http: &'a Http,
+    /// For times in client assertions and in `Retry-After`.
+    pub clock: &'a dyn Clock,
+    /// The server.
+    pub metadata: &'a Metadata,
+    /// The client.
+    pub client: &'a Client,
+}
+
+impl Caller<'_> {
+    /// Posts a form to one of the server's endpoints, with the client's proof of identity.
+    async fn post(&self, endpoint: &Url, fields: &[(&str, &str)]) -> Result<Response, Error> {
+        let proof = self.client.prove(&self.metadata.issuer, self.clock.now())?;
+        let proven = proof.fields.iter().map(|(name, value)| (*name, value.as_str()));
+        let fields: Vec<(&str, &str)> = fields.iter().copied().chain(proven).collect();
+        let mut request = Request::post_form(endpoint.clone(), &fields);
+        if let Some(value) = proof.authorization {
+            request = request.header(reqwest::header::AUTHORIZATION, value);
+        }
+        Ok(self.http.send(request).await?)
+    }
+}
+
+/// Waits for a person: sleeps, asks, lets [`Poll`] decide, until there is an end. `ask` makes exactly one token request; if
+/// it fails with an error of its own, the wait ends with that error and can be taken up again later.
+///
+/// # Errors
+/// Only those of `ask`.
+pub async fn wait<E>(
+    clock: &dyn Clock,
+    mut poll: Poll,
+    mut ask: impl AsyncFnMut() -> Result<Answer, E>,
+    tell: &dyn Fn(WaitNews),
+) -> Result<Ending, E> {
+    let mut step = poll.first(clock.elapsed());
+    loop {
+        match step {
+            Step::Ask { after, news } => {
+                news.into_iter().for_each(tell);
+                clock.sleep(after).await;
+                let answer = ask().await?;
+                step = poll.next(clock.elapsed(), answer);
+            }
+            Step::Expire { after } => {
+                clock.sleep(after).await;
+                return Ok(Ending::Expired);
+            }
+            Step::End(ending) => return Ok(ending),
+        }
+    }
+}
+
+/// A server's `error` answer (RFC 6749 §5.2). Texts are the server's own and not to be trusted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{error} (status {status}){}", description.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+pub struct Refusal {
+    /// The answer's status. It decides nothing but this: an `access_denied` with 401 is about the client.
+    pub status: u16,
+    /// The error code.
+    pub error: String,
+    /// What the server says about it.
+    pub description: Option<String>,
+}
+
+/// The error body with what Auth0 adds to it.
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: String,
+    error_description: Option<String>,
+    #[serde(default, deserialize_with = "token::lenient_seconds")]
+    interval: Option<u64>,
+}
+
+impl Refusal {
+    /// Reads an `error` answer; none if the answer is not one.
+    fn read(response: &Response) -> Option<(Self, Option<u64>)> {
+        let body: ErrorBody = response.json().ok()?;
+        let refusal = Self { status: response.status, error: body.error, description: body.error_description };
+        Some((refusal, body.interval))
+    }
+
+    /// The answer to a request that is not a token request: a refusal if it is one, else something that makes no sense.
+    fn or_malformed(response: &Response, what: &'static str) -> Error {
+        match Self::read(response) {
+            Some((refusal, _)) => Error::Refused(refusal),
+            None => Error::malformed(what, response),
+        }
+    }
+}
+
+/// Why a call to the authorization server led to nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// No answer.
+    #[error(transparent)]
+    Http(#[from] http::Error),
+    /// The issuer is not a URL that an issuer can have.
+    #[error("{issuer:?} cannot be an issuer: {why}")]
+    BadIssuer {
+        /// As configured.
+        issuer: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The server says it is another issuer.
+    #[error("the server calls itself {found:?}, not {expected:?}")]
+    OtherIssuer {
+        /// As configured.
+        expected: String,
+        /// As answered.
+        found: String,
+    },
+    /// The server does not offer what is needed.
+    #[error("the server has no {what}")]
+    Unsupported {
+        /// Which endpoint.
+        what: &'static str,
+    },
+    /// The server refused.
+    #[error("the server refused: {0}")]
+    Refused(Refusal),
+    /// The answer cannot be understood.
+    #[error("the {what} cannot be understood (status {status}, {content_type:?})")]
+    Malformed {
+        /// Which answer.
+        what: &'static str,
+        /// Its status.
+        status: u16,
+        /// What it said it was.
+        content_type: String,
+    },
+    /// The answer can be understood, but not used.
+    #[error("the {what} cannot be used: {why}")]
+    Unusable {
+        /// Which answer.
+        what: &'static str,
+        /// Why not.
+        why: String,
+    },
+    /// The client's own key cannot be used.
+    #[error("the client's key cannot be used: {why}")]
+    Key {
+        /// Why not.
+        why: String,
+    },
+    /// The ID token does not prove what it must.
+    #[error("the ID token is not acceptable: {0}")]
+    IdToken(#[from] id_token::Flaw),
+}
+
+impl Error {
+    fn malformed(what: &'static str, response: &Response) -> Self {
+        Self::Malformed { what, status: response.status, content_type: response.content_type().to_owned() }
+    }
+
+    /// The server's error code, if it sent one.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refusal) => Some(&refusal.error),
+            _ => None,
+        }
+    }
+}

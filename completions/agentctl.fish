@@ -1,0 +1,378 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_agentctl_global_optspecs
+    string join \n p/profile= config= env-file= q/quiet v/verbose color= no-input json h/help V/version
+end
+
+function __fish_agentctl_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_agentctl_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_agentctl_using_subcommand
+    set -l cmd (__fish_agentctl_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c agentctl -n "__fish_agentctl_needs_command" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_needs_command" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_needs_command" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_needs_command" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_needs_command" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_needs_command" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_needs_command" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_needs_command" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_needs_command" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_needs_command" -s V -l version -d 'Print version'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "login" -d 'Log in with your browser, on this device or another'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "logout" -d 'Log out: revoke this login at the server and delete it here'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "whoami" -d 'Show who you are here, and where each setting comes from'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "run" -d 'Do one task and exit'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "chat" -d 'Talk with the agent'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "tools" -d 'List, show, check and call tools'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "audit" -d 'Read and verify the log of everything that was done'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "token" -d 'Print a fresh access token, for scripts'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "demo" -d 'See the whole story on a machine with nothing set up'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "dev" -d 'Run a whole tenant on this machine: login, phone, shop, model'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "doctor" -d 'Check the set-up and say how to mend it'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "config" -d 'Make, show and find the configuration'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "generate" -d 'Print shell completions or write man pages'
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l complete -d 'Go on with a login begun by --no-wait' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l audience -d 'Ask for a token for this API as well' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l scope -d 'Ask for this scope as well (repeat for more)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l store -d 'Where to keep the login: keyring or file' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l timeout -d 'Give up after this time (90, 90s, 5m)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l no-browser -d 'Never open a browser'
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l no-wait -d 'Print the address and the code, and return instead of waiting (exit 10)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand logout" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand logout" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand logout" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand logout" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand logout" -l all -d 'Log out of every profile, not only of the one in use'
+complete -c agentctl -n "__fish_agentctl_using_subcommand logout" -s y -l yes -d 'Do not ask before logging out of every profile'
+complete -c agentctl -n "__fish_agentctl_using_subcommand logout" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand logout" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand logout" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand logout" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand logout" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s m -l model -d 'Ask this model' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l max-turns -d 'Ask the model at most this often for one task' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l timeout -d 'Give up after this time (90, 90s, 5m)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s m -l model -d 'Ask this model' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-turns -d 'Ask the model at most this often for one task' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -f -a "list" -d 'List the tools, and those that are not offered and why'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -f -a "show" -d 'Show one tool with its parameters'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -f -a "check" -d 'Check a manifest for mistakes'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -f -a "call" -d 'Call a tool without a model; permission, approval and audit are the same'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from list" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from list" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from list" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from show" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from show" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from show" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from show" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from check" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from check" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from check" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from check" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from check" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from check" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l arg -d 'An argument; read as JSON where the tool wants something other than text (repeat for more)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l args-json -d 'All arguments as one JSON object' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l timeout -d 'Give up after this time (90, 90s, 5m)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -f -a "list" -d 'List the entries, oldest first'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -f -a "verify" -d 'Check the chain of hashes; exit code 1 if it is broken'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l last -d 'Only the last N' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand token" -l audience -d 'The API it is for' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand token" -l resource -d 'The API\'s address, for servers that go by resource (RFC 8707)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand token" -l scope -d 'A scope it must have (repeat for more)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand token" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand token" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand token" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand token" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand token" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand token" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand token" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand token" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand token" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand demo" -l phone -d 'Who answers on the phone: you, in a browser or in this terminal, or nobody' -r -f -a "browser\t''
+terminal\t''
+approve\t''
+deny\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand demo" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand demo" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand demo" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand demo" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand demo" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand demo" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand demo" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand demo" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand demo" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l listen -d 'Where the tenant listens' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l manage -d 'Where the management API listens' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l interval -d 'Seconds between polls that clients are told' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l preset -d 'Whose habits to show: auth0, keycloak or oidc' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l script -d 'The turns the model plays, as a JSON file' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l seed -d 'Make what is random repeatable' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l unsafe-listen -d 'Allow addresses other machines can reach'
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -f -a "init" -d 'Write a commented config.toml, asking for what is needed'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -f -a "show" -d 'Show every setting and where it comes from'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -f -a "path" -d 'Print where the configuration file and the other folders are'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -f -a "client-key" -d 'Make a key pair for a client role, or take in its secret'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l provider -d 'What kind of server: auth0, keycloak or oidc' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l issuer -d 'The issuer\'s address' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l client-id -d 'The public client that logs you in' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l approval-client-id -d 'The confidential client that asks for approvals' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l model -d 'The model' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l base-url -d 'The model\'s address, if it is not OpenAI\'s' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -s y -l yes -d 'Replace an existing file (the old one is kept beside it)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from show" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from show" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from show" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from path" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from path" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from path" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from path" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from path" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from path" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from path" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from path" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from path" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -l secret -d 'Take in a client secret from stdin instead'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -f -a "man" -d 'Write the man pages, one for each command, into a folder'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from man" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from man" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from man" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from man" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from man" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from man" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from man" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from man" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from man" -s h -l help -d 'Print help'

@@ -1,0 +1,203 @@
+//! What went wrong, in words for a person, and the one place where a kind of failure becomes an exit code.
+//!
+//! The floors below have an error enum each and write lower-case fragments; here each becomes a sentence about what
+//! happened, the kind that decides the exit code, and hints about what to do next.
+
+use serde::Serialize;
+
+/// Why a command did not do what it was asked to. The codes are closed and documented (README, man page).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// Something failed that has no code of its own.
+    Failed,
+    /// The command line or the configuration makes no sense or is incomplete.
+    Usage,
+    /// Nobody is logged in, or the login has ended.
+    LoginNeeded,
+    /// A third-party account must be connected first.
+    ConnectionNeeded,
+    /// A person has not answered yet; it can be gone on with.
+    Pending,
+    /// The person said no.
+    Denied,
+    /// Nobody answered in time.
+    Expired,
+    /// Permission or policy said no.
+    NotPermitted,
+    /// A limit (turns, tokens, spend) was reached.
+    Limit,
+    /// The model's server failed.
+    Model,
+    /// A tool failed.
+    Tool,
+    /// The time given by `--timeout` is over.
+    Timeout,
+    /// SIGHUP.
+    HungUp,
+    /// SIGINT.
+    Interrupted,
+    /// SIGTERM.
+    Terminated,
+}
+
+impl Kind {
+    /// The exit code of a command that ends like this.
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::LoginNeeded => 4,
+            Self::ConnectionNeeded => 5,
+            Self::Pending => 10,
+            Self::Denied => 11,
+            Self::Expired => 12,
+            Self::NotPermitted => 13,
+            Self::Limit => 14,
+            Self::Model => 20,
+            Self::Tool => 21,
+            Self::Timeout => 124,
+            Self::HungUp => 129,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// The word for it in JSON.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::LoginNeeded => "login_needed",
+            Self::ConnectionNeeded => "connection_needed",
+            Self::Pending => "pending",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::NotPermitted => "not_permitted",
+            Self::Limit => "limit",
+            Self::Model => "model_failed",
+            Self::Tool => "tool_failed",
+            Self::Timeout => "timeout",
+            Self::HungUp => "hung_up",
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "terminated",
+        }
+    }
+}
+
+/// The end of a command that did not succeed: what happened, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// Decides the exit code.
+    pub(crate) kind: Kind,
+    /// What happened, as a sentence without its full stop.
+    pub(crate) message: String,
+    /// What to do, one sentence each.
+    pub(crate) hints: Vec<String>,
+    /// The person has been told (or the terminal event was written): only the exit code is left to deliver.
+    pub(crate) told: bool,
+}
+
+impl Failure {
+    /// A failure of this kind.
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hints: Vec::new(), told: false }
+    }
+
+    /// A failure whose message is what was tried and the whole chain of causes: `failed to WHAT: cause: cause`.
+    pub(crate) fn caused(kind: Kind, what: &str, error: &dyn std::error::Error) -> Self {
+        Self::new(kind, format!("failed to {what}: {}", chain(error)))
+    }
+
+    /// Adds a hint.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Marks it as told.
+    pub(crate) fn told(mut self) -> Self {
+        self.told = true;
+        self
+    }
+
+    /// The error object of every `--json` output.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "schema_version": 1,
+            "ok": false,
+            "exit_code": self.kind.exit_code(),
+            "error": self.kind.word(),
+            "message": self.message,
+            "hints": self.hints,
+        })
+    }
+}
+
+/// An error and its causes in one line. A cause that repeats what the error above it already says is left out.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_codes_are_the_documented_ones() {
+        let table = [
+            (Kind::Failed, 1, "failed"),
+            (Kind::Usage, 2, "usage"),
+            (Kind::LoginNeeded, 4, "login_needed"),
+            (Kind::ConnectionNeeded, 5, "connection_needed"),
+            (Kind::Pending, 10, "pending"),
+            (Kind::Denied, 11, "denied"),
+            (Kind::Expired, 12, "expired"),
+            (Kind::NotPermitted, 13, "not_permitted"),
+            (Kind::Limit, 14, "limit"),
+            (Kind::Model, 20, "model_failed"),
+            (Kind::Tool, 21, "tool_failed"),
+            (Kind::Timeout, 124, "timeout"),
+            (Kind::HungUp, 129, "hung_up"),
+            (Kind::Interrupted, 130, "interrupted"),
+            (Kind::Terminated, 143, "terminated"),
+        ];
+        for (kind, code, word) in table {
+            assert_eq!((kind.exit_code(), kind.word()), (code, word));
+        }
+    }
+
+    #[test]
+    fn the_error_object_has_the_documented_members() {
+        let failure = Failure::new(Kind::LoginNeeded, "nobody is logged in").hint("run `agentctl login`");
+        assert_eq!(
+            failure.to_json(),
+            serde_json::json!({
+                "schema_version": 1, "ok": false, "exit_code": 4, "error": "login_needed",
+                "message": "nobody is logged in", "hints": ["run `agentctl login`"],
+            })
+        );
+    }
+
+    #[test]
+    fn causes_follow_each_other_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("reading {path}")]
+        struct Outer {
+            path: &'static str,
+            source: std::io::Error,
+        }
+        let outer = Outer { path: "a", source: std::io::Error::other("disk on fire") };
+        assert_eq!(Failure::caused(Kind::Failed, "load", &outer).message, "failed to load: reading a: disk on fire");
+    }
+}

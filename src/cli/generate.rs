@@ -1,0 +1,132 @@
+//! `agentctl generate`: completions and man pages, made from the command line's own definition.
+
+use std::{fs, io, path::PathBuf};
+
+use clap::{Args as ClapArgs, CommandFactory as _, Subcommand, ValueEnum};
+
+use super::{
+    Cli,
+    failure::{Failure, Kind},
+    ui::Ui,
+};
+
+/// Print shell completions or write man pages
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  agentctl generate completions bash > ~/.local/share/bash-completion/completions/agentctl
+  agentctl generate man ~/.local/share/man/man1")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Print the completion script of a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write the man pages, one for each command, into a folder
+    Man {
+        /// The folder; it is made if it does not exist
+        folder: PathBuf,
+    },
+}
+
+/// The shells there are completions for. (Doc comments on the values would turn every `--help` into its long form.)
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Elvish,
+    #[value(name = "powershell")]
+    PowerShell,
+}
+
+/// Does it.
+pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), Failure> {
+    match &args.what {
+        What::Completions { shell } => {
+            ui.bytes(&completions(*shell));
+            Ok(())
+        }
+        What::Man { folder } => {
+            let failed = |error: io::Error| {
+                Failure::new(Kind::Failed, format!("failed to write man pages to {}: {error}", folder.display()))
+            };
+            fs::create_dir_all(folder).map_err(failed)?;
+            for (name, page) in man_pages().map_err(failed)? {
+                fs::write(folder.join(name), page).map_err(failed)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn completions(shell: Shell) -> Vec<u8> {
+    use clap_complete::{generate, shells};
+    let (mut command, mut script) = (Cli::command(), Vec::new());
+    let name = "agentctl";
+    match shell {
+        Shell::Bash => generate(shells::Bash, &mut command, name, &mut script),
+        Shell::Zsh => generate(shells::Zsh, &mut command, name, &mut script),
+        Shell::Fish => generate(shells::Fish, &mut command, name, &mut script),
+        Shell::Elvish => generate(shells::Elvish, &mut command, name, &mut script),
+        Shell::PowerShell => generate(shells::PowerShell, &mut command, name, &mut script),
+    }
+    script
+}
+
+/// Every page and its file name.
+fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut pages = Vec::new();
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    collect(&command, "agentctl", &mut pages)?;
+    Ok(pages)
+}
+
+fn collect(command: &clap::Command, name: &str, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
+    let mut page = Vec::new();
+    let man = clap_mangen::Man::new(command.clone().display_name(name)).title(name.to_uppercase());
+    man.render(&mut page)?;
+    pages.push((format!("{name}.1"), page));
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
+        collect(sub, &format!("{name}-{}", sub.get_name()), pages)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `agentctl generate man man` and one `agentctl generate completions SHELL` for each file mend a difference.
+    #[test]
+    fn the_committed_files_are_what_is_generated() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut names = Vec::new();
+        for (name, page) in man_pages().unwrap() {
+            let file = root.join("man").join(&name);
+            assert!(fs::read(&file).unwrap_or_default() == page, "man/{name} is not what is generated");
+            names.push(name);
+        }
+        let kept = fs::read_dir(root.join("man")).unwrap().map(|entry| entry.unwrap().file_name());
+        for name in kept.map(|name| name.into_string().unwrap()) {
+            assert!(names.contains(&name), "man/{name} belongs to no command");
+        }
+        let shells = [
+            (Shell::Bash, "agentctl.bash"),
+            (Shell::Zsh, "_agentctl"),
+            (Shell::Fish, "agentctl.fish"),
+            (Shell::Elvish, "agentctl.elv"),
+            (Shell::PowerShell, "_agentctl.ps1"),
+        ];
+        for (shell, name) in shells {
+            let file = root.join("completions").join(name);
+            assert!(fs::read(&file).unwrap_or_default() == completions(shell), "completions/{name} is out of date");
+        }
+    }
+}

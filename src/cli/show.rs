@@ -1,0 +1,329 @@
+//! A run as a person sees it, or as a program reads it: each event becomes lines on the terminal, or one line of JSON.
+
+use std::{cell::RefCell, time::Duration};
+
+use chrono::SecondsFormat;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    spinner::Wait,
+    ui::{Line, Ui},
+};
+use crate::{
+    call::{ApprovalId, Outcome},
+    clock::SharedClock,
+    event::{ApprovalShown, Event, WaitNews},
+};
+
+/// What can be done while an approval is waited for.
+const WHILE_WAITING: &str = "^C to stop waiting";
+
+/// Shows the events of one run.
+#[derive(Debug)]
+pub(crate) struct Show<'a> {
+    ui: &'a Ui,
+    clock: SharedClock,
+    bell: bool,
+    state: RefCell<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The spinner of a wait for the model is on.
+    thinking: bool,
+    /// The approval that is waited for.
+    open: Option<ApprovalId>,
+    /// An approval's answer was shown, so the tool's own refusal says nothing new.
+    refusal_shown: bool,
+}
+
+impl<'a> Show<'a> {
+    /// Shows on `ui`; with `bell` the terminal rings when an approval was answered.
+    pub(crate) fn new(ui: &'a Ui, clock: SharedClock, bell: bool) -> Self {
+        Self { ui, clock, bell, state: RefCell::default() }
+    }
+
+    /// One event.
+    pub(crate) fn event(&self, event: Event) {
+        match &event {
+            Event::ApprovalRequested(shown) => self.state.borrow_mut().open = Some(shown.approval.clone()),
+            Event::ApprovalAnswered { .. } => self.state.borrow_mut().open = None,
+            _ => {}
+        }
+        if self.ui.json() {
+            self.ui.data(&JsonLine { schema_version: 1, time: self.now(), event: &event });
+        } else {
+            self.tell(event);
+        }
+    }
+
+    /// The model was asked something.
+    pub(crate) fn thinking(&self) {
+        if !self.ui.json() && !std::mem::replace(&mut self.state.borrow_mut().thinking, true) {
+            self.ui.begin_wait(Wait::for_machine("Thinking", &self.clock));
+        }
+    }
+
+    /// The run is over, one way or the other: nothing is left half drawn.
+    pub(crate) fn end(&self) {
+        self.stop_thinking();
+        self.ui.end_wait();
+        self.ui.end_line();
+    }
+
+    /// The approval that is waited for, if one is.
+    pub(crate) fn open_approval(&self) -> Option<ApprovalId> {
+        self.state.borrow().open.clone()
+    }
+
+    /// The moment as JSON carries it.
+    pub(crate) fn now(&self) -> String {
+        self.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+
+    fn stop_thinking(&self) {
+        if std::mem::take(&mut self.state.borrow_mut().thinking) {
+            self.ui.end_wait();
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        if !matches!(event, Event::Usage { .. } | Event::ModelRetry { .. } | Event::RunStarted { .. }) {
+            self.stop_thinking();
+        }
+        match event {
+            Event::RunStarted { .. } => self.thinking(),
+            Event::Text { text } => self.ui.answer_piece(&text),
+            Event::TextDone { .. } => self.ui.end_line(),
+            Event::ModelRetry { reason, wait_s } => {
+                let text = format!("The model could not be reached, trying again in {}", seconds(wait_s));
+                self.ui.status(Line::new().dim(&text).dim(": ").field(&reason));
+            }
+            Event::ToolPlanned { tool, effect, arguments, .. } => {
+                self.state.borrow_mut().refusal_shown = false;
+                self.planned(&tool, &effect, &arguments);
+            }
+            Event::ApprovalRequested(shown) => self.requested(&shown),
+            Event::ApprovalWaiting { news, .. } => self.ui.wait_news(&news_text(&news)),
+            Event::ApprovalAnswered { answer, by, after_s, .. } => {
+                self.ui.end_wait();
+                if self.bell {
+                    self.ui.ring();
+                }
+                self.state.borrow_mut().refusal_shown = answer != "approved";
+                self.ui.say(answered(&answer, by.as_deref(), after_s));
+            }
+            Event::ToolCompleted { tool, outcome, message, .. } => {
+                self.ui.end_wait();
+                self.completed(&tool, outcome, &message);
+                self.thinking();
+            }
+            Event::Usage { .. } => {}
+        }
+    }
+
+    /// The bullet line: every argument, escaped, never shortened. What only reads may be missed under `--quiet`.
+    fn planned(&self, tool: &str, effect: &str, arguments: &Value) {
+        let pairs = pairs(arguments);
+        let mut line = Line::new().plain("● ").bold(tool);
+        // What does not fit on a line of common width gets a line for each argument.
+        let length: usize = pairs.iter().map(|(name, value)| name.chars().count() + value.chars().count() + 5).sum();
+        let gap = if tool.len() + length > 100 { "\n    " } else { "   " };
+        for (name, value) in &pairs {
+            line = line.plain(gap).dim_field(name).dim(": ").field(value);
+        }
+        if effect == "read" { self.ui.status(line) } else { self.ui.say(line) }
+    }
+
+    fn requested(&self, shown: &ApprovalShown) {
+        let ui = self.ui;
+        ui.say("  This needs your approval. A request was sent to your device.");
+        ui.say(Line::new().plain("  Check that it shows:   ").bold(&shown.binding_message));
+        let mut line = Line::new().dim("  It goes to ").field(&shown.origin);
+        if let Some(spend) = &shown.spend {
+            // `any price` or `up to 900.00 EUR`.
+            line = line.dim(if spend == "any price" { ", at " } else { ", for " }).bold(spend);
+        }
+        ui.say(line.dim("; permission: ").field(&shown.permission));
+        if shown.binding == "code" {
+            ui.say(
+                Line::new()
+                    .warn("  Your device may show only the code. ")
+                    .plain("What you approve is what stands here."),
+            );
+        }
+        let left = Duration::from_secs(shown.expires_in);
+        ui.begin_wait(Wait::for_person("Waiting for your approval", left, WHILE_WAITING, &self.clock));
+    }
+
+    fn completed(&self, tool: &str, outcome: Outcome, message: &str) {
+        let state = self.state.borrow();
+        match outcome {
+            Outcome::Done => self.ui.status(Line::new().plain("  ").field(message)),
+            Outcome::Denied | Outcome::Expired if state.refusal_shown => {}
+            _ => self.ui.say(Line::new().bad("✗ ").bold(tool).plain(": ").field(message)),
+        }
+    }
+}
+
+/// One line of `run --json`.
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    schema_version: u32,
+    time: String,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+/// News of a wait, in words.
+pub(crate) fn news_text(news: &WaitNews) -> String {
+    match news {
+        WaitNews::SlowDown { interval_s } => format!("The server wants to be asked only every {interval_s} s."),
+        WaitNews::Offline { error } => format!("The server cannot be reached ({error}); still trying."),
+        WaitNews::Online => "The server answers again.".to_owned(),
+    }
+}
+
+fn answered(answer: &str, by: Option<&str>, after_s: f64) -> Line {
+    let after = seconds(after_s);
+    match answer {
+        "approved" => {
+            Line::new().good("✓ ").plain("Approved by ").bold(by.unwrap_or("you")).plain(&format!(" after {after}"))
+        }
+        "denied" => Line::new().bad("✗ ").plain(&format!("Denied after {after}. Nothing was done.")),
+        "expired" => Line::new().bad("✗ ").plain(&format!("Nobody answered within {after}. Nothing was done.")),
+        "abandoned" => Line::new().bad("✗ ").plain(&format!("Abandoned after {after}. Your device may still show it.")),
+        _ => Line::new().bad("✗ ").plain(&format!("The approval failed after {after}. Nothing was done.")),
+    }
+}
+
+/// `9 s`, or `0.4 s` where a whole second would be too coarse.
+fn seconds(s: f64) -> String {
+    if s < 1.0 { format!("{s:.1} s") } else { format!("{s:.0} s") }
+}
+
+/// Arguments as name and JSON value.
+fn pairs(arguments: &Value) -> Vec<(String, String)> {
+    match arguments {
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
+        Value::Null => Vec::new(),
+        other => vec![("arguments".to_owned(), other.to_string())],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        call::ActionId,
+        clock::ManualClock,
+    };
+
+    fn clock() -> SharedClock {
+        Arc::new(ManualClock::new(chrono::DateTime::UNIX_EPOCH))
+    }
+
+    fn planned(arguments: Value) -> Event {
+        Event::ToolPlanned {
+            action: ActionId::from_text("act_1"),
+            tool: "buy_product".into(),
+            effect: "irreversible".into(),
+            arguments,
+        }
+    }
+
+    fn requested() -> Event {
+        Event::ApprovalRequested(Box::new(ApprovalShown {
+            approval: ApprovalId::from_text("apr_1"),
+            action: ActionId::from_text("act_1"),
+            tool: "buy_product".into(),
+            binding_message: "BUY-2-phones.7F3KQ9ZT".into(),
+            code: "7F3KQ9ZT".into(),
+            origin: "https://shop.example".into(),
+            spend: Some("up to 900.00 EUR".into()),
+            permission: "not required".into(),
+            binding: "details".into(),
+            arguments: json!({}),
+            expires_in: 300,
+            expires_at: "1970-01-01T00:05:00Z".into(),
+        }))
+    }
+
+    fn answered_event(answer: &str, by: Option<&str>) -> Event {
+        let approval = ApprovalId::from_text("apr_1");
+        Event::ApprovalAnswered { approval, answer: answer.into(), by: by.map(Into::into), after_s: 9.2 }
+    }
+
+    fn completed(outcome: Outcome, message: &str) -> Event {
+        Event::ToolCompleted { action: None, tool: "buy_product".into(), outcome, message: message.into(), data: None }
+    }
+
+    #[test]
+    fn a_purchase_reads_as_the_contract_says() {
+        let ui = Ui::test();
+        let show = Show::new(&ui, clock(), false);
+        show.event(planned(json!({"product": "phones", "qty": 2, "price_limit": 900})));
+        show.event(requested());
+        show.event(answered_event("approved", Some("ada@example.com")));
+        show.event(completed(Outcome::Done, "order ord_81 created"));
+        show.event(Event::Text { text: "I bought ".into() });
+        show.event(Event::Text { text: "2 phones.".into() });
+        show.event(Event::TextDone { text: "I bought 2 phones.".into() });
+        let (out, err) = ui.take();
+        assert_eq!(out, "I bought 2 phones.\n");
+        assert_eq!(
+            err,
+            "● buy_product   price_limit: 900   product: \"phones\"   qty: 2\n  \
+             This needs your approval. A request was sent to your device.\n  \
+             Check that it shows:   BUY-2-phones.7F3KQ9ZT\n  \
+             It goes to https://shop.example, for up to 900.00 EUR; permission: not required\n\
+             Waiting for your approval... 5:00 left\n\
+             ✓ Approved by ada@example.com after 9 s\n  \
+             order ord_81 created\n"
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_told_once() {
+        let ui = Ui::test();
+        let show = Show::new(&ui, clock(), false);
+        show.event(requested());
+        show.event(answered_event("denied", None));
+        show.event(completed(Outcome::Denied, "the person said no"));
+        let (_, err) = ui.take();
+        assert!(err.ends_with("✗ Denied after 9 s. Nothing was done.\n"), "{err}");
+        show.event(planned(json!({})));
+        show.event(completed(Outcome::Denied, "locked after two denials"));
+        assert_eq!(ui.take().1, "● buy_product\n✗ buy_product: locked after two denials\n");
+    }
+
+    #[test]
+    fn arguments_are_whole_and_safe() {
+        let ui = Ui::test();
+        let long = "x".repeat(200);
+        Show::new(&ui, clock(), false).event(planned(json!({"a": "b\n\u{1b}[2K\u{202e}", "l": long})));
+        let (_, err) = ui.take();
+        assert_eq!(err, format!("● buy_product\n    a: \"b\\n\\u001b[2K<U+202E>\"\n    l: \"{long}\"\n"));
+    }
+
+    #[test]
+    fn json_lines_are_the_events() {
+        let ui = Ui::test_with(super::super::look::Look::default(), true);
+        let show = Show::new(&ui, clock(), false);
+        show.event(Event::Text { text: "a".into() });
+        show.event(answered_event("denied", None));
+        let (out, err) = ui.take();
+        let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(
+            lines[0],
+            json!({"schema_version": 1, "time": "1970-01-01T00:00:00.000Z", "type": "text.delta", "text": "a"})
+        );
+        assert_eq!(lines[1]["type"], "approval.answered");
+        assert_eq!(err, "");
+    }
+}

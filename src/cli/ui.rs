@@ -1,0 +1,494 @@
+//! What a person sees, and the rules for it:
+//!
+//! 1. stdout carries the answer or the data, nothing else. Talk goes to stderr: status, warnings, hints, prompts, waits.
+//! 2. Colour and motion are decided for each stream by itself ([`Look`]).
+//! 3. Whatever is printed goes through `escape`, our own words included, so that no call can forget it. Styles are added
+//!    here, after that. In JSON the same characters become `\u` escapes, so the data stays whole.
+//! 4. A closed stdout is no error: whoever closed it has seen enough. A full disk is one ([`Ui::finish`]).
+//! 5. Where nothing can move there is no spinner: one line when a wait begins, one at each change, and at most every half
+//!    minute one that says it still goes on.
+//! 6. `--quiet` silences status and hints. It never hides what a person has to act on, nor warnings and errors.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt::Write as _,
+    io::{self, IsTerminal as _, Write as _},
+};
+
+use serde::Serialize;
+
+use super::{
+    failure::{Failure, Kind},
+    look::{ColorChoice, Look, Surroundings},
+    spinner::{Spinner, Wait},
+};
+use crate::escape;
+
+/// Talks to the person and answers whoever asked.
+#[derive(Debug)]
+pub(crate) struct Ui {
+    out: Stream,
+    err: Stream,
+    quiet: bool,
+    json: bool,
+    /// A person is there to be asked: stdin and stderr are terminals and `--no-input` was not given.
+    asks: bool,
+    /// The last piece written to stdout did not end its line.
+    midline: Cell<bool>,
+    spinner: RefCell<Spinner>,
+    trouble: RefCell<Option<io::Error>>,
+}
+
+/// What decides how a [`Ui`] behaves.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// `--color`.
+    pub(crate) color: ColorChoice,
+    /// `--quiet`.
+    pub(crate) quiet: bool,
+    /// `--json`.
+    pub(crate) json: bool,
+    /// `--no-input`.
+    pub(crate) no_input: bool,
+    /// What the environment says.
+    pub(crate) around: Surroundings,
+}
+
+impl Ui {
+    /// The process's own streams.
+    pub(crate) fn new(manner: Manner) -> Self {
+        let look = |terminal| Look::decide(manner.color, terminal, manner.around);
+        let (out, err) = (look(io::stdout().is_terminal()), look(io::stderr().is_terminal()));
+        Self {
+            out: Stream { look: out, sink: RefCell::new(Sink::Out(io::stdout())) },
+            err: Stream { look: err, sink: RefCell::new(Sink::Err(io::stderr())) },
+            quiet: manner.quiet,
+            json: manner.json,
+            asks: !manner.no_input && !manner.json && err.terminal && io::stdin().is_terminal(),
+            midline: Cell::new(false),
+            spinner: RefCell::default(),
+            trouble: RefCell::default(),
+        }
+    }
+
+    /// Whether `--json` was given: data only.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
+    /// The size of the terminal at stderr, in columns and rows.
+    pub(crate) fn size(&self) -> Option<(usize, usize)> {
+        let (width, height) = terminal_size::terminal_size_of(io::stderr()).filter(|_| self.err.look.terminal)?;
+        Some((width.0.into(), height.0.into()))
+    }
+
+    /// Whether a person can be asked something.
+    pub(crate) fn can_ask(&self) -> bool {
+        self.asks
+    }
+
+    /// How stdout looks.
+    pub(crate) fn out(&self) -> Look {
+        self.out.look
+    }
+
+    /// How stderr looks.
+    pub(crate) fn err(&self) -> Look {
+        self.err.look
+    }
+
+    /// Data or an answer, on stdout; ends its line.
+    pub(crate) fn answer(&self, text: &str) {
+        self.answer_line(&Line::new().plain(text));
+    }
+
+    /// The same with styles.
+    pub(crate) fn answer_line(&self, line: &Line) {
+        let mut text = line.render(self.out.look.color);
+        text.push('\n');
+        self.write_out(&text);
+        self.midline.set(false);
+    }
+
+    /// A piece of an answer that is still coming: it is shown at once.
+    pub(crate) fn answer_piece(&self, text: &str) {
+        if let Some(last) = text.chars().last() {
+            self.write_out(&escape::text(text));
+            self.midline.set(last != '\n');
+        }
+    }
+
+    /// Ends the line that [`Ui::answer_piece`] left open.
+    pub(crate) fn end_line(&self) {
+        if self.midline.replace(false) {
+            self.write_out("\n");
+        }
+    }
+
+    /// One object of `--json` output, on one line of stdout.
+    pub(crate) fn data(&self, value: &impl Serialize) {
+        match serde_json::to_string(value) {
+            Ok(text) => self.write_out(&(json_safe(text) + "\n")),
+            Err(error) => self.remember(error.into()),
+        }
+    }
+
+    /// Bytes that another program reads (a completion script, a man page): nothing is escaped.
+    pub(crate) fn bytes(&self, bytes: &[u8]) {
+        self.spinner.borrow().suspend(|| self.keep(self.out.write(bytes)));
+    }
+
+    /// A usage error as the parser words it, escaped already.
+    pub(crate) fn usage(&self, text: &str) {
+        self.write_err(text);
+    }
+
+    /// Talk that can be missed.
+    pub(crate) fn status(&self, line: impl Into<Line>) {
+        if !self.quiet {
+            self.say(line);
+        }
+    }
+
+    /// Talk that must not be missed, `--quiet` or not: what a person has to act on.
+    pub(crate) fn say(&self, line: impl Into<Line>) {
+        let mut text = line.into().render(self.err.look.color);
+        text.push('\n');
+        self.write_err(&text);
+    }
+
+    /// Something is not as it should be, but work goes on.
+    pub(crate) fn warn(&self, message: &str) {
+        self.say(Line::new().warn("warning: ").plain(message));
+    }
+
+    /// What to do next.
+    pub(crate) fn hint(&self, message: &str) {
+        self.status(Line::new().dim("hint: ").plain(message));
+    }
+
+    /// Reports a failure: what happened, then what to do. With `--json` it is an object on stdout.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        self.end_wait();
+        if failure.told {
+            return;
+        }
+        if self.json {
+            self.data(&failure.to_json());
+            return;
+        }
+        self.end_line();
+        self.say(Line::new().bad("error: ").plain(&failure.message));
+        for hint in &failure.hints {
+            // Not `hint`: what to do belongs to the error, so it stays under `--quiet`.
+            self.say(Line::new().dim("  hint: ").plain(hint));
+        }
+    }
+
+    /// Writes a question; its answer is read elsewhere.
+    pub(crate) fn question(&self, line: impl Into<Line>) {
+        let mut text = line.into().render(self.err.look.color);
+        text.push(' ');
+        self.write_err(&text);
+    }
+
+    /// Rings the terminal's bell, if stderr is one.
+    pub(crate) fn ring(&self) {
+        if self.err.look.motion && !self.quiet {
+            self.write_err("\x07");
+        }
+    }
+
+    /// Begins a wait.
+    pub(crate) fn begin_wait(&self, wait: Wait) {
+        self.settle();
+        let first = self.spinner.borrow_mut().begin(wait, self.err.look.motion && !self.json);
+        if let (Some(line), false) = (first, self.json) {
+            self.status(line.as_str());
+        }
+    }
+
+    /// Something changed while a wait goes on.
+    pub(crate) fn wait_news(&self, news: &str) {
+        if !self.json {
+            self.status(Line::new().dim("  ").plain(news));
+        }
+    }
+
+    /// Says that a wait still goes on, where no spinner shows it.
+    pub(crate) fn heartbeat(&self) {
+        let line = self.spinner.borrow().heartbeat();
+        if let (Some(line), false) = (line, self.json) {
+            self.status(line.as_str());
+        }
+    }
+
+    /// Ends a wait and wipes the spinner.
+    pub(crate) fn end_wait(&self) {
+        self.spinner.borrow_mut().end();
+    }
+
+    /// At the end of the program: says whether everything written has arrived.
+    pub(crate) fn finish(&self) -> Result<(), Failure> {
+        self.end_wait();
+        self.keep(self.out.flush());
+        match self.trouble.borrow_mut().take() {
+            None => Ok(()),
+            Some(error) => Err(Failure::new(Kind::Failed, format!("failed to write to standard output: {error}"))),
+        }
+    }
+
+    fn write_out(&self, text: &str) {
+        self.spinner.borrow().suspend(|| self.keep(self.out.write(text.as_bytes())));
+    }
+
+    fn write_err(&self, text: &str) {
+        self.settle();
+        // A closed stderr leaves nobody to tell about it.
+        self.spinner.borrow().suspend(|| _ = self.err.write(text.as_bytes()));
+    }
+
+    /// If an answer's line is open on the same screen, talk begins a line of its own.
+    fn settle(&self) {
+        if self.out.look.terminal && self.err.look.terminal {
+            self.end_line();
+        }
+    }
+
+    fn keep(&self, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.remember(error);
+        }
+    }
+
+    fn remember(&self, error: io::Error) {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            self.trouble.borrow_mut().get_or_insert(error);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Ui {
+    /// A `Ui` that keeps what it is told: no terminal, no colour.
+    pub(crate) fn test() -> Self {
+        Self::test_with(Look::default(), false)
+    }
+
+    /// The same with another look for both streams, or for `--json`.
+    pub(crate) fn test_with(look: Look, json: bool) -> Self {
+        let stream = || Stream { look, sink: RefCell::new(Sink::Buffer(Vec::new())) };
+        Self {
+            out: stream(),
+            err: stream(),
+            quiet: false,
+            json,
+            asks: false,
+            midline: Cell::new(false),
+            spinner: RefCell::default(),
+            trouble: RefCell::default(),
+        }
+    }
+
+    /// Takes what was written to stdout and to stderr.
+    pub(crate) fn take(&self) -> (String, String) {
+        (self.out.take(), self.err.take())
+    }
+}
+
+/// Makes JSON text safe on a terminal: what `escape` would have made visible becomes a `\u` escape, which means the same.
+fn json_safe(text: String) -> String {
+    if matches!(escape::field(&text), std::borrow::Cow::Borrowed(_)) {
+        return text;
+    }
+    let mut safe = String::with_capacity(text.len() + 32);
+    for c in text.chars() {
+        if matches!(escape::field(c.encode_utf8(&mut [0; 4])), std::borrow::Cow::Borrowed(_)) {
+            safe.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
+        }
+    }
+    safe
+}
+
+/// A line in pieces, each with its style. Every piece is escaped when it is added.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Line(Vec<(anstyle::Style, String)>);
+
+impl Line {
+    /// An empty line.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Running text; newlines stay.
+    pub(crate) fn plain(self, text: &str) -> Self {
+        self.push(anstyle::Style::new(), text)
+    }
+
+    /// A one-line value from outside: newlines and tabs become visible, too.
+    pub(crate) fn field(mut self, value: &str) -> Self {
+        self.0.push((anstyle::Style::new(), escape::field(value).into_owned()));
+        self
+    }
+
+    /// A one-line value that matters most.
+    pub(crate) fn bold(mut self, value: &str) -> Self {
+        self.0.push((anstyle::Style::new().bold(), escape::field(value).into_owned()));
+        self
+    }
+
+    /// A one-line value of less weight.
+    pub(crate) fn dim_field(mut self, value: &str) -> Self {
+        self.0.push((anstyle::Style::new().dimmed(), escape::field(value).into_owned()));
+        self
+    }
+
+    /// Something of less weight.
+    pub(crate) fn dim(self, text: &str) -> Self {
+        self.push(anstyle::Style::new().dimmed(), text)
+    }
+
+    /// Something that went well.
+    pub(crate) fn good(self, text: &str) -> Self {
+        self.push(anstyle::AnsiColor::Green.on_default(), text)
+    }
+
+    /// Something that did not.
+    pub(crate) fn bad(self, text: &str) -> Self {
+        self.push(anstyle::AnsiColor::Red.on_default().bold(), text)
+    }
+
+    /// Something to look at twice.
+    pub(crate) fn warn(self, text: &str) -> Self {
+        self.push(anstyle::AnsiColor::Yellow.on_default().bold(), text)
+    }
+
+    /// Text in a style of its own.
+    pub(crate) fn styled(self, style: anstyle::Style, text: &str) -> Self {
+        self.push(style, text)
+    }
+
+    fn push(mut self, style: anstyle::Style, text: &str) -> Self {
+        self.0.push((style, escape::text(text).into_owned()));
+        self
+    }
+
+    fn render(&self, color: bool) -> String {
+        let mut text = String::new();
+        for (style, piece) in &self.0 {
+            let _ = match color && *style != anstyle::Style::new() {
+                true => write!(text, "{style}{piece}{style:#}"),
+                false => write!(text, "{piece}"),
+            };
+        }
+        text
+    }
+}
+
+impl From<&str> for Line {
+    fn from(text: &str) -> Self {
+        Self::new().plain(text)
+    }
+}
+
+impl From<String> for Line {
+    fn from(text: String) -> Self {
+        Self::new().plain(&text)
+    }
+}
+
+#[derive(Debug)]
+struct Stream {
+    look: Look,
+    sink: RefCell<Sink>,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Out(io::Stdout),
+    Err(io::Stderr),
+    #[cfg(test)]
+    Buffer(Vec<u8>),
+}
+
+impl Stream {
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        match &mut *self.sink.borrow_mut() {
+            Sink::Out(out) => {
+                let mut out = out.lock();
+                out.write_all(bytes)?;
+                out.flush()
+            }
+            Sink::Err(err) => err.lock().write_all(bytes),
+            #[cfg(test)]
+            Sink::Buffer(buffer) => buffer.write_all(bytes),
+        }
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        match &mut *self.sink.borrow_mut() {
+            Sink::Out(out) => out.flush(),
+            Sink::Err(err) => err.flush(),
+            #[cfg(test)]
+            Sink::Buffer(_) => Ok(()),
+        }
+    }
+
+    #[cfg(test)]
+    fn take(&self) -> String {
+        match &mut *self.sink.borrow_mut() {
+            Sink::Buffer(buffer) => String::from_utf8(std::mem::take(buffer)).unwrap(),
+            _ => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_and_talk_keep_apart() {
+        let ui = Ui::test();
+        ui.answer("42");
+        ui.status("thinking");
+        ui.warn("slow");
+        assert_eq!(ui.take(), ("42\n".into(), "thinking\nwarning: slow\n".into()));
+    }
+
+    #[test]
+    fn nothing_from_outside_reaches_a_terminal_as_it_is() {
+        let ui = Ui::test_with(Look { terminal: true, color: true, motion: false }, false);
+        ui.answer_piece("a\x1b]52;c;x\x07b");
+        ui.status(Line::new().good("✓ ").field("Eve\nroot").bold("\u{202e}x"));
+        let (out, err) = ui.take();
+        assert_eq!(out, "a␛]52;c;x␇b\n", "talk on the same screen begins a line of its own");
+        assert_eq!(err, "\u{1b}[32m✓ \u{1b}[0mEve␊root\u{1b}[1m<U+202E>x\u{1b}[0m\n");
+    }
+
+    #[test]
+    fn json_is_safe_and_means_the_same() {
+        let ui = Ui::test();
+        let value = serde_json::json!({ "name": "a\u{202e}b\u{9b}\u{1b}\u{e0041}é" });
+        ui.data(&value);
+        let (out, _) = ui.take();
+        assert_eq!(out, "{\"name\":\"a\\u202eb\\u009b\\u001b\\udb40\\udc41é\"}\n");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap(), value);
+    }
+
+    #[test]
+    fn a_failure_says_what_happened_and_what_to_do() {
+        let failure = Failure::new(Kind::LoginNeeded, "nobody is logged in").hint("run `agentctl login`");
+        let ui = Ui::test();
+        ui.failure(&failure);
+        assert_eq!(ui.take().1, "error: nobody is logged in\n  hint: run `agentctl login`\n");
+        let ui = Ui::test_with(Look::default(), true);
+        ui.failure(&failure);
+        let (out, err) = ui.take();
+        assert!(out.starts_with(r#"{"error":"login_needed","exit_code":4,"#) && err.is_empty(), "{out}");
+    }
+}

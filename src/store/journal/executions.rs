@@ -1,0 +1,125 @@
+//! Executions in the journal: each action is begun once, and its end is written down once.
+
+use chrono::{DateTime, Utc};
+use rusqlite::params;
+
+use super::{Error, Journal, maybe_time, millis, time};
+use crate::call::{ActionId, RunId};
+
+/// An execution as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExecutionRow {
+    /// Its action.
+    pub action: ActionId,
+    /// The run it belongs to.
+    pub run: Option<RunId>,
+    /// Which tool.
+    pub tool: String,
+    /// The digest of what was carried out.
+    pub digest: String,
+    /// What the server knows a repeat by.
+    pub idempotency_key: String,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended; none if that was never learnt.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// How it ended (a word of `call::Outcome`).
+    pub outcome: Option<String>,
+    /// The last HTTP status.
+    pub http_status: Option<u16>,
+}
+
+impl Journal {
+    /// Writes down that an action is about to be carried out. It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if it was begun before; if the journal cannot be written. In both cases nothing may be sent.
+    pub fn start_execution(
+        &self,
+        action: &ActionId,
+        run: Option<&RunId>,
+        tool: &str,
+        digest: &str,
+        idempotency_key: &str,
+        at: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let result = self.write(true, |tx| {
+            let sql = "INSERT INTO executions (action, run, tool, digest, idempotency_key, started_at)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let values = params![action.as_str(), run.map(RunId::as_str), tool, digest, idempotency_key, millis(at)];
+            tx.execute(sql, values).map(drop)
+        });
+        match result {
+            Err(Error::Exists(_)) => Err(Error::Exists(action.to_string())),
+            other => other,
+        }
+    }
+
+    /// Writes down how an action ended.
+    ///
+    /// # Errors
+    /// If it was never begun or has ended already, or the journal cannot be written.
+    pub fn end_execution(
+        &self,
+        action: &ActionId,
+        at: DateTime<Utc>,
+        outcome: &str,
+        http_status: Option<u16>,
+    ) -> Result<(), Error> {
+        let changed = self.write(true, |tx| {
+            let sql = "UPDATE executions SET ended_at = ?2, outcome = ?3, http_status = ?4
+                       WHERE action = ?1 AND ended_at IS NULL";
+            tx.execute(sql, params![action.as_str(), millis(at), outcome, http_status])
+        })?;
+        match (changed, self.execution(action)?) {
+            (1, _) => Ok(()),
+            (_, Some(_)) => Err(Error::Exists(action.to_string())),
+            (_, None) => Err(Error::Missing(action.to_string())),
+        }
+    }
+
+    /// An execution, if it is there.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn execution(&self, action: &ActionId) -> Result<Option<ExecutionRow>, Error> {
+        let sql = "SELECT run, tool, digest, idempotency_key, started_at, ended_at, outcome, http_status
+                   FROM executions WHERE action = ?1";
+        self.find(sql, [action.as_str()], |row| {
+            Ok(ExecutionRow {
+                action: action.clone(),
+                run: row.get::<_, Option<String>>(0)?.map(RunId::from_text),
+                tool: row.get(1)?,
+                digest: row.get(2)?,
+                idempotency_key: row.get(3)?,
+                started_at: time(row, 4)?,
+                ended_at: maybe_time(row, 5)?,
+                outcome: row.get(6)?,
+                http_status: row.get(7)?,
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::at, *};
+    use crate::files::tests::TempDir;
+
+    #[test]
+    fn an_action_begins_and_ends_once() {
+        let dir = TempDir::new();
+        let journal = Journal::open(&dir.0).unwrap();
+        let action = ActionId::mint();
+        assert!(matches!(journal.end_execution(&action, at(1), "done", None), Err(Error::Missing(_))));
+        let start = || journal.start_execution(&action, None, "buy_product", "sha-256:x", "key", at(0));
+        start().unwrap();
+        assert!(matches!(start(), Err(Error::Exists(_))));
+        assert_eq!(journal.execution(&action).unwrap().unwrap().ended_at, None);
+        journal.end_execution(&action, at(1), "done", Some(201)).unwrap();
+        assert!(matches!(journal.end_execution(&action, at(2), "failed", None), Err(Error::Exists(_))));
+        let row = journal.execution(&action).unwrap().unwrap();
+        assert_eq!((row.outcome.as_deref(), row.http_status, row.ended_at), (Some("done"), Some(201), Some(at(1))));
+        assert_eq!(journal.execution(&ActionId::mint()).unwrap(), None);
+    }
+}

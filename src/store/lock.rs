@@ -1,0 +1,117 @@
+//! One process at a time: a lock that the system releases when its holder ends, however it ends.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    clock::Clock,
+    files::{self, Error as FileError},
+};
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Why a lock was not had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process did not let go of it.
+    #[error("another agentctl process has held {} for {} s", path.display(), limit.as_secs())]
+    Busy {
+        /// The lock file.
+        path: PathBuf,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// Its file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// An exclusive hold on a lock file, until it is dropped. The file itself stays: removing it would let a second process
+/// lock a new file of the same name while the first still holds the old one.
+#[derive(Debug)]
+pub struct GrantLock {
+    _file: File,
+}
+
+impl GrantLock {
+    /// Takes the lock, waiting at most `limit`.
+    ///
+    /// # Errors
+    /// If somebody else keeps it, or the file cannot be made.
+    pub async fn take(path: &Path, clock: &dyn Clock, limit: Duration) -> Result<Self, Error> {
+        let file = open(path)?;
+        let until = clock.elapsed() + limit;
+        while !had(file.try_lock(), path)? {
+            if clock.elapsed() >= until {
+                return Err(Error::Busy { path: path.to_owned(), limit });
+            }
+            clock.sleep(PAUSE).await;
+        }
+        Ok(Self { _file: file })
+    }
+
+    /// The same on a thread that may block.
+    pub(super) fn take_blocking(path: &Path, limit: Duration) -> Result<Self, Error> {
+        let file = open(path)?;
+        within(limit, path, || file.try_lock())?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Tries to take a lock until it is had or `limit` is over; blocks the thread meanwhile.
+pub(super) fn within(
+    limit: Duration,
+    path: &Path,
+    mut attempt: impl FnMut() -> Result<(), TryLockError>,
+) -> Result<(), Error> {
+    // A holder that only appends a line is done within a millisecond, so the first pauses are short.
+    let (mut waited, mut pause) = (Duration::ZERO, Duration::from_micros(200));
+    while !had(attempt(), path)? {
+        if waited >= limit {
+            return Err(Error::Busy { path: path.to_owned(), limit });
+        }
+        std::thread::sleep(pause);
+        waited += pause;
+        pause = PAUSE.min(pause * 2);
+    }
+    Ok(())
+}
+
+fn open(path: &Path) -> Result<File, FileError> {
+    if let Some(folder) = path.parent() {
+        files::private_dir(folder)?;
+    }
+    files::open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))
+}
+
+fn had(attempt: Result<(), TryLockError>, path: &Path) -> Result<bool, FileError> {
+    match attempt {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(source)) => Err(FileError::new("locked", path, source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::ManualClock, files::tests::TempDir};
+
+    #[tokio::test]
+    async fn the_second_waits_until_the_first_lets_go() {
+        let dir = TempDir::new();
+        let clock = ManualClock::new(chrono::DateTime::UNIX_EPOCH);
+        let path = dir.path("locks/grant.lock");
+        let limit = Duration::from_secs(1);
+        let first = GrantLock::take(&path, &clock, limit).await.unwrap();
+        assert!(matches!(GrantLock::take(&path, &clock, limit).await, Err(Error::Busy { .. })));
+        assert_eq!(clock.elapsed(), limit);
+        drop(first);
+        GrantLock::take(&path, &clock, limit).await.unwrap();
+        GrantLock::take_blocking(&path, Duration::ZERO).unwrap();
+    }
+}

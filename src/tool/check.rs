@@ -1,0 +1,275 @@
+//! The rules of toolset files, checked when one is loaded and by `agentctl tools check`.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::{
+    compile,
+    manifest::{ApprovalField, CredentialSource, Effect, Manifest, ToolSpec},
+    template::{Settings, Template, templates_in},
+};
+
+/// Something that a toolset file does wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which tool; none if it is about the whole file.
+    pub tool: Option<String>,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub mend: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(tool) = &self.tool {
+            write!(f, "{tool}: ")?;
+        }
+        write!(f, "{} ({})", self.problem, self.mend)
+    }
+}
+
+/// Checks a toolset file. Nothing found means that it can be loaded.
+#[must_use]
+pub fn check(text: &str) -> Vec<Finding> {
+    let manifest = match Manifest::parse(text) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            return vec![Finding {
+                tool: None,
+                problem: error.to_string().trim().replace('\n', " "),
+                mend: "see docs/tools.md for the keys of a toolset file".to_owned(),
+            }];
+        }
+    };
+    let mut findings = Vec::new();
+    if !is_name(&manifest.toolset.name) {
+        findings.push(Finding {
+            tool: None,
+            problem: "the toolset's name is not of `a-z 0-9 _`".to_owned(),
+            mend: "rename it".to_owned(),
+        });
+    }
+    let mut names = Vec::new();
+    for tool in &manifest.tools {
+        if names.contains(&tool.name) {
+            findings.push(Finding {
+                tool: Some(tool.name.clone()),
+                problem: "the name is used twice".to_owned(),
+                mend: "rename one of them".to_owned(),
+            });
+        }
+        names.push(tool.name.clone());
+        let mut found = Found { tool, findings: &mut findings };
+        effect_rules(&mut found);
+        request_rules(&mut found);
+        argument_rules(&mut found);
+    }
+    findings
+}
+
+struct Found<'a> {
+    tool: &'a ToolSpec,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Found<'_> {
+    fn say(&mut self, problem: impl Into<String>, mend: impl Into<String>) {
+        let tool = Some(self.tool.name.clone());
+        self.findings.push(Finding { tool, problem: problem.into(), mend: mend.into() });
+    }
+}
+
+fn effect_rules(found: &mut Found<'_>) {
+    let tool = found.tool;
+    if !is_name(&tool.name) {
+        found.say("the name is not of `a-z 0-9 _`, up to 64", "rename it");
+    }
+    let has_reason = |reason: &Option<String>| reason.as_ref().is_some_and(|text| !text.trim().is_empty());
+    if tool.effect == Effect::Read {
+        if !matches!(tool.request.method.as_str(), "GET" | "HEAD") && !has_reason(&tool.effect_reason) {
+            found.say("a read uses neither GET nor HEAD", "say why in effect_reason, or declare another effect");
+        }
+    } else {
+        match &tool.approval {
+            Some(ApprovalField::Ask(_)) => {}
+            Some(ApprovalField::Word(word)) if word == "none" && has_reason(&tool.approval_reason) => {}
+            Some(ApprovalField::Word(word)) if word == "none" => {
+                found.say("approval = \"none\" without a reason", "give the reason in approval_reason");
+            }
+            Some(ApprovalField::Word(word)) => {
+                found.say(format!("approval = \"{word}\" means nothing"), "write a table, or \"none\"");
+            }
+            None => found.say(
+                "it has an effect but asks nobody",
+                "add [tool.approval], or approval = \"none\" with approval_reason",
+            ),
+        }
+    }
+    if tool.affects_others && tool.permission.is_none() {
+        found.say("it acts on somebody else without a permission", "add [tool.permission]");
+    }
+    let asks = matches!(tool.approval, Some(ApprovalField::Ask(_)));
+    if tool.credential.source == CredentialSource::Approval && !asks {
+        found.say("its token comes from an approval, but it asks for none", "add [tool.approval]");
+    }
+    if let Some(ApprovalField::Ask(ask)) = &tool.approval
+        && ask.expires_in == 0
+    {
+        found.say("expires_in is 0", "give the person some time");
+    }
+    if tool.limits.spend.is_some() != tool.limits.currency.is_some() {
+        found.say("spend and currency come together", "add the other one to [tool.limits]");
+    }
+}
+
+fn request_rules(found: &mut Found<'_>) {
+    let request = &found.tool.request;
+    if !matches!(request.method.as_str(), "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE") {
+        found.say(format!("{} is not a method for tools", request.method), "use GET, HEAD, POST, PUT, PATCH or DELETE");
+    }
+    for name in request.headers.keys() {
+        let name = name.to_ascii_lowercase();
+        let ours = ["authorization", "proxy-authorization", "cookie", "host", "content-length", "transfer-encoding"];
+        if ours.contains(&name.as_str()) || name == "idempotency-key" || name == "connection" {
+            found.say(format!("the header {name} is not for manifests"), "use [tool.credential] or idempotency");
+        } else if reqwest::header::HeaderName::try_from(name.as_str()).is_err() {
+            found.say(format!("{name} is not a header name"), "rename it");
+        }
+    }
+    // The shape is checked with a stand-in for every setting: what the settings are is known only when it is loaded.
+    match Template::parse(&request.url) {
+        Err(error) => found.say(error.to_string(), "mend the url"),
+        Ok(template) => {
+            let stand_in: Settings =
+                template.settings().map(|name| (name.to_owned(), "https://setting.invalid/base".to_owned())).collect();
+            if let Err(error) = template.url_shape(&stand_in) {
+                found.say(error.to_string(), "let the url start with a setting or a fixed https origin");
+            }
+        }
+    }
+}
+
+fn argument_rules(found: &mut Found<'_>) {
+    let tool = found.tool;
+    if tool.parameters.get("type").and_then(Value::as_str) != Some("object") {
+        found.say("parameters are not of type object", "set type = \"object\"");
+    }
+    if let Err(error) = compile(&tool.parameters) {
+        found.say(error, "mend the JSON Schema");
+    }
+    let declared: Vec<&str> = tool
+        .parameters
+        .get("properties")
+        .and_then(Value::as_object)
+        .map(|properties| properties.keys().map(String::as_str).collect())
+        .unwrap_or_default();
+    let required: Vec<&str> = tool
+        .parameters
+        .get("required")
+        .and_then(Value::as_array)
+        .map(|names| names.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+
+    let mut optional_allowed: Vec<&String> = tool.request.query.values().collect();
+    optional_allowed.extend(&tool.limits.spend);
+    let mut must_be_given: Vec<&String> = vec![&tool.request.url];
+    must_be_given.extend(tool.request.headers.values());
+    if let Some(ApprovalField::Ask(ask)) = &tool.approval {
+        must_be_given.push(&ask.binding_message);
+    }
+    for (text, needed) in
+        optional_allowed.iter().map(|text| (text, false)).chain(must_be_given.iter().map(|text| (text, true)))
+    {
+        match Template::parse(text) {
+            Err(error) => found.say(error.to_string(), "mend the template"),
+            Ok(template) => {
+                for name in template.arguments() {
+                    if !declared.contains(&name) {
+                        found.say(format!("{{{{ {name} }}}} is not a parameter"), "declare it, or mend the template");
+                    } else if needed && !required.contains(&name) {
+                        found.say(
+                            format!("{{{{ {name} }}}} is optional but stands where it must be given"),
+                            "add it to required",
+                        );
+                    }
+                }
+            }
+        }
+    }
+    match tool.request.json.as_ref().map(templates_in).transpose() {
+        Err(error) => found.say(error.to_string(), "mend the template in json"),
+        Ok(templates) => {
+            for template in templates.iter().flatten() {
+                for name in template.arguments().filter(|name| !declared.contains(name)) {
+                    found.say(format!("{{{{ {name} }}}} is not a parameter"), "declare it, or mend the template");
+                }
+            }
+        }
+    }
+    for text in [&tool.credential.audience, &tool.credential.resource].into_iter().flatten() {
+        match Template::parse(text) {
+            Err(error) => found.say(error.to_string(), "mend the template"),
+            Ok(template) if template.arguments().next().is_some() => {
+                found.say("an argument stands in the audience", "an audience is fixed or a setting");
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(tool: &str) -> String {
+        let text = format!(
+            "[toolset]\nname = \"x\"\ndescription = \"x\"\n[[tool]]\nname = \"t\"\ndescription = \"t\"\n{tool}"
+        );
+        check(&text).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_shipped_toolsets_keep_the_rules() {
+        for (name, text) in super::super::BUILTIN {
+            assert_eq!(check(text), [], "{name}");
+        }
+    }
+
+    #[test]
+    fn each_rule_bites() {
+        let get = "request = { method = \"GET\", url = \"https://x.example/\" }";
+        let post = "request = { method = \"POST\", url = \"https://x.example/\" }";
+        for (tool, expected) in [
+            (format!("effect = \"read\"\n{get}"), ""),
+            (format!("effect = \"read\"\n{post}"), "neither GET nor HEAD"),
+            (format!("effect = \"read\"\neffect_reason = \"a search\"\n{post}"), ""),
+            (format!("effect = \"reversible\"\n{post}"), "asks nobody"),
+            (format!("effect = \"reversible\"\napproval = \"none\"\n{post}"), "without a reason"),
+            (format!("effect = \"reversible\"\napproval = \"none\"\napproval_reason = \"a draft\"\n{post}"), ""),
+            (format!("effect = \"reversible\"\napproval = \"maybe\"\n{post}"), "means nothing"),
+            (format!("effect = \"read\"\naffects_others = true\n{get}"), "without a permission"),
+            (format!("effect = \"read\"\ncredential = {{ source = \"approval\" }}\n{get}"), "comes from an approval"),
+            ("effect = \"read\"\nrequest = { method = \"GET\", url = \"https://{{ host }}/\" }".to_owned(), "path segment"),
+            ("effect = \"read\"\nrequest = { method = \"GET\", url = \"https://x.example/{{ id }}\" }".to_owned(), "not a parameter"),
+            ("effect = \"read\"\nrequest = { method = \"TRACE\", url = \"https://x.example/\" }".to_owned(), "not a method"),
+            (
+                "effect = \"read\"\nrequest = { method = \"GET\", url = \"https://x.example/\", headers = { Authorization = \"x\" } }".to_owned(),
+                "not for manifests",
+            ),
+            (format!("effect = \"read\"\nlimits = {{ spend = \"1\" }}\n{get}"), "come together"),
+            (format!("effect = \"read\"\nparameters = {{ type = \"array\" }}\n{get}"), "type object"),
+            (format!("effect = \"destroy\"\n{get}"), "unknown variant"),
+        ] {
+            let problems = problems(&tool);
+            assert!(if expected.is_empty() { problems.is_empty() } else { problems.contains(expected) }, "{tool}\n-> {problems}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! A tool call becomes a plan: exactly what will be done, with nothing left to decide.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::{
+    Tool,
+    manifest::{ApprovalField, CredentialSource, Idempotency},
+    template::{self, Template},
+};
+use crate::{
+    call::{ActionId, Digest},
+    money::Money,
+    policy::{Action, Approval, Credential, Permission, Requirements, Spend, TokenWanted},
+};
+
+/// What is wrong with a call. The texts are for the model, which may try again with better arguments.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The arguments are no JSON object.
+    #[error("the arguments are not a JSON object: {0}")]
+    Json(String),
+    /// The arguments do not fit the tool's schema.
+    #[error("the arguments do not fit the tool's parameters: {0}")]
+    Schema(String),
+    /// A value cannot stand where the tool needs it.
+    #[error(transparent)]
+    Template(#[from] template::Error),
+    /// A spend limit that is no amount.
+    #[error("the spend limit is not an amount of money")]
+    Money,
+    /// A number without a canonical form.
+    #[error("the arguments have no canonical form: {0}")]
+    Canonical(#[from] serde_json::Error),
+}
+
+/// A call that is ready to be decided about and done. Only [`Tool::plan`] makes one.
+#[derive(Debug)]
+pub struct Plan {
+    /// What the guard decides about.
+    pub action: Action,
+    /// The request of the effect.
+    pub(super) request: PlannedRequest,
+}
+
+/// One HTTP request without its credential.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedRequest {
+    pub(super) method: reqwest::Method,
+    pub(super) url: Url,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Option<Value>,
+    pub(super) idempotency_key: Option<String>,
+    pub(super) timeout: Duration,
+    pub(super) max_bytes: usize,
+}
+
+impl Plan {
+    /// The plan as it is written into the journal: everything that makes its digest, and the request. No secrets.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "tool": self.action.tool,
+            "origin": self.action.origin,
+            "arguments": self.action.arguments,
+            "request": {
+                "method": self.request.method.as_str(),
+                "url": self.request.url.as_str(),
+                "headers": self.request.headers,
+                "body": self.request.body,
+            },
+        })
+    }
+
+    /// The key under which a server does the effect once (RFC draft "Idempotency-Key"): made from the action and its
+    /// digest, so that a repetition of this very action has the same key and nothing else has.
+    #[must_use]
+    pub fn idempotency_key(&self) -> Option<&str> {
+        self.request.idempotency_key.as_deref()
+    }
+}
+
+impl Tool {
+    /// Makes the plan of a call.
+    ///
+    /// # Errors
+    /// If the arguments are not what the tool takes.
+    pub fn plan(&self, arguments: &str) -> Result<Plan, PlanError> {
+        let arguments = self.arguments(arguments)?;
+        let settings = &self.settings;
+        let request = &self.spec.request;
+        let mut url = Template::parse(&request.url)?.url(settings, &arguments)?;
+        for (name, value) in &request.query {
+            if let Some(value) = Template::parse(value)?.query(settings, &arguments)? {
+                url.query_pairs_mut().append_pair(name, &value);
+            }
+        }
+        let mut headers = Vec::new();
+        for (name, value) in &request.headers {
+            headers.push((name.clone(), Template::parse(value)?.header(settings, &arguments)?));
+        }
+        let body = match &request.json {
+            Some(template) => template::json(template, settings, &arguments)?,
+            None => None,
+        };
+        let origin = url.origin().ascii_serialization();
+        let digest = Action::digest_of(&self.spec.name, &origin, &arguments)?;
+        let id = ActionId::mint();
+        let idempotency_key = request
+            .idempotency
+            .map(|Idempotency::Header| Digest::of_bytes(format!("{id}\n{}", digest.to_text()).as_bytes()).to_hex());
+        let requirements = self.requirements(&arguments)?;
+        Ok(Plan {
+            request: PlannedRequest {
+                method: self.method.clone(),
+                url,
+                headers,
+                body,
+                idempotency_key,
+                timeout: Duration::from_secs(self.spec.limits.timeout_s),
+                max_bytes: self.spec.limits.max_response_bytes,
+            },
+            action: Action {
+                id,
+                tool: self.spec.name.clone(),
+                effect: self.spec.effect.word(),
+                irreversible: self.spec.effect == super::manifest::Effect::Irreversible,
+                arguments,
+                origin,
+                requirements,
+                digest,
+            },
+        })
+    }
+
+    fn arguments(&self, text: &str) -> Result<Map<String, Value>, PlanError> {
+        // A model that calls a tool without parameters may send nothing at all.
+        let text = if text.trim().is_empty() { "{}" } else { text };
+        let value: Value = serde_json::from_str(text).map_err(|error| PlanError::Json(error.to_string()))?;
+        let Value::Object(mut arguments) = value else {
+            return Err(PlanError::Json("it is another kind of value".to_owned()));
+        };
+        // Some models send null for what they leave out, and mean the same.
+        arguments.retain(|_, value| !value.is_null());
+        let value = Value::Object(arguments);
+        let problems: Vec<String> = self
+            .schema
+            .iter_errors(&value)
+            .take(3)
+            .map(|error| match error.instance_path().to_string() {
+                path if path.is_empty() => error.to_string(),
+                path => format!("{path}: {error}"),
+            })
+            .collect();
+        match value {
+            Value::Object(arguments) if problems.is_empty() => Ok(arguments),
+            _ => Err(PlanError::Schema(problems.join("; "))),
+        }
+    }
+
+    fn requirements(&self, arguments: &Map<String, Value>) -> Result<Requirements, PlanError> {
+        let settings = &self.settings;
+        let spec = &self.spec;
+        let permission = spec
+            .permission
+            .as_ref()
+            .map(|permission| Permission { relation: permission.relation.clone(), object: permission.object.clone() });
+        let approval = match &spec.approval {
+            Some(ApprovalField::Ask(ask)) => {
+                let template = Template::parse(&ask.binding_message)?;
+                let named: Vec<&str> = template.arguments().collect();
+                Some(Approval {
+                    message: template.text(settings, arguments)?,
+                    message_is_complete: arguments.keys().all(|name| named.contains(&name.as_str())),
+                    expires_in: ask.expires_in,
+                    details_type: ask.authorization_details.as_ref().map(|details| details.kind.clone()),
+                })
+            }
+            _ => None,
+        };
+        let wanted = || -> Result<TokenWanted, PlanError> {
+            let settle = |template: &Option<String>| -> Result<Option<String>, PlanError> {
+                let Some(template) = template else { return Ok(None) };
+                Ok(match Template::parse(template)?.settled(settings) {
+                    Ok(text) => Some(text),
+                    // An audience or resource that is not configured is one that this server does not need.
+                    Err(template::Error::Unset(_)) => None,
+                    Err(error) => return Err(error.into()),
+                })
+            };
+            Ok(TokenWanted {
+                audience: settle(&spec.credential.audience)?,
+                resource: settle(&spec.credential.resource)?,
+                scopes: spec.credential.scopes.clone(),
+            })
+        };
+        let credential = match spec.credential.source {
+            CredentialSource::None => Credential::None,
+            CredentialSource::User => Credential::User(wanted()?),
+            CredentialSource::Approval => Credential::Approval(wanted()?),
+            CredentialSource::Connection => Credential::Connection,
+        };
+        let spend = match (&spec.limits.spend, &spec.limits.currency) {
+            (Some(template), Some(currency)) => {
+                match template::json(&Value::String(template.clone()), settings, arguments)? {
+                    Some(value) => Spend::UpTo(Money::from_json(&value, currency).ok_or(PlanError::Money)?),
+                    None => Spend::AnyPrice,
+                }
+            }
+            _ => Spend::Nothing,
+        };
+        Ok(Requirements { permission, approval, credential, spend })
+    }
+}
