@@ -28,7 +28,7 @@ const STAIRS: &[(&str, &[&str])] = &[
     ("approval", &["http", "oauth", "policy", "session", "store"]),
     ("guard", &["approval", "fga", "policy", "session", "store"]),
     ("tool", &["guard", "http", "policy"]),
-    ("dispatch", &["guard", "store", "tool"]),
+    ("dispatch", &["approval", "guard", "http", "policy", "store", "tool"]),
     ("agent", &["dispatch", "model", "store", "tool"]),
 ];
 
