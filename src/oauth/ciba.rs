@@ -98,3 +98,134 @@ pub async fn poll_once(caller: &Caller<'_>, auth_req_id: &AuthReqId, resource: O
     fields.extend(resource.map(|value| ("resource", value)));
     token::ask(caller, &fields).await
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        oauth::{
+            ClientAuth,
+            testing::{Peer, Script},
+        },
+        secret::ClientSecret,
+    };
+
+    fn minimal() -> Request<'static> {
+        Request {
+            scopes: &[],
+            login_hint: "ada",
+            binding_message: None,
+            requested_expiry: None,
+            audience: None,
+            authorization_details: None,
+            acr_values: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_request_and_its_answer() {
+        let mut peer = Peer::start().await;
+        peer.client.auth = ClientAuth::SecretPost(ClientSecret::new("s"));
+        peer.server.answer(
+            "/ciba",
+            Script::json(200, json!({"auth_req_id": "req", "expires_in": 120, "interval": 2, "x": 1})),
+        );
+        let scopes = ["product:buy".to_owned()];
+        let details = json!([{"type": "purchase"}]);
+        let wanted = Request {
+            scopes: &scopes,
+            binding_message: Some("BUY-2"),
+            requested_expiry: Some(300),
+            audience: Some(("audience", "shop")),
+            authorization_details: Some(&details),
+            acr_values: Some("mfa"),
+            ..minimal()
+        };
+        let found = request(&peer.caller(), &wanted).await.unwrap();
+        assert_eq!((found.expires_in.as_secs(), found.interval.map(|i| i.as_secs())), (120, Some(2)));
+        let seen = peer.server.seen("/ciba").pop().unwrap();
+        for (name, value) in [
+            ("scope", "openid product:buy"),
+            ("login_hint", "ada"),
+            ("binding_message", "BUY-2"),
+            ("requested_expiry", "300"),
+            ("audience", "shop"),
+            ("authorization_details", r#"[{"type":"purchase"}]"#),
+            ("acr_values", "mfa"),
+            ("client_id", "cli"),
+            ("client_secret", "s"),
+        ] {
+            assert_eq!(seen.field(name), Some(value));
+        }
+        assert_eq!(seen.form.len(), 9, "no second hint, no notification token, no user code");
+
+        peer.server.answer("/token", Script::json(400, json!({"error": "authorization_pending"})));
+        let answer = poll_once(&peer.caller(), &found.auth_req_id, None).await;
+        assert!(matches!(answer, Answer::Refused { .. }));
+        let seen = peer.server.seen("/token").pop().unwrap();
+        assert_eq!(seen.field("grant_type"), Some("urn:openid:params:grant-type:ciba"));
+        assert_eq!((seen.field("auth_req_id"), seen.field("client_secret")), (Some("req"), Some("s")));
+    }
+
+    #[tokio::test]
+    async fn a_new_assertion_for_each_poll() {
+        let mut peer = Peer::start().await;
+        let made = super::super::client_auth::generate_client_key().unwrap();
+        peer.client.auth = ClientAuth::PrivateKeyJwt { key: made.key, key_id: None };
+        peer.server.answer("/token", Script::json(400, json!({"error": "authorization_pending"})));
+        for _ in 0..2 {
+            poll_once(&peer.caller(), &AuthReqId::new("req"), None).await;
+        }
+        let seen = peer.server.seen("/token");
+        assert!(seen[0].field("client_assertion").is_some());
+        assert_ne!(seen[0].field("client_assertion"), seen[1].field("client_assertion"));
+    }
+
+    #[tokio::test]
+    async fn without_what_is_required_it_stops() {
+        let peer = Peer::start().await;
+        for (answer, expected) in [
+            (json!({"expires_in": 120}), "it has no auth_req_id"),
+            (json!({"auth_req_id": "", "expires_in": 120}), "it has no auth_req_id"),
+            (json!({"auth_req_id": "hunter2"}), "it has no usable expires_in"),
+            (json!({"auth_req_id": "hunter2", "expires_in": 0}), "it has no usable expires_in"),
+            (json!({"auth_req_id": "hunter2", "expires_in": -5}), "it has no usable expires_in"),
+        ] {
+            peer.server.answer("/ciba", Script::json(200, answer));
+            let error = request(&peer.caller(), &minimal()).await.unwrap_err();
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(expected) && !text.contains("hunter2"), "{text}");
+        }
+        assert!(peer.server.seen("/token").is_empty());
+    }
+
+    #[tokio::test]
+    async fn every_refusal_keeps_its_code() {
+        let peer = Peer::start().await;
+        for (status, code) in [
+            (400, "invalid_request"),
+            (400, "invalid_scope"),
+            (400, "expired_id_token_hint"),
+            (400, "unknown_user_id"),
+            (400, "unauthorized_client"),
+            (400, "missing_user_code"),
+            (400, "invalid_binding_message"),
+            (401, "invalid_client"),
+            (403, "access_denied"),
+            (503, "server_error"),
+        ] {
+            peer.server.answer("/ciba", Script::json(status, json!({"error": code, "error_description": "why"})));
+            let error = request(&peer.caller(), &minimal()).await.unwrap_err();
+            let Error::Refused(refusal) = error else { panic!("{error}") };
+            assert_eq!(
+                (refusal.status, refusal.error.as_str(), refusal.description.as_deref()),
+                (status, code, Some("why"))
+            );
+        }
+        peer.server.answer("/ciba", Script::text(502, "<html>hunter2"));
+        let error = request(&peer.caller(), &minimal()).await.unwrap_err();
+        assert!(matches!(error, Error::Malformed { status: 502, .. }), "{error}");
+    }
+}

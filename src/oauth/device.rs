@@ -92,3 +92,85 @@ pub async fn poll_once(caller: &Caller<'_>, code: &DeviceCode, resource: Option<
     fields.extend(resource.map(|value| ("resource", value)));
     token::ask(caller, &fields).await
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::oauth::testing::{Peer, Script};
+
+    #[tokio::test]
+    async fn the_request_and_its_answer() {
+        let peer = Peer::start().await;
+        peer.server.answer("/device", Script::json(200, json!({
+            "device_code": "dc", "user_code": "WDJB-MJHT\u{1b}[0m", "verification_uri": "https://a.example/activate",
+            "verification_uri_complete": "https://a.example/activate?user_code=WDJB-MJHT", "expires_in": 900,
+        })));
+        let scopes = ["openid".to_owned(), "offline_access".to_owned()];
+        let wanted = Request { scopes: &scopes, audience: Some(("resource", "https://shop.example")) };
+        let found = request(&peer.caller(), &wanted).await.unwrap();
+        assert_eq!((found.expires_in.as_secs(), found.interval.as_secs()), (900, 5));
+        assert_eq!(found.user_code, "WDJB-MJHT\u{1b}[0m", "carried as data");
+        assert_eq!(found.openable().unwrap().query(), Some("user_code=WDJB-MJHT"));
+        assert!(!format!("{found:?}").contains("dc\""));
+        let seen = peer.server.seen("/device").pop().unwrap();
+        assert_eq!(seen.field("client_id"), Some("cli"));
+        assert_eq!(seen.field("scope"), Some("openid offline_access"));
+        assert_eq!(seen.field("resource"), Some("https://shop.example"));
+
+        peer.server.answer("/token", Script::json(200, json!({"access_token": "a"})));
+        let answer = poll_once(&peer.caller(), &found.device_code, Some("https://shop.example")).await;
+        assert!(matches!(answer, Answer::Tokens(_)));
+        let seen = peer.server.seen("/token").pop().unwrap();
+        assert_eq!(seen.field("grant_type"), Some("urn:ietf:params:oauth:grant-type:device_code"));
+        assert_eq!(seen.field("device_code"), Some("dc"));
+        assert_eq!(seen.field("resource"), Some("https://shop.example"));
+    }
+
+    #[tokio::test]
+    async fn answers_that_cannot_be_used() {
+        let mut peer = Peer::start().await;
+        for (answer, expected) in [
+            (
+                Script::json(403, json!({"error": "unauthorized_client", "error_description": "no"})),
+                "unauthorized_client",
+            ),
+            (Script::json(401, json!({"error": "invalid_client"})), "invalid_client (status 401)"),
+            (Script::text(502, "<html>"), "status 502"),
+            (Script::json(200, json!({"device_code": "hunter2"})), "status 200"),
+            (
+                Script::json(
+                    200,
+                    json!({"device_code": "d", "user_code": "", "verification_uri": "https://a.example", "expires_in": 9}),
+                ),
+                "a code is empty",
+            ),
+        ] {
+            peer.server.answer("/device", answer);
+            let error = request(&peer.caller(), &Request::default()).await.unwrap_err();
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(expected) && !text.contains("hunter2"), "{text} should say {expected}");
+        }
+        peer.metadata.device_authorization_endpoint = None;
+        let error = request(&peer.caller(), &Request::default()).await.unwrap_err();
+        assert_eq!(error.to_string(), "the server has no device authorization endpoint");
+    }
+
+    #[test]
+    fn what_a_browser_may_open() {
+        for good in ["https://a.example/x", "http://127.0.0.1:9/activate"] {
+            assert!(openable(good).is_some(), "{good}");
+        }
+        for bad in [
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "http://a.example/",
+            "data:text/html,x",
+            "-x",
+            "ssh://a.example",
+        ] {
+            assert!(openable(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -23,3 +23,31 @@ pub async fn refresh_token(caller: &Caller<'_>, token: &RefreshToken) -> Result<
         error => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::oauth::testing::{Peer, Script};
+
+    #[tokio::test]
+    async fn what_counts_as_done() {
+        let mut peer = Peer::start().await;
+        let token = RefreshToken::new("r1");
+        for (answer, done) in [
+            (Script::text(200, ""), true),
+            (Script::json(400, json!({"error": "unsupported_token_type"})), true),
+            (Script::json(401, json!({"error": "invalid_client"})), false),
+            (Script::text(503, "busy"), false),
+        ] {
+            peer.server.answer("/revoke", answer);
+            assert_eq!(refresh_token(&peer.caller(), &token).await.is_ok(), done);
+        }
+        let seen = peer.server.seen("/revoke").pop().unwrap();
+        assert_eq!((seen.field("token"), seen.field("client_id")), (Some("r1"), Some("cli")));
+        assert_eq!(seen.field("token_type_hint"), Some("refresh_token"));
+        peer.metadata.revocation_endpoint = None;
+        assert!(matches!(refresh_token(&peer.caller(), &token).await, Err(Error::Unsupported { .. })));
+    }
+}

@@ -12,8 +12,16 @@ use axum::{
     http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_TYPE},
     response::Response,
 };
+use chrono::DateTime;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use url::Url;
+
+use super::{Caller, Client, Metadata};
+use crate::{
+    clock::{Clock as _, ManualClock},
+    http::Http,
+};
 
 /// One answer.
 #[derive(Clone, Debug)]
@@ -126,5 +134,44 @@ impl State {
         }
         let Some(queue) = self.answers.get_mut(&seen.path) else { return Script::text(404, "nothing here") };
         if queue.len() > 1 { queue.pop_front().unwrap() } else { queue.front().unwrap().clone() }
+    }
+}
+
+/// A server with endpoints, and a public client of it.
+pub(crate) struct Peer {
+    pub(crate) server: Server,
+    pub(crate) metadata: Metadata,
+    pub(crate) client: Client,
+    pub(crate) http: Http,
+    pub(crate) clock: ManualClock,
+}
+
+impl Peer {
+    pub(crate) async fn start() -> Self {
+        let server = serve().await;
+        let url = |path: &str| Url::parse(&format!("{}{path}", server.issuer())).unwrap();
+        let metadata = Metadata {
+            issuer: server.issuer(),
+            token_endpoint: url("/token"),
+            jwks_uri: url("/jwks"),
+            device_authorization_endpoint: Some(url("/device")),
+            backchannel_authentication_endpoint: Some(url("/ciba")),
+            revocation_endpoint: Some(url("/revoke")),
+            userinfo_endpoint: Some(url("/userinfo")),
+            authorization_details_types_supported: Vec::new(),
+            token_endpoint_auth_methods_supported: Vec::new(),
+            backchannel_token_delivery_modes_supported: Vec::new(),
+            subject_types_supported: Vec::new(),
+        };
+        let clock = ManualClock::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+        Self { server, metadata, client: Client::public("cli"), http: Http::default(), clock }
+    }
+
+    pub(crate) fn caller(&self) -> Caller<'_> {
+        Caller { http: &self.http, clock: &self.clock, metadata: &self.metadata, client: &self.client }
+    }
+
+    pub(crate) fn clock_now(&self) -> i64 {
+        self.clock.now().timestamp()
     }
 }

@@ -138,7 +138,7 @@ impl TryFrom<Wire> for TokenResponse {
     type Error = Error;
 
     fn try_from(wire: Wire) -> Result<Self, Error> {
-        if wire.token_type != BasicTokenType::Bearer {
+        if !wire.token_type.as_ref().eq_ignore_ascii_case("bearer") {
             return Err(Error::Unusable { what: WHAT, why: format!("tokens of type {:?}", wire.token_type.as_ref()) });
         }
         let scope = |scopes: Vec<Scope>| scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ");
@@ -195,5 +195,126 @@ fn lenient_scope<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ve
             texts.map(|texts| Some(split(texts.join(" ")))).ok_or_else(|| serde::de::Error::custom("a list of texts"))
         }
         _ => Err(serde::de::Error::custom("expected a text")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+    use chrono::DateTime;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        oauth::testing::{Peer, Script},
+        secret::ClientSecret,
+    };
+
+    #[tokio::test]
+    async fn answers_are_read_with_patience() {
+        let peer = Peer::start().await;
+        for (body, expires_in, scope) in [
+            (
+                json!({"access_token": "a", "token_type": "bearer", "expires_in": 3600, "scope": "x y"}),
+                Some(3600),
+                Some("x y"),
+            ),
+            (json!({"access_token": "a"}), None, None),
+            (
+                json!({"access_token": "a", "token_type": "BEARER", "expires_in": "3600", "scope": ["x", "y"]}),
+                Some(3600),
+                Some("x y"),
+            ),
+            (json!({"access_token": "a", "expires_in": 3600.0, "scope": ""}), Some(3600), Some("")),
+            (json!({"access_token": "a", "expires_in": null, "scope": null, "new": {}}), None, None),
+            (json!({"access_token": "a", "expires_in": -1}), None, None),
+        ] {
+            peer.server.answer("/token", Script::json(200, body.clone()));
+            let tokens = refresh(&peer.caller(), &RefreshToken::new("r"), &Refresh::default()).await.unwrap();
+            assert_eq!((tokens.expires_in, tokens.scope.as_deref()), (expires_in, scope), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refresh_as_it_travels() {
+        let mut peer = Peer::start().await;
+        peer.server
+            .answer("/token", Script::json(200, json!({"access_token": "a", "refresh_token": "r2", "id_token": "i"})));
+        let scopes = ["product:read".to_owned(), "x".to_owned()];
+        let wanted = Refresh { scopes: &scopes, audience: Some(("audience", "sample-shop-api")) };
+        let tokens = refresh(&peer.caller(), &RefreshToken::new("r1"), &wanted).await.unwrap();
+        assert_eq!(tokens.refresh_token, Some(RefreshToken::new("r2")));
+        let seen = peer.server.seen("/token").pop().unwrap();
+        for (name, value) in [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", "r1"),
+            ("client_id", "cli"),
+            ("scope", "product:read x"),
+            ("audience", "sample-shop-api"),
+        ] {
+            assert_eq!(seen.field(name), Some(value));
+        }
+        assert_eq!(seen.headers["accept"], "application/json");
+        assert!(!format!("{tokens:?}").contains("r2"));
+
+        peer.client.auth = super::super::ClientAuth::SecretBasic(ClientSecret::new("s%"));
+        refresh(&peer.caller(), &RefreshToken::new("r1"), &Refresh::default()).await.unwrap();
+        let seen = peer.server.seen("/token").pop().unwrap();
+        assert_eq!(seen.headers["authorization"], "Basic Y2xpOnMlMjU=");
+        assert_eq!((seen.field("client_id"), seen.field("scope")), (None, None));
+
+        let made = super::super::client_auth::generate_client_key().unwrap();
+        peer.client.auth = super::super::ClientAuth::PrivateKeyJwt { key: made.key, key_id: Some(made.key_id) };
+        refresh(&peer.caller(), &RefreshToken::new("r1"), &Refresh::default()).await.unwrap();
+        let seen = peer.server.seen("/token").pop().unwrap();
+        assert_eq!(seen.field("client_id"), Some("cli"));
+        assert!(seen.field("client_assertion").is_some() && seen.field("client_assertion_type").is_some());
+    }
+
+    #[tokio::test]
+    async fn errors_of_a_refresh_hold_no_body() {
+        let peer = Peer::start().await;
+        let invalid_grant = json!({"error": "invalid_grant", "error_description": "used"});
+        for (answer, expected) in [
+            (Script::json(403, invalid_grant), "invalid_grant (status 403): used"),
+            (Script::text(502, "hunter2"), "cannot be understood (status 502"),
+            (Script::text(500, ""), "cannot be understood (status 500"),
+            (
+                Script::json(200, json!({"access_token": 1, "refresh_token": "hunter2"})),
+                "cannot be understood (status 200",
+            ),
+            (Script::json(200, json!({"access_token": "hunter2", "token_type": "DPoP"})), "tokens of type \"DPoP\""),
+        ] {
+            peer.server.answer("/token", answer);
+            let error = refresh(&peer.caller(), &RefreshToken::new("r"), &Refresh::default()).await.unwrap_err();
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(expected) && !text.contains("hunter2"), "{text} should say {expected}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_back_from_a_poll() {
+        let peer = Peer::start().await;
+        let ask = async |script: Script| {
+            peer.server.answer("/token", script);
+            ask(&peer.caller(), &[("grant_type", "x")]).await
+        };
+        let slow = json!({"error": "slow_down", "interval": 30, "error_description": "slower"});
+        let in_20_s = DateTime::from_timestamp(peer.clock_now() + 20, 0).unwrap().to_rfc2822().replace("+0000", "GMT");
+        let answer = ask(Script::json(429, slow).header(RETRY_AFTER, &in_20_s)).await;
+        let Answer::Refused { refusal, interval, retry_after } = answer else { panic!("{answer:?}") };
+        assert_eq!((refusal.status, refusal.error.as_str()), (429, "slow_down"));
+        assert_eq!((interval, retry_after), (Some(Duration::from_secs(30)), Some(Duration::from_secs(20))));
+
+        let answer =
+            ask(Script::text(429, "<html>slow</html>").header(RETRY_AFTER, "7").header(CONTENT_TYPE, "text/html"))
+                .await;
+        let Answer::Garbled { status: 429, retry_after } = answer else { panic!("{answer:?}") };
+        assert_eq!(retry_after, Some(Duration::from_secs(7)));
+
+        assert!(matches!(ask(Script::text(502, "<html>")).await, Answer::Garbled { status: 502, .. }));
+        assert!(matches!(ask(Script::text(200, "<html>")).await, Answer::Garbled { status: 200, .. }));
+        assert!(matches!(ask(Script::json(200, json!({}))).await, Answer::Unusable(Error::Malformed { .. })));
+        assert!(matches!(ask(Script::json(200, json!({"access_token": "a"}))).await, Answer::Tokens(_)));
     }
 }

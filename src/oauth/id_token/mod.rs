@@ -362,3 +362,6 @@ pub(super) fn lenient_bool<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     let value = Value::deserialize(deserializer)?;
     Ok(value.as_bool().or_else(|| value.as_str().and_then(|text| text.parse().ok())))
 }
+
+#[cfg(test)]
+mod tests;
