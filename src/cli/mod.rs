@@ -5,17 +5,21 @@
 
 // What every command leans on.
 mod args;
+mod browser;
 mod caller;
 mod failure;
+mod init;
 mod look;
 mod prompt;
 mod qr;
+mod repl;
 mod show;
 mod signals;
 mod spinner;
 mod stdin;
 mod ui;
 mod verdict;
+mod verification;
 
 // One command each.
 mod audit;

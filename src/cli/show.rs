@@ -11,7 +11,7 @@ use super::{
     ui::{Line, Ui},
 };
 use crate::{
-    call::Outcome,
+    call::{ApprovalId, Outcome},
     clock::SharedClock,
     event::{ApprovalShown, Event, WaitNews},
 };
@@ -32,6 +32,8 @@ pub(crate) struct Show<'a> {
 struct State {
     /// The spinner of a wait for the model is on.
     thinking: bool,
+    /// The approval that is waited for.
+    open: Option<ApprovalId>,
     /// An approval's answer was shown, so the tool's own refusal says nothing new.
     refusal_shown: bool,
 }
@@ -44,6 +46,11 @@ impl<'a> Show<'a> {
 
     /// One event.
     pub(crate) fn event(&self, event: Event) {
+        match &event {
+            Event::ApprovalRequested(shown) => self.state.borrow_mut().open = Some(shown.approval.clone()),
+            Event::ApprovalAnswered { .. } => self.state.borrow_mut().open = None,
+            _ => {}
+        }
         if self.ui.json() {
             self.ui.data(&JsonLine { schema_version: 1, time: self.now(), event: &event });
         } else {
@@ -65,7 +72,13 @@ impl<'a> Show<'a> {
         self.ui.end_line();
     }
 
-    fn now(&self) -> String {
+    /// The approval that is waited for, if one is.
+    pub(crate) fn open_approval(&self) -> Option<ApprovalId> {
+        self.state.borrow().open.clone()
+    }
+
+    /// The moment as JSON carries it.
+    pub(crate) fn now(&self) -> String {
         self.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 
@@ -129,7 +142,8 @@ impl<'a> Show<'a> {
         ui.say(Line::new().plain("  Check that it shows:   ").bold(&shown.binding_message));
         let mut line = Line::new().dim("  It goes to ").field(&shown.origin);
         if let Some(spend) = &shown.spend {
-            line = line.dim(if spend == "any price" { ", at " } else { ", for at most " }).field(spend);
+            // `any price` or `up to 900.00 EUR`.
+            line = line.dim(if spend == "any price" { ", at " } else { ", for " }).bold(spend);
         }
         ui.say(line.dim("; permission: ").field(&shown.permission));
         if shown.binding == "code" {
@@ -206,7 +220,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        call::{ActionId, ApprovalId},
+        call::ActionId,
         clock::ManualClock,
     };
 
@@ -231,7 +245,7 @@ mod tests {
             binding_message: "BUY-2-phones.7F3KQ9ZT".into(),
             code: "7F3KQ9ZT".into(),
             origin: "https://shop.example".into(),
-            spend: Some("900.00 EUR".into()),
+            spend: Some("up to 900.00 EUR".into()),
             permission: "not required".into(),
             binding: "details".into(),
             arguments: json!({}),
@@ -267,7 +281,7 @@ mod tests {
             "● buy_product   price_limit: 900   product: \"phones\"   qty: 2\n  \
              This needs your approval. A request was sent to your device.\n  \
              Check that it shows:   BUY-2-phones.7F3KQ9ZT\n  \
-             It goes to https://shop.example, for at most 900.00 EUR; permission: not required\n\
+             It goes to https://shop.example, for up to 900.00 EUR; permission: not required\n\
              Waiting for your approval... 5:00 left\n\
              ✓ Approved by ada@example.com after 9 s\n  \
              order ord_81 created\n"

@@ -76,6 +76,12 @@ impl Ui {
         self.json
     }
 
+    /// The size of the terminal at stderr, in columns and rows.
+    pub(crate) fn size(&self) -> Option<(usize, usize)> {
+        let (width, height) = terminal_size::terminal_size_of(io::stderr()).filter(|_| self.err.look.terminal)?;
+        Some((width.0.into(), height.0.into()))
+    }
+
     /// Whether a person can be asked something.
     pub(crate) fn can_ask(&self) -> bool {
         self.asks
@@ -359,6 +365,11 @@ impl Line {
     /// Something to look at twice.
     pub(crate) fn warn(self, text: &str) -> Self {
         self.push(anstyle::AnsiColor::Yellow.on_default().bold(), text)
+    }
+
+    /// Text in a style of its own.
+    pub(crate) fn styled(self, style: anstyle::Style, text: &str) -> Self {
+        self.push(style, text)
     }
 
     fn push(mut self, style: anstyle::Style, text: &str) -> Self {

@@ -45,7 +45,7 @@ impl GrantLock {
     pub async fn take(path: &Path, clock: &dyn Clock, limit: Duration) -> Result<Self, Error> {
         let file = open(path)?;
         let until = clock.elapsed() + limit;
-        while !try_lock(&file, path)? {
+        while !had(file.try_lock(), path)? {
             if clock.elapsed() >= until {
                 return Err(Error::Busy { path: path.to_owned(), limit });
             }
@@ -57,16 +57,28 @@ impl GrantLock {
     /// The same on a thread that may block.
     pub(super) fn take_blocking(path: &Path, limit: Duration) -> Result<Self, Error> {
         let file = open(path)?;
-        let mut waited = Duration::ZERO;
-        while !try_lock(&file, path)? {
-            if waited >= limit {
-                return Err(Error::Busy { path: path.to_owned(), limit });
-            }
-            std::thread::sleep(PAUSE);
-            waited += PAUSE;
-        }
+        within(limit, path, || file.try_lock())?;
         Ok(Self { _file: file })
     }
+}
+
+/// Tries to take a lock until it is had or `limit` is over; blocks the thread meanwhile.
+pub(super) fn within(
+    limit: Duration,
+    path: &Path,
+    mut attempt: impl FnMut() -> Result<(), TryLockError>,
+) -> Result<(), Error> {
+    // A holder that only appends a line is done within a millisecond, so the first pauses are short.
+    let (mut waited, mut pause) = (Duration::ZERO, Duration::from_micros(200));
+    while !had(attempt(), path)? {
+        if waited >= limit {
+            return Err(Error::Busy { path: path.to_owned(), limit });
+        }
+        std::thread::sleep(pause);
+        waited += pause;
+        pause = PAUSE.min(pause * 2);
+    }
+    Ok(())
 }
 
 fn open(path: &Path) -> Result<File, FileError> {
@@ -76,8 +88,8 @@ fn open(path: &Path) -> Result<File, FileError> {
     files::open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))
 }
 
-fn try_lock(file: &File, path: &Path) -> Result<bool, FileError> {
-    match file.try_lock() {
+fn had(attempt: Result<(), TryLockError>, path: &Path) -> Result<bool, FileError> {
+    match attempt {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(source)) => Err(FileError::new("locked", path, source)),

@@ -1,0 +1,109 @@
+//! Faults on order: what a bad day at the server looks like to a client.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// One kind of trouble, for the next requests with a label.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fault {
+    pub(super) on: String,
+    pub(super) kind: Kind,
+    #[serde(default)]
+    pub(super) when: When,
+    /// How many requests it meets.
+    #[serde(default = "once")]
+    pub(super) times: u32,
+    /// How many requests with the label pass first.
+    #[serde(default)]
+    pub(super) skip: u32,
+    pub(super) status: Option<u16>,
+    pub(super) retry_after_s: Option<u64>,
+    pub(super) delay_ms: Option<u64>,
+}
+
+/// What happens.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// The OAuth error `slow_down`.
+    SlowDown,
+    /// A JSON error with `status` (500).
+    Status,
+    /// A page of HTML with `status` (502), as a proxy sends it.
+    Html,
+    /// The connection is cut without a byte of an answer.
+    Drop,
+    /// The answer comes `delay_ms` later (1000).
+    Delay,
+    /// Half of the answer's body, then the connection is cut.
+    Half,
+}
+
+/// Whether the request still has its effect.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum When {
+    /// It never reaches the endpoint.
+    #[default]
+    Before,
+    /// The endpoint did its work; only the answer suffers.
+    After,
+}
+
+fn once() -> u32 {
+    1
+}
+
+impl Fault {
+    pub(super) fn delay(&self) -> Duration {
+        Duration::from_millis(self.delay_ms.unwrap_or(1000))
+    }
+}
+
+/// Takes the fault that meets a request with these labels, if there is one.
+pub(super) fn take(faults: &mut Vec<Fault>, labels: &[&str]) -> Option<Fault> {
+    let index = faults.iter_mut().position(|fault| {
+        if !labels.contains(&fault.on.as_str()) {
+            return false;
+        }
+        if fault.skip > 0 {
+            fault.skip -= 1;
+            return false;
+        }
+        true
+    })?;
+    let fault = &mut faults[index];
+    let met = fault.clone();
+    fault.times = fault.times.saturating_sub(1);
+    if fault.times == 0 {
+        faults.remove(index);
+    }
+    Some(met)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(json: &str) -> Fault {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn faults_are_used_up_in_order() {
+        let mut faults = vec![
+            fault(r#"{"on":"token","kind":"html","times":2}"#),
+            fault(r#"{"on":"token","kind":"drop","when":"after","skip":1}"#),
+        ];
+        let kinds = |faults: &mut Vec<Fault>| take(faults, &["ciba_poll", "token"]).map(|fault| fault.kind);
+        assert_eq!(take(&mut faults, &["shop"]), None);
+        assert_eq!(kinds(&mut faults), Some(Kind::Html));
+        assert_eq!(kinds(&mut faults), Some(Kind::Html));
+        assert_eq!(kinds(&mut faults), None);
+        assert_eq!(kinds(&mut faults), Some(Kind::Drop));
+        assert_eq!(kinds(&mut faults), None);
+        assert!(serde_json::from_str::<Fault>(r#"{"on":"token","kind":"html","often":2}"#).is_err());
+    }
+}

@@ -1,0 +1,18 @@
+//! Process tests: the finished program, seen from outside.
+//!
+//! Each starts from an empty environment and a home of its own, and looks at stdout, stderr and the exit code together.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "the helpers of tests may do what tests may: fail loudly, look at the clock, and read what CI has set"
+)]
+
+mod support;
+
+mod browser;
+mod keyring;
+mod peers;
+mod support_itself;
+mod tidy;

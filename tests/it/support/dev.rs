@@ -1,0 +1,117 @@
+//! The dev tenant as its own process, and its management port.
+
+use std::{fs, path::PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{Answer, Home, Running, agentctl, call};
+
+/// A running `agentctl dev`.
+pub(crate) struct Dev {
+    // The home comes last: it must not vanish under the running program.
+    _running: Running,
+    pub(crate) ready: Value,
+    clock: PathBuf,
+    home: Home,
+}
+
+impl Dev {
+    /// A tenant that lets clients poll every second.
+    pub(crate) fn start() -> Self {
+        Self::with(&["--interval", "1"])
+    }
+
+    /// A tenant whose model plays these turns (docs/dev-tenant/script.schema.json).
+    pub(crate) fn scripted(turns: Value) -> Self {
+        let dev = Self::start();
+        dev.post("/script", &json!({ "turns": turns }));
+        dev
+    }
+
+    /// A tenant with these arguments.
+    pub(crate) fn with(args: &[&str]) -> Self {
+        let home = Home::new();
+        let clock = home.path().join("clock");
+        fs::write(&clock, "0").unwrap();
+        let listen = ["dev", "--json", "--listen", "127.0.0.1:0", "--manage", "127.0.0.1:0"];
+        let mut running = agentctl(&home).args(listen).args(args.iter().copied()).start();
+        let line = running.first_line();
+        let ready: Value =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("the ready line: {error}: {line}"));
+        assert_eq!(ready["event"], "ready", "{ready}");
+        Self { _running: running, ready, clock, home }
+    }
+
+    /// A person's home with everything set that the tenant exports, and a clock that [`Dev::advance`] moves.
+    pub(crate) fn home(&self) -> Home {
+        let mut home = Home::new();
+        home.set_all(&self.ready["env"]);
+        home.set("AGENTCTL_TEST_CLOCK", self.clock.to_str().unwrap());
+        home
+    }
+
+    /// A member of the ready line that is a string.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.ready[name].as_str().unwrap_or_else(|| panic!("the ready line has no {name}"))
+    }
+
+    /// Asks the management port.
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> Value {
+        self.manage("GET", path, None).json()
+    }
+
+    /// Steers the tenant.
+    #[track_caller]
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
+        self.manage("POST", path, Some(body))
+    }
+
+    #[track_caller]
+    fn manage(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let url = format!("{}{path}", self.text("manage_url").trim_end_matches('/'));
+        let bearer = format!("Bearer {}", self.text("manage_token"));
+        let answer = call(method, &url, &[("authorization", &bearer)], body);
+        assert!((200..300).contains(&answer.status), "{method} {path}: {answer:?}");
+        answer
+    }
+
+    /// Who answers by itself: `approve`, `deny` or `off`, each for logins and approvals.
+    #[track_caller]
+    pub(crate) fn auto(&self, logins: &str, approvals: &str) {
+        self.post("/auto", &json!({ "logins": logins, "approvals": approvals, "after_ms": 50 }));
+    }
+
+    /// Lets the next requests go wrong.
+    #[track_caller]
+    pub(crate) fn fault(&self, fault: &Value) {
+        self.post("/faults", fault);
+    }
+
+    /// Moves the tenant's clock and that of every program from [`Dev::home`].
+    #[track_caller]
+    pub(crate) fn advance(&self, seconds: u64) {
+        let before: u64 = fs::read_to_string(&self.clock).unwrap().parse().unwrap();
+        fs::write(&self.clock, (before + seconds).to_string()).unwrap();
+        self.post("/clock", &json!({ "advance_s": seconds }));
+    }
+
+    /// What was asked of one part of the tenant.
+    #[track_caller]
+    pub(crate) fn history(&self, of: &str) -> Vec<Value> {
+        let answer = self.get(&format!("/history?of={of}"));
+        listed(&answer, &["history", "requests"])
+    }
+
+    /// The orders at the shop.
+    #[track_caller]
+    pub(crate) fn orders(&self) -> Vec<Value> {
+        listed(&self.get("/orders"), &["orders"])
+    }
+}
+
+#[track_caller]
+fn listed(answer: &Value, names: &[&str]) -> Vec<Value> {
+    let list = answer.as_array().or_else(|| names.iter().find_map(|name| answer[*name].as_array()));
+    list.unwrap_or_else(|| panic!("no list in {answer}")).clone()
+}

@@ -1,0 +1,49 @@
+//! What the process tests lean on. Nothing here knows more of the program than a person at a terminal does.
+#![expect(dead_code, unused_imports, reason = "helpers stand ready before every test that needs them is written")]
+
+mod browser;
+mod command;
+mod dev;
+mod fake;
+mod home;
+mod http;
+mod idp;
+mod keyring;
+mod peers;
+mod terminal;
+
+pub(crate) use browser::Browser;
+pub(crate) use command::{Command, Output, Running, agentctl, command};
+pub(crate) use dev::Dev;
+pub(crate) use fake::{Fake, Reply};
+pub(crate) use home::Home;
+pub(crate) use http::{Answer, call};
+pub(crate) use idp::Idp;
+pub(crate) use keyring::Keyring;
+pub(crate) use peers::{peer_is_missing, program};
+pub(crate) use terminal::Terminal;
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Waits until `done` gives something; asks every few milliseconds and gives up after `limit`.
+pub(crate) fn wait_until<T>(limit: Duration, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = done() {
+            return value;
+        }
+        assert!(start.elapsed() < limit, "{what}: still not so after {limit:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Programs are started one after the other: while the terminal crate starts one, it waits on a pipe that a program
+/// started at the same moment by another thread would inherit and keep open.
+fn one_spawn_at_a_time() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

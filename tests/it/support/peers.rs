@@ -1,0 +1,20 @@
+//! Real servers that nobody here wrote. `cargo test` alone lists what is missing; CI insists on them.
+
+use std::{env, path::PathBuf};
+
+/// Says that a test is skipped, and why; fails if `AGENTCTL_REQUIRE_PEERS` insists on the peer.
+#[track_caller]
+pub(crate) fn peer_is_missing(what: &str, how_to_get_it: &str) {
+    let insisted = env::var("AGENTCTL_REQUIRE_PEERS").is_ok_and(|value| value == "1");
+    assert!(!insisted, "{what} is missing, and AGENTCTL_REQUIRE_PEERS=1 insists on it: {how_to_get_it}");
+    // Written past the test runner, which would keep the line of a test that passes to itself.
+    use std::io::Write as _;
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    let _ = writeln!(std::io::stderr(), "skipped: {name}: {what} is missing ({how_to_get_it})");
+}
+
+/// Where a program is, if it is installed.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}

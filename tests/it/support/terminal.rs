@@ -1,0 +1,141 @@
+//! A terminal: what is compared is the screen that a person sees, not the bytes that drew it.
+
+use std::{
+    io::{Read as _, Write as _},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use expectrl::process::{
+    Process as _, Termios as _,
+    unix::{PtyStream, Signal, UnixProcess, WaitStatus},
+};
+
+use super::{Command, one_spawn_at_a_time};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A program on a terminal of its own.
+pub(crate) struct Terminal {
+    process: UnixProcess,
+    keyboard: PtyStream,
+    screen: Arc<Mutex<vt100::Parser>>,
+    reader: Option<thread::JoinHandle<()>>,
+}
+
+impl Terminal {
+    /// Starts the program on a screen of 80 columns and 24 rows.
+    pub(crate) fn start(command: Command) -> Self {
+        Self::sized(command, 80, 24)
+    }
+
+    /// Starts the program on a screen of this size.
+    pub(crate) fn sized(command: Command, columns: u16, rows: u16) -> Self {
+        let command = command.env("TERM", "xterm-256color").into_std();
+        let mut process = {
+            let _alone = one_spawn_at_a_time();
+            UnixProcess::spawn_command(command).expect("a terminal")
+        };
+        process.set_window_size(columns, rows).expect("the size of the terminal");
+        // As on every terminal that a person sits at; the crate turns it off.
+        process.set_echo(true).expect("echo");
+        let keyboard = process.open_stream().unwrap();
+        let mut output = process.open_stream().unwrap();
+        let mut answers = process.open_stream().unwrap();
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 1000)));
+        let drawn = Arc::clone(&screen);
+        // The end of the program shows as an error on Linux and as an empty read elsewhere.
+        let reader = thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(count @ 1..) = output.read(&mut piece) {
+                let mut screen = drawn.lock().unwrap();
+                screen.process(&piece[..count]);
+                // A real terminal answers where its cursor is; line editors wait for that.
+                if piece[..count].windows(4).any(|four| four == b"\x1b[6n") {
+                    let (row, column) = screen.screen().cursor_position();
+                    let _ = write!(answers, "\x1b[{};{}R", row + 1, column + 1);
+                }
+            }
+        });
+        Self { process, keyboard, screen, reader: Some(reader) }
+    }
+
+    /// What a person sees now.
+    pub(crate) fn screen(&self) -> String {
+        self.screen.lock().unwrap().screen().contents()
+    }
+
+    /// Waits until the screen shows this text, and returns the screen.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, text: &str) -> String {
+        self.wait_until(&format!("{text:?} on the screen"), |screen| screen.contains(text))
+    }
+
+    /// Waits until the screen does not show this text any more.
+    #[track_caller]
+    pub(crate) fn wait_gone(&self, text: &str) -> String {
+        self.wait_until(&format!("{text:?} gone from the screen"), |screen| !screen.contains(text))
+    }
+
+    /// Waits until the screen is as it should be.
+    #[track_caller]
+    pub(crate) fn wait_until(&self, what: &str, right: impl Fn(&str) -> bool) -> String {
+        let start = Instant::now();
+        loop {
+            let screen = self.screen();
+            if right(&screen) {
+                return screen;
+            }
+            assert!(start.elapsed() < LIMIT, "waited for {what}; the screen is\n{screen}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Types this text.
+    pub(crate) fn type_text(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).unwrap();
+        self.keyboard.flush().unwrap();
+    }
+
+    /// Types this line and Enter.
+    pub(crate) fn enter(&mut self, line: &str) {
+        self.type_text(line);
+        self.type_text("\r");
+    }
+
+    /// Types Ctrl and a letter: `'c'`, `'d'`, ...
+    pub(crate) fn control(&mut self, letter: char) {
+        let code = u8::try_from(letter.to_ascii_uppercase()).unwrap() & 0x1f;
+        self.keyboard.write_all(&[code]).unwrap();
+        self.keyboard.flush().unwrap();
+    }
+
+    /// Waits for the end and returns the exit code; the screen stays readable in the second value.
+    #[track_caller]
+    pub(crate) fn finish(mut self) -> (i32, String) {
+        let start = Instant::now();
+        loop {
+            match self.process.status() {
+                Ok(WaitStatus::Exited(_, code)) => {
+                    if let Some(reader) = self.reader.take() {
+                        reader.join().unwrap();
+                    }
+                    return (code, self.screen());
+                }
+                Ok(WaitStatus::Signaled(_, signal, _)) => {
+                    panic!("it ended by {signal}; the screen is\n{}", self.screen())
+                }
+                _ => {}
+            }
+            assert!(start.elapsed() < LIMIT, "it did not end; the screen is\n{}", self.screen());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.process.kill(Signal::SIGKILL);
+    }
+}
