@@ -11,5 +11,8 @@
 
 mod support;
 
+mod browser;
+mod keyring;
+mod peers;
 mod support_itself;
 mod tidy;

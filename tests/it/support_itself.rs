@@ -4,7 +4,7 @@ use std::{panic, time::Duration};
 
 use serde_json::json;
 
-use crate::support::{Fake, Home, Reply, Terminal, call, command};
+use crate::support::{Browser, Fake, Home, Idp, Keyring, Reply, Terminal, call, command};
 
 fn fails(work: impl FnOnce() + panic::UnwindSafe) -> String {
     let error = panic::catch_unwind(work).expect_err("it should have failed");
@@ -80,4 +80,40 @@ fn a_terminal_shows_the_screen_and_not_the_bytes() {
     let (code, screen) = terminal.finish();
     assert_eq!(code, 3);
     assert!(screen.ends_with("hello\ngot hello"), "{screen}");
+}
+
+#[test]
+fn a_browser_reads_a_page() {
+    let Some(browser) = Browser::start() else { return };
+    let fake = Fake::start();
+    fake.once(
+        "GET",
+        "/",
+        Reply::text(200, "text/html", "<title>t</title><p>hello <script>document.write('you')</script>"),
+    );
+    fake.always("GET", "/favicon.ico", Reply::text(404, "text/plain", ""));
+    browser.visit(async |driver: thirtyfour::WebDriver| {
+        driver.goto(fake.url()).await?;
+        assert_eq!(driver.find(thirtyfour::By::Tag("p")).await?.text().await?, "hello you");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_keyring_can_be_locked_and_held_up() {
+    let Some(keyring) = Keyring::start() else { return };
+    assert_eq!(keyring.items(), 0);
+    keyring.lock();
+    keyring.hang();
+    keyring.recover();
+    assert_eq!(keyring.items(), 0);
+}
+
+#[test]
+fn the_other_authorization_server_answers() {
+    let Some(idp) = Idp::start() else { return };
+    let metadata = call("GET", &format!("{}/.well-known/openid-configuration", idp.issuer()), &[], None).json();
+    assert_eq!(metadata["issuer"], idp.issuer());
+    assert!(metadata["backchannel_authentication_endpoint"].is_string());
+    assert_eq!(idp.history().len(), 1);
 }

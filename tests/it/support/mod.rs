@@ -1,19 +1,25 @@
 //! What the process tests lean on. Nothing here knows more of the program than a person at a terminal does.
 #![expect(dead_code, unused_imports, reason = "helpers stand ready before every test that needs them is written")]
 
+mod browser;
 mod command;
 mod dev;
 mod fake;
 mod home;
 mod http;
+mod idp;
+mod keyring;
 mod peers;
 mod terminal;
 
+pub(crate) use browser::Browser;
 pub(crate) use command::{Command, Output, Running, agentctl, command};
 pub(crate) use dev::Dev;
 pub(crate) use fake::{Fake, Reply};
 pub(crate) use home::Home;
 pub(crate) use http::{Answer, call};
+pub(crate) use idp::Idp;
+pub(crate) use keyring::Keyring;
 pub(crate) use peers::{peer_is_missing, program};
 pub(crate) use terminal::Terminal;
 
