@@ -198,3 +198,102 @@ fn details(preset: Preset, text: &str) -> Result<Value, Refusal> {
     }
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dev::testing::{Bench, error};
+
+    #[tokio::test]
+    async fn every_refusal() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let hint = |iss: &str, sub: &str| json!({"format": "iss_sub", "iss": iss, "sub": sub}).to_string();
+        let issuer = &bench.world.issuer;
+        let without_slash = hint(issuer.trim_end_matches('/'), "auth0|ada");
+        let nobody = hint(issuer, "auth0|eve");
+        let other_format = json!({"format": "email", "email": "ada@example.com"}).to_string();
+        let long = "x".repeat(65);
+        let cases: &[(&str, Option<&str>, &str)] = &[
+            ("scope", None, "invalid_request"),
+            ("scope", Some("product:buy"), "invalid_request"),
+            ("login_hint", None, "invalid_request"),
+            ("login_hint", Some("ada"), "invalid_request"),
+            ("login_hint", Some(&without_slash), "invalid_request"),
+            ("login_hint", Some(&other_format), "invalid_request"),
+            ("login_hint", Some(&nobody), "unknown_user_id"),
+            ("login_hint_token", Some("x"), "invalid_request"),
+            ("id_token_hint", Some("x"), "invalid_request"),
+            ("request", Some("x"), "invalid_request"),
+            ("binding_message", None, "invalid_request"),
+            ("binding_message", Some(&long), "invalid_binding_message"),
+            ("binding_message", Some("900 €"), "invalid_binding_message"),
+            ("binding_message", Some("two\nlines"), "invalid_binding_message"),
+            ("requested_expiry", Some("0"), "invalid_request"),
+            ("requested_expiry", Some("-5"), "invalid_request"),
+            ("requested_expiry", Some("+5"), "invalid_request"),
+            ("requested_expiry", Some("301"), "invalid_request"),
+            ("requested_expiry", Some("soon"), "invalid_request"),
+            ("authorization_details", Some("{}"), "invalid_authorization_details"),
+            ("authorization_details", Some("[]"), "invalid_authorization_details"),
+            ("authorization_details", Some("[1]"), "invalid_authorization_details"),
+            ("authorization_details", Some("no"), "invalid_authorization_details"),
+            ("authorization_details", Some(r#"[{"arguments":{}}]"#), "invalid_authorization_details"),
+            ("authorization_details", Some(r#"[{"type":"gift","arguments":{}}]"#), "invalid_authorization_details"),
+            ("authorization_details", Some(r#"[{"type":"purchase"}]"#), "invalid_authorization_details"),
+            (
+                "authorization_details",
+                Some(r#"[{"type":"purchase","arguments":{"product":"x","qty":0}}]"#),
+                "invalid_authorization_details",
+            ),
+            (
+                "authorization_details",
+                Some(r#"[{"type":"account-change","arguments":{},"actions":"x"}]"#),
+                "invalid_authorization_details",
+            ),
+        ];
+        for (name, value, expected) in cases {
+            assert_eq!(bench.ask(&[(name, *value)]).await.error(), error(400, expected), "{name} {value:?}");
+        }
+        assert_eq!(bench.ask(&[("audience", Some("other"))]).await.error(), error(403, "access_denied"));
+        assert!(bench.manage("GET /pending", Value::Null).await.json()["approvals"].as_array().unwrap().is_empty());
+        assert_eq!(bench.ask(&[("requested_expiry", Some("60"))]).await.json()["expires_in"], 60);
+        let change = r#"[{"type":"account-change","arguments":{"user":"eve"}}]"#;
+        assert_eq!(bench.ask(&[("authorization_details", Some(change))]).await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn presets_differ_in_hints_messages_and_lifetimes() {
+        let keycloak = Bench::new(Preset::Keycloak).await;
+        let asked = keycloak.ask(&[("binding_message", None), ("requested_expiry", Some("30"))]).await;
+        assert_eq!(asked.json()["expires_in"], 120, "it says the realm's value and lives shorter");
+        keycloak.wait(30);
+        let poll = keycloak.ciba_poll(asked.json()["auth_req_id"].as_str().unwrap()).await;
+        assert_eq!(poll.error(), error(400, "expired_token"));
+        assert_eq!(
+            keycloak.ask(&[("login_hint", Some("ada@example.com"))]).await.error(),
+            error(400, "unknown_user_id")
+        );
+        assert_eq!(keycloak.ask(&[("user_code", Some("1"))]).await.error(), error(400, "invalid_request"));
+        assert_eq!(
+            keycloak.ask(&[("binding_message", Some("two words"))]).await.error(),
+            error(400, "invalid_binding_message")
+        );
+
+        let oidc = Bench::new(Preset::Oidc).await;
+        for hint in ["ada", "ada@example.com"] {
+            let asked = oidc.ask(&[("login_hint", Some(hint))]).await.json();
+            assert_eq!((asked["expires_in"].as_u64(), asked.get("interval")), (Some(600), None));
+        }
+        let long = oidc.ask(&[("binding_message", Some("BUY-2-phones.7F3KQ9ZTX"))]).await;
+        assert_eq!(long.error(), error(400, "invalid_binding_message"));
+        // An ID token of the same client is a hint as well, also after its end; the login client's is not.
+        let own = oidc.approval(&[]).await["id_token"].as_str().unwrap().to_owned();
+        oidc.wait(7200);
+        assert_eq!(oidc.ask(&[("login_hint", None), ("id_token_hint", Some(&own))]).await.status, 200);
+        let both = oidc.ask(&[("id_token_hint", Some(&own))]).await;
+        assert_eq!(both.error(), error(400, "invalid_request"));
+        let others = oidc.login().await["id_token"].as_str().unwrap().to_owned();
+        let refused = oidc.ask(&[("login_hint", None), ("id_token_hint", Some(&others))]).await;
+        assert_eq!(refused.error(), error(400, "invalid_request"));
+    }
+}

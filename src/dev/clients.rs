@@ -219,3 +219,131 @@ fn by_assertion(
     }
     Ok(client)
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::{rand::SystemRandom, signature};
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use serde_json::json;
+
+    use super::*;
+    use crate::dev::{
+        APPROVAL_CLIENT, LOGIN_CLIENT,
+        testing::{Bench, Reply, error},
+    };
+
+    #[tokio::test]
+    async fn secrets_come_in_the_header_or_the_body_but_not_twice() {
+        let bench = Bench::new(Preset::Keycloak).await;
+        let path = bench.world.paths().backchannel;
+        let ask = async |headers: &[(&str, &str)], more: &[(&str, &str)]| {
+            let pairs = bench.push(&[]);
+            let mut pairs: Vec<(&str, &str)> =
+                pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            pairs.extend(more);
+            bench.form_with(path, headers, &pairs).await
+        };
+        let secret = bench.secret();
+        let in_body = [("client_id", APPROVAL_CLIENT), ("client_secret", &*secret)];
+        let basic = bench.basic();
+        let in_header = [("authorization", &*basic)];
+        assert_eq!(ask(&in_header, &[]).await.status, 200);
+        assert_eq!(ask(&[], &in_body).await.status, 200);
+        assert_eq!(ask(&in_header, &in_body[1..]).await.error(), error(400, "invalid_request"));
+        assert_eq!(ask(&in_header, &[("client_id", "other")]).await.error(), error(400, "invalid_request"));
+        assert_eq!(ask(&[], &in_body[..1]).await.error(), error(401, "invalid_client"), "no secret at all");
+        assert_eq!(ask(&[], &[("client_id", LOGIN_CLIENT)]).await.error(), error(400, "unauthorized_client"));
+        assert_eq!(ask(&[], &[]).await.error(), error(400, "invalid_request"), "no client at all");
+        let wrong = format!("Basic {}", BASE64_STANDARD.encode(format!("{APPROVAL_CLIENT}:no")));
+        let refused = ask(&[("authorization", &*wrong)], &[]).await;
+        assert_eq!(refused.error(), error(401, "invalid_client"));
+        assert!(refused.header("www-authenticate").starts_with("Basic"));
+        let broken = format!("Basic {}", BASE64_STANDARD.encode(format!("{APPROVAL_CLIENT}:50%")));
+        assert_eq!(ask(&[("authorization", &*broken)], &[]).await.error(), error(400, "invalid_request"));
+    }
+
+    #[test]
+    fn form_encoding_is_undone_strictly() {
+        assert_eq!(form_decoded("a+b%3A%c3%a9").as_deref(), Some("a b:\u{e9}"));
+        assert_eq!(form_decoded("100%"), None);
+        assert_eq!(form_decoded("%zz"), None);
+        assert_eq!(form_decoded("%ff"), None);
+    }
+
+    /// A client with a key of its own, registered with the tenant.
+    async fn with_key(bench: &Bench) -> EncodingKey {
+        let pkcs8 =
+            signature::EcdsaKeyPair::generate_pkcs8(&signature::ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
+        let key = EncodingKey::from_ec_der(pkcs8.unwrap().as_ref());
+        let jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
+        let body = json!({"client_id": "signer", "role": "approval", "jwk": jwk});
+        assert_eq!(bench.manage("POST /clients", body).await.status, 200);
+        key
+    }
+
+    async fn ask(bench: &Bench, assertion: &str) -> Reply {
+        let mut pairs = bench.push(&[]);
+        pairs.push(("client_assertion_type".to_owned(), ASSERTION_TYPE.to_owned()));
+        pairs.push(("client_assertion".to_owned(), assertion.to_owned()));
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        bench.form(bench.world.paths().backchannel, &pairs).await
+    }
+
+    #[tokio::test]
+    async fn assertions_are_checked_to_the_last_claim() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let key = with_key(&bench).await;
+        let now = 1_900_000_000;
+        let good = || {
+            json!({
+                "iss": "signer", "sub": "signer", "aud": bench.world.issuer, "iat": now, "exp": now + 60,
+                "jti": crate::dev::random::token(),
+            })
+        };
+        let sign = |claims: &Value| encode(&Header::new(Algorithm::ES256), claims, &key).unwrap();
+        assert_eq!(ask(&bench, &sign(&good())).await.status, 200);
+        for audience in [
+            json!([bench.world.issuer]),
+            json!(bench.world.url("/oauth/token")),
+            json!(bench.world.url("/bc-authorize")),
+        ] {
+            let mut claims = good();
+            claims["aud"] = audience;
+            assert_eq!(ask(&bench, &sign(&claims)).await.status, 200);
+        }
+        let once = sign(&good());
+        assert_eq!(ask(&bench, &once).await.status, 200);
+        assert_eq!(ask(&bench, &once).await.error(), error(401, "invalid_client"), "replayed");
+
+        let changes = [
+            ("iss", json!("agentctl-approval")),
+            ("iss", json!("nobody")),
+            ("sub", json!("somebody")),
+            ("aud", json!("http://other.example/")),
+            ("aud", json!(bench.world.issuer.trim_end_matches('/'))),
+            ("aud", json!([bench.world.issuer, "http://other.example/"])),
+            ("aud", Value::Null),
+            ("exp", json!(now - 60)),
+            ("exp", json!(now + 600)),
+            ("exp", Value::Null),
+            ("iat", json!(now + 600)),
+            ("nbf", json!(now + 600)),
+            ("jti", Value::Null),
+            ("jti", json!("")),
+            ("jti", json!("x".repeat(65))),
+            ("padding", json!("x".repeat(2048))),
+        ];
+        for (name, value) in changes {
+            let mut claims = good();
+            claims[name] = value.clone();
+            assert_eq!(ask(&bench, &sign(&claims)).await.error(), error(401, "invalid_client"), "{name}: {value}");
+        }
+        let by_secret = encode(&Header::new(Algorithm::HS256), &good(), &EncodingKey::from_secret(b"x")).unwrap();
+        assert_eq!(ask(&bench, &by_secret).await.error(), error(401, "invalid_client"));
+        let other_bench = Bench::new(Preset::Auth0).await;
+        let other = with_key(&other_bench).await;
+        let foreign = encode(&Header::new(Algorithm::ES256), &good(), &other).unwrap();
+        assert_eq!(ask(&bench, &foreign).await.error(), error(401, "invalid_client"));
+        assert_eq!(ask(&bench, "not.a.jwt").await.error(), error(401, "invalid_client"));
+    }
+}

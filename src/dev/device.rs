@@ -67,3 +67,59 @@ fn start(world: &World, headers: &HeaderMap, body: &Bytes) -> Result<Value, Refu
         Ok(answer)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dev::{
+        LOGIN_CLIENT,
+        testing::{Bench, error},
+    };
+
+    #[tokio::test]
+    async fn the_answer_has_what_a_person_needs() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let device = bench.device().await;
+        let page = format!("{}/activate", bench.world.origin);
+        assert_eq!(device["verification_uri"], *page);
+        assert_eq!(
+            device["verification_uri_complete"],
+            format!("{page}?user_code={}", device["user_code"].as_str().unwrap())
+        );
+        assert_eq!((device["expires_in"].as_u64(), device["interval"].as_u64()), (Some(900), Some(5)));
+    }
+
+    #[tokio::test]
+    async fn every_refusal() {
+        let bench = Bench::new(Preset::Keycloak).await;
+        let path = bench.world.paths().device;
+        let known = ("client_id", LOGIN_CLIENT);
+        assert_eq!(bench.form(path, &[]).await.error(), error(400, "invalid_request"));
+        assert_eq!(bench.form(path, &[("client_id", "nobody")]).await.error(), error(401, "invalid_client"));
+        assert_eq!(bench.form(path, &[known, known]).await.error(), error(400, "invalid_request"));
+        let secret = bench.form(path, &[known, ("client_secret", "x")]).await;
+        assert_eq!(secret.error(), error(401, "invalid_client"), "a public client has no secret");
+        let buy = bench.form(path, &[known, ("scope", "openid product:buy")]).await;
+        assert_eq!(buy.error(), error(400, "invalid_scope"), "buying is never part of a login");
+        let confidential = bench.form_with(path, &[("authorization", &bench.basic())], &[("scope", "openid")]).await;
+        assert_eq!(confidential.error(), error(400, "unauthorized_client"));
+        let json = bench.form_with(path, &[("content-type", "application/json")], &[known]).await;
+        assert_eq!(json.status, 200, "the first content type counts");
+    }
+
+    #[tokio::test]
+    async fn the_target_is_named_in_the_way_of_the_preset() {
+        let auth0 = Bench::new(Preset::Auth0).await;
+        let known = ("client_id", LOGIN_CLIENT);
+        let unknown = auth0.form("/oauth/device/code", &[known, ("audience", "nothing")]).await;
+        assert_eq!(unknown.error(), error(403, "access_denied"));
+        let silent = auth0.form("/oauth/device/code", &[known, ("scope", "openid product:buy")]).await;
+        assert_eq!(silent.status, 200, "Auth0 leaves out what it does not grant");
+        assert_eq!(auth0.manage("GET /pending", Value::Null).await.json()["logins"][0]["scopes"], json!(["openid"]));
+        let oidc = Bench::new(Preset::Oidc).await;
+        for resource in ["sample-shop-api", "http://127.0.0.1/other"] {
+            let refused = oidc.form("/device/auth", &[known, ("resource", resource)]).await;
+            assert_eq!(refused.error(), error(400, "invalid_target"));
+        }
+    }
+}

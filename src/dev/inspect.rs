@@ -122,3 +122,53 @@ fn end(world: &World, state: &mut State, client: &Client, token: &str) -> Result
     issued.revoked = true;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dev::{
+        LOGIN_CLIENT,
+        testing::{Bench, error},
+    };
+
+    #[tokio::test]
+    async fn revoking_a_refresh_token_ends_its_login() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let tokens = bench.login().await;
+        let (access, refresh) = (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
+        let introspect = async |token: &str| {
+            bench.form_with("/oauth/introspect", &[("authorization", &bench.basic())], &[("token", token)]).await.json()
+        };
+        assert_eq!(introspect(access).await["username"], "ada");
+        assert_eq!(introspect(refresh).await["token_type"], "refresh_token");
+        let revoke =
+            async |token: &str| bench.form("/oauth/revoke", &[("client_id", LOGIN_CLIENT), ("token", token)]).await;
+        assert_eq!(revoke(access).await.error(), error(400, "unsupported_token_type"), "a JWT");
+        assert_eq!(revoke("unknown").await.status, 200);
+        let foreign =
+            bench.form_with("/oauth/revoke", &[("authorization", &bench.basic())], &[("token", refresh)]).await;
+        assert_eq!(foreign.error(), error(403, "unauthorized_client"));
+        let revoked = revoke(refresh).await;
+        assert_eq!((revoked.status, &*revoked.text), (200, ""));
+        assert_eq!(bench.refresh(refresh, &[]).await.error(), error(403, "invalid_grant"));
+        assert_eq!(introspect(refresh).await, json!({"active": false}));
+        assert_eq!(introspect(access).await, json!({"active": false}));
+        assert_eq!(bench.get("/userinfo", access).await.error(), error(401, "invalid_token"));
+        let public = bench.form("/oauth/introspect", &[("client_id", LOGIN_CLIENT), ("token", access)]).await;
+        assert_eq!(public.error(), error(401, "invalid_client"));
+    }
+
+    #[tokio::test]
+    async fn userinfo_wants_its_own_token() {
+        let bench = Bench::new(Preset::Oidc).await;
+        let tokens = bench.login().await;
+        let me = bench.get("/me", tokens["access_token"].as_str().unwrap()).await;
+        assert_eq!((me.status, me.json()["name"].as_str()), (200, Some("Ada Lovelace")));
+        let shop = bench.approval(&[]).await;
+        let refused = bench.get("/me", shop["access_token"].as_str().unwrap()).await;
+        assert_eq!(refused.error(), error(401, "invalid_token"));
+        assert!(refused.header("www-authenticate").contains("invalid_token"));
+        bench.wait(3600);
+        assert_eq!(bench.get("/me", tokens["access_token"].as_str().unwrap()).await.status, 401, "expired");
+    }
+}

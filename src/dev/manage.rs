@@ -295,3 +295,193 @@ async fn reset(extract::State(world): Shared) -> Response {
     world.changed.notify_waiters();
     respond(Ok(json!({"ok": true})))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        body::Body,
+        http::{Request, header},
+    };
+
+    use super::*;
+    use crate::dev::{
+        Preset,
+        testing::{Bench, error},
+    };
+
+    #[tokio::test]
+    async fn nobody_steers_without_the_token() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let call = async |host: &str, authorization: &str| {
+            let request =
+                Request::get("/pending").header(header::HOST, host).header(header::AUTHORIZATION, authorization);
+            bench.manage_raw(request.body(Body::empty()).unwrap()).await
+        };
+        let right = format!("Bearer {}", bench.world.secrets.manage_token);
+        assert_eq!(call("127.0.0.1", &right).await.status, 200);
+        assert_eq!(call("127.0.0.1", "Bearer wrong").await.error(), error(401, "unauthorized"));
+        assert_eq!(call("127.0.0.1", "").await.error(), error(401, "unauthorized"));
+        assert_eq!(call("rebound.example", &right).await.error(), error(403, "forbidden"));
+        let naked = Request::get("/pending").header(header::HOST, "127.0.0.1").body(Body::empty()).unwrap();
+        assert_eq!(bench.manage_raw(naked).await.status, 401);
+        assert_eq!(bench.manage("GET /nothing", Value::Null).await.error(), error(404, "not_found"));
+    }
+
+    #[tokio::test]
+    async fn unknown_members_and_values_are_errors() {
+        let bench = Bench::new(Preset::Auth0).await;
+        for (call, body) in [
+            ("POST /auto", json!({"logins": "yes"})),
+            ("POST /auto", json!({"login": "approve"})),
+            ("POST /clock", json!({"advance_s": -1})),
+            ("POST /clock", json!({"advance_s": u64::MAX})),
+            ("POST /clock", json!({})),
+            ("POST /faults", json!({"on": "everything", "kind": "drop"})),
+            ("POST /faults", json!({"on": "token", "kind": "explode"})),
+            ("POST /faults", json!({"on": "token", "kind": "drop", "times": 0})),
+            ("POST /faults", json!({"on": "token", "kind": "status", "status": 999})),
+            ("POST /faults", json!({"on": "token", "kind": "drop", "often": 1})),
+            ("POST /logins/latest/approve", json!({"person": "eve"})),
+            ("POST /approvals/latest/approve", json!({"who": "ada"})),
+            ("POST /clients", json!({"client_id": "x", "role": "root"})),
+        ] {
+            assert_eq!(bench.manage(call, body.clone()).await.error(), error(400, "invalid_request"), "{call} {body}");
+        }
+        assert_eq!(bench.manage("GET /history?of=nothing", Value::Null).await.status, 400);
+        assert_eq!(bench.manage("GET /history?off=model", Value::Null).await.status, 400);
+    }
+
+    #[tokio::test]
+    async fn pending_ones_are_listed_and_answered_once() {
+        let bench = Bench::new(Preset::Auth0).await;
+        assert_eq!(bench.manage("POST /logins/latest/approve", Value::Null).await.error(), error(404, "not_found"));
+        let device = bench.device().await;
+        let auth_req_id = bench.ask(&[]).await.json()["auth_req_id"].as_str().unwrap().to_owned();
+        let pending = bench.manage("GET /pending", Value::Null).await;
+        let (user_code, device_code) = (device["user_code"].as_str().unwrap(), device["device_code"].as_str().unwrap());
+        assert_eq!(pending.json()["logins"][0]["user_code"], user_code);
+        assert_eq!(pending.json()["approvals"][0]["binding_message"], "BUY-2.7F3KQ9ZT");
+        assert!(
+            !pending.text.contains(device_code) && !pending.text.contains(&auth_req_id),
+            "only the tenant's own names"
+        );
+
+        let by_code = format!("POST /logins/{}/approve", user_code.to_lowercase().replace('-', ""));
+        assert_eq!(bench.manage(&by_code, json!({"person": "Alan Turing"})).await.json()["state"], "approved");
+        assert_eq!(bench.manage(&by_code, Value::Null).await.error(), error(409, "not_open"));
+        let id = pending.json()["approvals"][0]["id"].as_str().unwrap().to_owned();
+        assert_eq!(bench.manage(&format!("POST /approvals/{id}/deny"), Value::Null).await.json()["state"], "denied");
+        assert_eq!(
+            bench.manage(&format!("POST /approvals/{id}/approve"), Value::Null).await.error(),
+            error(409, "not_open")
+        );
+        assert_eq!(bench.manage("POST /approvals/latest/forget", Value::Null).await.error(), error(404, "not_found"));
+    }
+
+    #[tokio::test]
+    async fn a_yes_can_be_bent() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let bent = async |body: Value| {
+            let id = bench.ask(&[]).await.json()["auth_req_id"].as_str().unwrap().to_owned();
+            assert_eq!(bench.manage("POST /approvals/latest/approve", body).await.status, 200);
+            bench.ciba_poll(&id).await.json()
+        };
+        let others = bent(json!({"person": "grace"})).await;
+        let claims = bench.world.keys.verify(others["id_token"].as_str().unwrap()).unwrap();
+        assert_eq!(claims["sub"], "auth0|grace");
+        assert!(bent(json!({"authorization_details": null})).await.get("authorization_details").is_none());
+        let changed = bent(json!({"authorization_details": [{"type": "purchase"}]})).await;
+        assert_eq!(changed["authorization_details"], json!([{"type": "purchase"}]));
+        assert_eq!(bent(json!({"scope": "openid"})).await["scope"], "openid");
+    }
+
+    #[tokio::test]
+    async fn people_answer_by_themselves_after_a_while() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let habits = json!({"logins": "approve", "approvals": "deny", "after_ms": 2000});
+        assert_eq!(bench.manage("POST /auto", habits).await.json()["approvals"], "deny");
+        let device = bench.device().await;
+        let code = device["device_code"].as_str().unwrap();
+        let id = bench.ask(&[]).await.json()["auth_req_id"].as_str().unwrap().to_owned();
+        assert_eq!(bench.device_poll(code).await.error(), error(403, "authorization_pending"));
+        bench.wait(5);
+        assert_eq!(bench.device_poll(code).await.status, 200);
+        assert_eq!(bench.ciba_poll(&id).await.error(), error(403, "access_denied"));
+        bench.manage("POST /auto", json!({"approvals": "off"})).await;
+        let id = bench.ask(&[]).await.json()["auth_req_id"].as_str().unwrap().to_owned();
+        bench.wait(5);
+        assert_eq!(bench.ciba_poll(&id).await.error(), error(403, "authorization_pending"));
+    }
+
+    #[tokio::test]
+    async fn the_clock_moves_everything() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let tokens = bench.login().await;
+        let moved = bench.manage("POST /clock", json!({"advance_s": 86_400})).await.json();
+        assert_eq!(moved["offset_s"], 86_400);
+        assert_eq!(bench.get("/userinfo", tokens["access_token"].as_str().unwrap()).await.status, 401);
+    }
+
+    #[tokio::test]
+    async fn the_history_knows_what_was_said() {
+        let bench = Bench::new(Preset::Auth0).await;
+        bench.approval(&[]).await;
+        let requests = bench.manage("GET /history?of=ciba", Value::Null).await.json()["requests"].clone();
+        assert_eq!(requests.as_array().unwrap().len(), 1);
+        let request = &requests[0];
+        assert_eq!((request["method"].as_str(), request["path"].as_str()), (Some("POST"), Some("/bc-authorize")));
+        assert_eq!(request["form"]["audience"], "sample-shop-api");
+        let authorization = request["headers"]["authorization"].as_str().unwrap();
+        assert!(authorization.starts_with("Basic sha256:") && !authorization.contains(&bench.basic()[6..]));
+        assert!(request["answer"]["body"]["auth_req_id"].is_string());
+        let polls = bench.manage("GET /history?of=ciba_poll", Value::Null).await.json()["requests"].clone();
+        assert_eq!(polls[0]["labels"], json!(["ciba_poll", "token"]));
+        let model = axum::http::Request::post("/v1/chat/completions")
+            .header(header::HOST, "127.0.0.1")
+            .header(header::AUTHORIZATION, format!("Bearer {}", bench.world.secrets.model_key.expose()))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(
+                json!({"model": "dev-planner", "messages": [{"role": "user", "content": "hi"}]}).to_string(),
+            ));
+        assert_eq!(bench.send(model.unwrap()).await.status, 200);
+        let model = bench.manage("GET /history?of=model", Value::Null).await.json()["requests"].clone();
+        assert_eq!(model[0]["body"]["messages"][0]["content"], "hi");
+        let wrong = bench.get("/v1/models", "wrong").await;
+        assert_eq!(wrong.json()["error"]["code"], "invalid_api_key");
+
+        bench.manage("POST /reset", Value::Null).await;
+        assert_eq!(bench.manage("GET /history", Value::Null).await.json()["requests"], json!([]));
+        bench.login().await;
+    }
+
+    #[tokio::test]
+    async fn faults_come_as_ordered() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let device = bench.device().await;
+        let poll = async || bench.device_poll(device["device_code"].as_str().unwrap()).await;
+        let order = async |fault: Value| assert_eq!(bench.manage("POST /faults", fault).await.status, 200);
+        order(json!({"on": "device_poll", "kind": "html", "status": 503, "retry_after_s": 7})).await;
+        let html = poll().await;
+        assert_eq!(
+            (html.status, html.header("retry-after"), html.header("content-type")),
+            (503, "7", "text/html; charset=utf-8")
+        );
+        order(json!({"on": "token", "kind": "slow_down", "retry_after_s": 30})).await;
+        let slow = poll().await;
+        assert_eq!((slow.error(), slow.header("retry-after")), (error(429, "slow_down"), "30"));
+        order(json!({"on": "refresh", "kind": "status"})).await;
+        assert_eq!(poll().await.error(), error(403, "authorization_pending"), "another label");
+        bench.manage("DELETE /faults", Value::Null).await;
+
+        // The work is done and its answer is lost: the refresh token is spent.
+        let token = bench.login().await["refresh_token"].as_str().unwrap().to_owned();
+        order(json!({"on": "refresh", "kind": "status", "status": 502, "when": "after"})).await;
+        assert_eq!(bench.refresh(&token, &[]).await.status, 502);
+        assert_eq!(bench.refresh(&token, &[]).await.error(), error(403, "invalid_grant"));
+        order(json!({"on": "discovery", "kind": "delay", "delay_ms": 1500})).await;
+        bench.get("/.well-known/openid-configuration", "").await;
+        assert_eq!(bench.clock.sleeps(), [Duration::from_millis(1500)]);
+        let history = bench.manage("GET /history?of=discovery", Value::Null).await.json();
+        assert_eq!(history["requests"][0]["answer"]["fault"], "delay");
+    }
+}

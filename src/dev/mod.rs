@@ -338,3 +338,55 @@ async fn model_key(extract::State(world): extract::State<Arc<World>>, request: R
     }});
     answer::json_answer(401, &error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::SystemClock, dev::testing::Bench};
+
+    #[tokio::test]
+    async fn only_this_machine_is_served() {
+        let listen: SocketAddr = "0.0.0.0:0".parse().unwrap();
+        let clock = || Arc::new(SystemClock::new());
+        let refused = start(Options { listen, ..Options::default() }, clock()).await;
+        assert!(matches!(refused, Err(Error::NotLoopback(_))));
+        let allowed = start(Options { listen, unsafe_listen: true, ..Options::default() }, clock()).await.unwrap();
+        assert!(allowed.world.issuer.starts_with("http://127.0.0.1:"));
+    }
+
+    #[tokio::test]
+    async fn the_ready_line_holds_what_another_process_needs() {
+        for (preset, end) in [(Preset::Auth0, "/"), (Preset::Keycloak, "/realms/dev"), (Preset::Oidc, "")] {
+            let bench = Bench::new(preset).await;
+            let ready = bench.tenant.ready(Path::new("/home/of/dev"), "a passphrase");
+            let json = ready.json();
+            assert_eq!((json["schema_version"].as_u64(), json["event"].as_str()), (Some(1), Some("ready")));
+            assert_eq!(ready.issuer, format!("{}{end}", bench.world.origin));
+            assert_eq!(json["env"]["AGENTCTL_PROVIDER"], preset.to_string());
+            assert_eq!(json["env"]["AGENTCTL_HOME"], "/home/of/dev");
+            assert_eq!(json["env"].get("SHOP_API_RESOURCE").is_some(), preset == Preset::Oidc);
+            let secret = json["env"]["AGENTCTL_APPROVAL_CLIENT_SECRET"].as_str().unwrap();
+            assert!(!format!("{ready:?} {:?}", bench.tenant).contains(secret));
+            for path in bench.world.paths().discovery {
+                let document = bench.get(path, "").await.json();
+                assert_eq!(document["issuer"], *ready.issuer);
+                assert_eq!(document["token_endpoint"], bench.world.url(bench.world.paths().token));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_phone_answers_in_the_same_process() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let mut phone = bench.tenant.phone();
+        let device = bench.device().await;
+        phone.approve_login(device["user_code"].as_str().unwrap()).unwrap();
+        assert_eq!(bench.device_poll(device["device_code"].as_str().unwrap()).await.status, 200);
+        // The phone waits first; the push comes then.
+        let (push, asked) = tokio::join!(phone.next_push(), bench.ask(&[]));
+        assert_eq!((&*push.person, push.binding_message.as_deref()), ("Ada Lovelace", Some("BUY-2.7F3KQ9ZT")));
+        phone.approve(&push.id).unwrap();
+        assert!(phone.deny(&push.id).is_err());
+        assert_eq!(bench.ciba_poll(asked.json()["auth_req_id"].as_str().unwrap()).await.status, 200);
+    }
+}

@@ -119,3 +119,81 @@ fn wanted(world: &World, client: &Client, family: &Family, form: &Form) -> Resul
         _ => Ok((target, asked_scopes.into_iter().filter(|scope| may_have(scope)).collect())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dev::{
+        Options,
+        testing::{Bench, error},
+    };
+
+    fn refresh_token(answer: &Value) -> String {
+        answer["refresh_token"].as_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_replaced_ends_the_family() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let first = refresh_token(&bench.login().await);
+        let answer = bench.refresh(&first, &[]).await.json();
+        let second = refresh_token(&answer);
+        assert_ne!(first, second);
+        assert!(answer["id_token"].is_string());
+        let third = refresh_token(&bench.refresh(&second, &[]).await.json());
+        assert_eq!(bench.refresh(&first, &[]).await.error(), error(403, "invalid_grant"));
+        assert_eq!(bench.refresh(&third, &[]).await.error(), error(403, "invalid_grant"), "the newest died too");
+        let access = answer["access_token"].as_str().unwrap();
+        assert_eq!(bench.get("/userinfo", access).await.error(), error(401, "invalid_token"));
+        assert_eq!(bench.refresh("unknown", &[]).await.error(), error(403, "invalid_grant"));
+    }
+
+    #[tokio::test]
+    async fn within_the_leeway_the_one_before_is_good_and_no_older_one() {
+        let bench = Bench::with(Options { leeway_s: 10, ..Options::default() }).await;
+        let first = refresh_token(&bench.login().await);
+        let lost = refresh_token(&bench.refresh(&first, &[]).await.json());
+        bench.wait(9);
+        let again = refresh_token(&bench.refresh(&first, &[]).await.json());
+        let next = refresh_token(&bench.refresh(&again, &[]).await.json());
+        assert_eq!(bench.refresh(&lost, &[]).await.error(), error(403, "invalid_grant"), "the lost one is reuse");
+        assert_eq!(bench.refresh(&next, &[]).await.error(), error(403, "invalid_grant"));
+    }
+
+    #[tokio::test]
+    async fn the_leeway_ends() {
+        let bench = Bench::with(Options { leeway_s: 10, ..Options::default() }).await;
+        let first = refresh_token(&bench.login().await);
+        bench.refresh(&first, &[]).await;
+        bench.wait(10);
+        assert_eq!(bench.refresh(&first, &[]).await.error(), error(403, "invalid_grant"));
+    }
+
+    #[tokio::test]
+    async fn the_shop_may_be_looked_at_but_never_bought_from() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let shop = ("audience", "sample-shop-api");
+        let token = refresh_token(&bench.login().await);
+        let answer = bench.refresh(&token, &[shop, ("scope", "product:read")]).await.json();
+        assert_eq!(answer["scope"], "product:read");
+        let claims = bench.world.keys.verify(answer["access_token"].as_str().unwrap()).unwrap();
+        assert_eq!(claims["aud"], "sample-shop-api");
+        let answer = bench.refresh(&refresh_token(&answer), &[shop, ("scope", "product:buy")]).await.json();
+        assert_eq!(answer["scope"], "", "Auth0 grants less in silence");
+
+        let bench = Bench::new(Preset::Oidc).await;
+        let resource = bench.world.shop_resource();
+        let token = refresh_token(&bench.login().await);
+        let refused = bench.refresh(&token, &[("resource", &resource), ("scope", "product:buy")]).await;
+        assert_eq!(refused.error(), error(400, "invalid_scope"));
+        let granted = bench.refresh(&token, &[("resource", &resource), ("scope", "product:read")]).await;
+        assert_eq!(granted.json()["scope"], "product:read", "a refused request cost no token");
+        let more = bench.refresh(&refresh_token(&granted.json()), &[("scope", "openid product:read")]).await;
+        assert_eq!(more.error(), error(400, "invalid_scope"), "without the resource");
+
+        let bench = Bench::new(Preset::Keycloak).await;
+        let token = refresh_token(&bench.login().await);
+        let answer = bench.refresh(&token, &[("scope", "product:read")]).await.json();
+        assert_eq!(bench.get("/shop/products", answer["access_token"].as_str().unwrap()).await.status, 200);
+    }
+}

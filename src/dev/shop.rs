@@ -237,3 +237,144 @@ impl Shop {
         Ok(order)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dev::{
+        Preset,
+        testing::{Bench, error},
+    };
+
+    fn access(answer: &Value) -> String {
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    async fn reader(bench: &Bench) -> String {
+        let login = bench.login().await;
+        let more = [("audience", "sample-shop-api"), ("scope", "product:read")];
+        access(&bench.refresh(login["refresh_token"].as_str().unwrap(), &more).await.json())
+    }
+
+    fn details(arguments: Value) -> String {
+        json!([{"type": "purchase", "arguments": arguments}]).to_string()
+    }
+
+    #[tokio::test]
+    async fn products_are_shown_to_readers() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let token = reader(&bench).await;
+        let ids = async |query: &str| {
+            let list = bench.get(&format!("/shop/products{query}"), &token).await.json();
+            list["products"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|product| product["id"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ids("").await.len(), 12);
+        assert_eq!(ids("?query=phone&max_price=450").await, ["ph-1", "ph-2"]);
+        assert_eq!(bench.get("/shop/products?max_price=-1", &token).await.error(), error(400, "invalid_request"));
+        assert_eq!(bench.get("/shop/products?q=phone", &token).await.error(), error(400, "invalid_request"));
+    }
+
+    #[tokio::test]
+    async fn the_door_is_narrow() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let login = bench.login().await;
+        let refused = bench.get("/shop/products", &access(&login)).await;
+        assert_eq!(refused.error(), error(401, "invalid_token"), "the audience is another");
+        assert!(refused.header("www-authenticate").starts_with("Bearer error=\"invalid_token\""));
+        assert_eq!(bench.get("/shop/products", "nonsense").await.error(), error(401, "invalid_token"));
+        let naked = bench
+            .send(
+                axum::http::Request::get("/shop/products")
+                    .header("host", "127.0.0.1")
+                    .body(axum::body::Body::empty())
+                    .unwrap(),
+            )
+            .await;
+        assert_eq!((naked.status, naked.header("www-authenticate")), (401, "Bearer"));
+
+        let reader = reader(&bench).await;
+        let body = json!({"product": "phones", "qty": 2, "priceLimit": 900});
+        let refused = bench.order(&reader, "k", body.clone()).await;
+        assert_eq!(refused.error(), error(403, "insufficient_scope"));
+        assert!(refused.header("www-authenticate").contains("scope=\"product:buy\""));
+
+        let approval = access(&bench.approval(&[]).await);
+        assert_eq!(bench.get("/shop/products", &approval).await.error(), error(403, "insufficient_scope"));
+        bench.wait(300);
+        assert_eq!(bench.order(&approval, "k", body.clone()).await.error(), error(401, "invalid_token"), "expired");
+
+        let naked = access(&bench.approval(&[("authorization_details", None)]).await);
+        assert_eq!(bench.order(&naked, "k", body).await.error(), error(403, "insufficient_authorization"));
+    }
+
+    #[tokio::test]
+    async fn only_what_was_approved_is_sold() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let token = access(&bench.approval(&[]).await);
+        for changed in [
+            json!({"product": "phones", "qty": 3, "priceLimit": 900}),
+            json!({"product": "laptops", "qty": 2, "priceLimit": 900}),
+            json!({"product": "phones", "qty": 2, "priceLimit": 9000}),
+            json!({"product": "phones", "qty": 2}),
+        ] {
+            let refused = bench.order(&token, "k", changed).await;
+            assert_eq!(refused.error(), error(403, "insufficient_authorization"));
+        }
+        let unknown =
+            bench.order(&token, "k", json!({"product": "phones", "qty": 2, "priceLimit": 900, "gift": true})).await;
+        assert_eq!(unknown.error(), error(400, "invalid_request"));
+        // The same amount in another form is the same amount.
+        let bought = bench.order(&token, "k", json!({"product": "phones", "qty": 2, "priceLimit": "900.00"})).await;
+        assert_eq!((bought.status, bought.json()["product"].as_str()), (201, Some("Finch Mini")), "the cheapest");
+        let elsewhere = json!([{"type": "purchase", "locations": ["http://127.0.0.1:1"], "arguments": {"product": "phones", "qty": 2}}]);
+        let token = access(&bench.approval(&[("authorization_details", Some(&elsewhere.to_string()))]).await);
+        let refused = bench.order(&token, "k2", json!({"product": "phones", "qty": 2})).await;
+        assert_eq!(refused.error(), error(403, "insufficient_authorization"), "another shop");
+    }
+
+    #[tokio::test]
+    async fn an_order_happens_once() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let token = access(&bench.approval(&[]).await);
+        let body = json!({"product": "phones", "qty": 2, "priceLimit": 900});
+        let first = bench.order(&token, "k", body.clone()).await;
+        let again = bench.order(&token, "k", body.clone()).await;
+        assert_eq!((again.status, again.json()), (201, first.json()));
+        let other = bench.order(&token, "k", json!({"product": "phones", "qty": 1, "priceLimit": 900})).await;
+        assert_eq!(other.error(), error(422, "idempotency_key_reused"));
+        let second = bench.order(&token, "k2", body).await;
+        assert_eq!(second.error(), error(403, "insufficient_authorization"), "one approval, one order");
+        assert_eq!(bench.manage("GET /orders", Value::Null).await.json()["orders"].as_array().unwrap().len(), 1);
+        let id = first.json()["order_id"].as_str().unwrap().to_owned();
+        let reader = reader(&bench).await;
+        assert_eq!(bench.get(&format!("/shop/orders/{id}"), &reader).await.json()["status"], "confirmed");
+        assert_eq!(bench.get("/shop/orders/ord_1", &reader).await.error(), error(404, "not_found"));
+    }
+
+    #[tokio::test]
+    async fn stock_price_and_name_are_checked() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let buy = async |arguments: Value| {
+            let approved = details(arguments.clone());
+            let token = access(&bench.approval(&[("authorization_details", Some(&approved))]).await);
+            let mut body = json!({"product": arguments["product"], "qty": arguments["qty"]});
+            if arguments["price_limit"].is_number() {
+                body["priceLimit"] = arguments["price_limit"].clone();
+            }
+            bench.order(&token, &crate::dev::random::token(), body).await
+        };
+        assert_eq!(buy(json!({"product": "submarine", "qty": 1})).await.error(), error(404, "no_such_product"));
+        assert_eq!(buy(json!({"product": "watch", "qty": 3})).await.error(), error(409, "out_of_stock"));
+        assert_eq!(buy(json!({"product": "watch", "qty": 2})).await.status, 201);
+        assert_eq!(buy(json!({"product": "watch", "qty": 1})).await.error(), error(409, "out_of_stock"));
+        let dear = buy(json!({"product": "laptops", "qty": 3, "price_limit": 896.99})).await;
+        assert_eq!(dear.error(), error(422, "price_limit_exceeded"));
+        assert_eq!(buy(json!({"product": "laptops", "qty": 3, "price_limit": 897})).await.json()["total"], "897.00");
+        assert_eq!(buy(json!({"product": "laptops", "qty": 101})).await.error(), error(400, "invalid_request"));
+    }
+}

@@ -103,3 +103,64 @@ impl AsyncWrite for Line {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use crate::{
+        clock::SystemClock,
+        dev::{Options, Tenant, start},
+    };
+
+    /// What comes back over a real connection until it is closed.
+    async fn fetch(address: &str, request: &str) -> String {
+        let mut stream = tokio::net::TcpStream::connect(address.trim_start_matches("http://")).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        // A cut connection may end in an error; what came before it is what counts.
+        let _ = stream.read_to_end(&mut bytes).await;
+        String::from_utf8(bytes).unwrap()
+    }
+
+    async fn fault(tenant: &Tenant, body: serde_json::Value) {
+        let (body, token) = (body.to_string(), &tenant.world.secrets.manage_token);
+        let request = format!(
+            "POST /faults HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        assert!(fetch(&tenant.manage_url, &request).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn connections_are_really_cut() {
+        let tenant = start(Options::default(), Arc::new(SystemClock::new())).await.unwrap();
+        let origin = tenant.world.origin.clone();
+        // Without `connection: close`: it is the fault that ends the connection, or the test would wait for ever.
+        let request = "GET /.well-known/jwks.json HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+        let story = async {
+            for when in ["before", "after"] {
+                fault(&tenant, json!({"on": "jwks", "kind": "drop", "when": when})).await;
+                assert_eq!(fetch(&origin, request).await, "", "not a byte");
+            }
+            fault(&tenant, json!({"on": "jwks", "kind": "half", "when": "after"})).await;
+            let half = fetch(&origin, request).await;
+            let (head, body) = half.split_once("\r\n\r\n").unwrap();
+            let promised = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            let promised: usize = promised.parse().unwrap();
+            assert!(head.starts_with("HTTP/1.1 200"));
+            assert_eq!(body.len(), promised / 2);
+            assert!(body.starts_with("{\"keys\""));
+            let whole = fetch(&origin, &request.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n")).await;
+            assert!(whole.ends_with("}]}"), "afterwards all is well");
+        };
+        tokio::select! {
+            () = story => {}
+            stopped = tenant.run() => panic!("{stopped:?}"),
+        }
+    }
+}

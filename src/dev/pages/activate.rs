@@ -161,3 +161,106 @@ fn meaning(scope: &str) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::Request};
+
+    use super::*;
+    use crate::dev::{
+        Preset,
+        testing::{Bench, Reply, error, page as open},
+    };
+
+    /// A browser: it keeps the cookie and knows the token of the last form.
+    struct Tab<'a> {
+        bench: &'a Bench,
+        cookie: String,
+        csrf: String,
+    }
+
+    impl<'a> Tab<'a> {
+        async fn new(bench: &'a Bench, address: &str) -> (Self, Reply) {
+            let page = bench.send(open(address, "")).await;
+            let cookie = page.header("set-cookie").split(';').next().unwrap().to_owned();
+            let csrf = page.text.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+            (Self { bench, cookie, csrf }, page)
+        }
+
+        async fn send(&self, pairs: &[(&str, &str)]) -> Reply {
+            let mut pairs = pairs.to_vec();
+            pairs.push(("csrf", &self.csrf));
+            self.bench.form_with(self.bench.world.paths().activate, &[("cookie", &self.cookie)], &pairs).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_person_logs_in_under_every_preset() {
+        for preset in [Preset::Auth0, Preset::Keycloak, Preset::Oidc] {
+            let bench = Bench::new(preset).await;
+            let device = bench.device().await;
+            let code = device["user_code"].as_str().unwrap();
+            let link = device["verification_uri_complete"].as_str().unwrap();
+            let (tab, page) = Tab::new(&bench, link.strip_prefix(&bench.world.origin).unwrap()).await;
+            assert!(page.text.contains(&format!("value=\"{code}\"")), "filled in");
+            assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
+            assert_eq!((page.header("x-frame-options"), page.header("cache-control")), ("DENY", "no-store"));
+            let people = tab.send(&[("user_code", &code.to_lowercase())]).await;
+            assert!(people.text.contains("Ada Lovelace") && people.text.contains("Alan Turing"));
+            let consent = tab.send(&[("user_code", code), ("person", "grace")]).await;
+            for shown in ["Grace Hopper", "agentctl (login)", "agentctl-login", "offline_access", code] {
+                assert!(consent.text.contains(shown), "{shown}");
+            }
+            let switched = tab.send(&[("user_code", code), ("step", "switch")]).await;
+            assert!(switched.text.contains("Who are you?"));
+            let done = tab.send(&[("user_code", code), ("person", "grace"), ("decision", "allow")]).await;
+            assert!(done.text.contains("You are logged in"));
+            let tokens = bench.device_poll(device["device_code"].as_str().unwrap()).await.json();
+            let claims = bench.world.keys.verify(tokens["id_token"].as_str().unwrap()).unwrap();
+            assert_eq!(claims["name"], "Grace Hopper");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_person_refuses() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let device = bench.device().await;
+        let code = device["user_code"].as_str().unwrap();
+        let (tab, _) = Tab::new(&bench, "/activate").await;
+        let done = tab.send(&[("user_code", code), ("person", "ada"), ("decision", "deny")]).await;
+        assert!(done.text.contains("Refused"));
+        let poll = bench.device_poll(device["device_code"].as_str().unwrap()).await;
+        assert_eq!(poll.error(), error(403, "access_denied"));
+        let late = tab.send(&[("user_code", code), ("person", "ada"), ("decision", "allow")]).await;
+        assert_eq!(late.status, 400, "it waits no more");
+    }
+
+    #[tokio::test]
+    async fn other_sites_cannot_send_the_form() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let device = bench.device().await;
+        let code = device["user_code"].as_str().unwrap();
+        let (tab, _) = Tab::new(&bench, "/activate").await;
+        let pairs = [("user_code", code), ("person", "ada"), ("decision", "allow")];
+        assert_eq!(bench.form_with("/activate", &[("cookie", &tab.cookie)], &pairs).await.status, 403, "no token");
+        assert_eq!(bench.form("/activate", &[pairs[0], ("csrf", &tab.csrf)]).await.status, 403, "no cookie");
+        let (other, _) = Tab::new(&bench, "/activate").await;
+        let mixed = Tab { bench: &bench, cookie: tab.cookie.clone(), csrf: other.csrf };
+        assert_eq!(mixed.send(&pairs).await.status, 403, "another browser's token");
+        let foreign = [("origin", "http://evil.example"), ("cookie", &*tab.cookie)];
+        assert_eq!(bench.form_with("/activate", &foreign, &pairs).await.status, 403);
+        let rebound = Request::get("/activate").header(header::HOST, "evil.example").body(Body::empty()).unwrap();
+        assert_eq!(bench.send(rebound).await.error(), error(403, "forbidden"));
+    }
+
+    #[tokio::test]
+    async fn codes_are_escaped_and_cannot_be_tried_out() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let (tab, page) = Tab::new(&bench, "/activate?user_code=%22%3E%3Cscript%3E").await;
+        assert!(!page.text.contains("\"><script>") && page.text.contains("&lt;script&gt;"));
+        for _ in 0..WRONG_CODES {
+            assert_eq!(tab.send(&[("user_code", "<b>")]).await.status, 400);
+        }
+        assert_eq!(tab.send(&[("user_code", "BBBB-BBBB")]).await.status, 429);
+    }
+}

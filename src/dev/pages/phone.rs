@@ -11,7 +11,7 @@ use axum::{
     routing::{get, post},
 };
 use minijinja::{Value as View, context};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{message, page, render};
 use crate::dev::{
@@ -141,14 +141,19 @@ fn split_code(message: &str) -> (&str, &str) {
     }
 }
 
-/// Every member of the details, nothing left out: a heading for each object and a flat list of its leaves.
+/// Every member of the details, nothing left out: the arguments first, because they say what will happen, then the rest.
 fn details(details: Option<&Value>) -> Vec<View> {
     let list = details.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let object = |value: &Value| {
-        let mut rows = Vec::new();
-        leaves("", value, &mut rows);
-        let rows: Vec<View> = rows.into_iter().map(|(name, value)| context! { name, value }).collect();
-        context! { kind => value["type"].as_str().unwrap_or_default(), rows }
+        let others = value.as_object().into_iter().flatten().filter(|(name, _)| *name != "arguments");
+        let rest: Map<String, Value> = others.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let rows = |value: &Value| {
+            let mut rows = Vec::new();
+            leaves("", value, &mut rows);
+            rows.into_iter().map(|(name, value)| context! { name, value }).collect::<Vec<View>>()
+        };
+        let kind = plain(&value["type"]);
+        context! { kind, arguments => rows(&value["arguments"]), rest => rows(&Value::Object(rest)) }
     };
     list.iter().map(object).collect()
 }
@@ -191,6 +196,10 @@ fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dev::{
+        Preset,
+        testing::{Bench, page as open},
+    };
 
     #[test]
     fn the_code_is_found_at_the_end() {
@@ -210,5 +219,49 @@ mod tests {
             rows,
             [row("actions", "buy_product"), row("arguments › product", "a\\u{202e}b"), row("arguments › qty", "2"),]
         );
+    }
+
+    #[tokio::test]
+    async fn a_push_is_shown_in_full_and_answered() {
+        let bench = Bench::new(Preset::Auth0).await;
+        let path = bench.world.phone_path();
+        assert!(bench.send(open(&path, "")).await.text.contains("Nothing is waiting"));
+        let details = json!([{
+            "type": "purchase", "digest": "sha-256:abc", "arguments": {"product": "<b>\u{202e}x", "qty": 2, "price_limit": 900},
+        }]);
+        let asked = bench.ask(&[("authorization_details", Some(&details.to_string()))]).await.json();
+        let page = bench.send(open(&path, "")).await;
+        for shown in
+            ["7F3KQ9ZT", "BUY-2", "price_limit", "900", "sha-256:abc", "agentctl-approval", "Ada Lovelace", "5:00"]
+        {
+            assert!(page.text.contains(shown), "{shown}");
+        }
+        assert!(page.text.contains("&lt;b&gt;\\u{202e}x"), "escaped, and nothing hidden");
+        assert!(page.header("content-security-policy").contains("script-src 'self'"));
+        let list = bench.send(open(&format!("{path}/pushes"), "")).await.json();
+        assert_eq!(list["waiting"], 1);
+
+        let push = format!("{path}/pushes/apr_1");
+        let csrf = bench.world.secrets.phone_csrf.as_str();
+        let approve = ("decision", "approve");
+        assert_eq!(bench.form(&push, &[approve]).await.status, 403, "no token");
+        assert_eq!(bench.form(&push, &[approve, ("csrf", "wrong")]).await.status, 403);
+        let foreign = bench.form_with(&push, &[("origin", "http://evil.example")], &[approve, ("csrf", csrf)]).await;
+        assert_eq!(foreign.status, 403);
+        assert_eq!(bench.form("/phone/wrong/pushes/apr_1", &[approve, ("csrf", csrf)]).await.status, 404);
+        assert_eq!(bench.form(&push, &[("decision", "perhaps"), ("csrf", csrf)]).await.status, 400);
+        let done = bench.form(&push, &[approve, ("csrf", csrf)]).await;
+        assert_eq!((done.status, done.header("location")), (303, &*path));
+        assert_eq!(bench.form(&push, &[approve, ("csrf", csrf)]).await.status, 409);
+        assert!(bench.send(open(&path, "")).await.text.contains("Approved"));
+        assert_eq!(bench.ciba_poll(asked["auth_req_id"].as_str().unwrap()).await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn the_phone_is_nowhere_else() {
+        let bench = Bench::new(Preset::Auth0).await;
+        for path in ["/phone/", "/phone/x", "/phone/x/pushes"] {
+            assert_eq!(bench.send(open(path, "")).await.status, 404, "{path}");
+        }
     }
 }
