@@ -19,7 +19,10 @@ fn buy(home: &Home) -> Output {
 
 /// How often the tenant was asked to make a phone ring.
 fn pushes(dev: &Dev) -> usize {
-    dev.history("ciba").iter().filter(|request| request["path"].as_str().is_some_and(|path| path.contains("bc-"))).count()
+    dev.history("ciba")
+        .iter()
+        .filter(|request| request["path"].as_str().is_some_and(|path| path.contains("bc-")))
+        .count()
 }
 
 #[test]
