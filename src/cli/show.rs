@@ -219,10 +219,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        call::ActionId,
-        clock::ManualClock,
-    };
+    use crate::{call::ActionId, clock::ManualClock};
 
     fn clock() -> SharedClock {
         Arc::new(ManualClock::new(chrono::DateTime::UNIX_EPOCH))
