@@ -1,4 +1,6 @@
-//! The tenant's signing key: made at start, gone at exit (RFC 7515, RFC 7517).
+//! The tenant's signing keys: made at start, gone at exit (RFC 7515, RFC 7517).
+
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use aws_lc_rs::{rand::SystemRandom, signature};
 use jsonwebtoken::{
@@ -7,8 +9,11 @@ use jsonwebtoken::{
 };
 use serde_json::{Value, json};
 
+/// All keys since the start; the last one signs.
+pub(super) struct Keys(RwLock<Vec<Key>>);
+
 /// One ES256 key pair with its public half.
-pub(super) struct Keys {
+struct Key {
     private: EncodingKey,
     public: DecodingKey,
     jwk: Jwk,
@@ -22,6 +27,48 @@ pub struct KeyError;
 
 impl Keys {
     pub(super) fn generate() -> Result<Self, KeyError> {
+        Ok(Self(RwLock::new(vec![Key::generate()?])))
+    }
+
+    /// From now on a new key signs; the old ones stay published, as what they signed is still good.
+    pub(super) fn rotate(&self) -> Result<String, KeyError> {
+        let key = Key::generate()?;
+        let kid = key.kid.clone();
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(key);
+        Ok(kid)
+    }
+
+    /// The public halves (RFC 7517 §5).
+    pub(super) fn jwks(&self) -> Value {
+        json!({"keys": self.read().iter().map(|key| &key.jwk).collect::<Vec<_>>()})
+    }
+
+    /// Signs claims; `typ` is `JWT` or `at+jwt` (RFC 9068 §2.1).
+    pub(super) fn sign(&self, typ: &str, claims: &Value) -> Result<String, KeyError> {
+        let keys = self.read();
+        let key = keys.last().ok_or(KeyError)?;
+        let mut header = Header::new(Algorithm::ES256);
+        header.typ = Some(typ.to_owned());
+        header.kid = Some(key.kid.clone());
+        encode(&header, claims, &key.private).map_err(|_| KeyError)
+    }
+
+    /// The claims of a token one of these keys signed. Times and audience are the caller's to judge: the tenant's clock
+    /// may have been moved, and the library looks at the machine's.
+    pub(super) fn verify(&self, token: &str) -> Option<Value> {
+        let kid = decode_header(token).ok()?.kid?;
+        let keys = self.read();
+        let key = keys.iter().find(|key| key.kid == kid)?;
+        claims(token, &key.public, &[Algorithm::ES256])
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Vec<Key>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Key {
+    fn generate() -> Result<Self, KeyError> {
         let pkcs8 =
             signature::EcdsaKeyPair::generate_pkcs8(&signature::ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
                 .map_err(|_| KeyError)?;
@@ -32,29 +79,6 @@ impl Keys {
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         let public = DecodingKey::from_jwk(&jwk).map_err(|_| KeyError)?;
         Ok(Self { private, public, jwk, kid })
-    }
-
-    /// The public half as one member of a JWK set (RFC 7517 §5).
-    pub(super) fn jwk(&self) -> Value {
-        json!(self.jwk)
-    }
-
-    /// Signs claims; `typ` is `JWT` or `at+jwt` (RFC 9068 §2.1).
-    pub(super) fn sign(&self, typ: &str, claims: &Value) -> Result<String, KeyError> {
-        let mut header = Header::new(Algorithm::ES256);
-        header.typ = Some(typ.to_owned());
-        header.kid = Some(self.kid.clone());
-        encode(&header, claims, &self.private).map_err(|_| KeyError)
-    }
-
-    /// The claims of a token this key signed. Times and audience are the caller's to judge: the tenant's clock may have
-    /// been moved, and the library looks at the machine's.
-    pub(super) fn verify(&self, token: &str) -> Option<Value> {
-        let header = decode_header(token).ok()?;
-        if header.kid.as_deref() != Some(&self.kid) {
-            return None;
-        }
-        claims(token, &self.public, &[Algorithm::ES256])
     }
 }
 
@@ -80,7 +104,11 @@ mod tests {
         assert!(Keys::generate().unwrap().verify(&token).is_none());
         let (head, tail) = token.split_at(token.len() - 8);
         assert!(keys.verify(&format!("{head}{}", tail.to_ascii_uppercase())).is_none());
-        assert_eq!(keys.jwk()["use"], "sig");
-        assert_eq!(keys.jwk()["kid"], decode_header(&token).unwrap().kid.unwrap());
+        assert_eq!(keys.jwks()["keys"][0]["use"], "sig");
+        assert_eq!(keys.jwks()["keys"][0]["kid"], decode_header(&token).unwrap().kid.unwrap());
+        let kid = keys.rotate().unwrap();
+        assert!(keys.verify(&token).is_some(), "what the old key signed is still good");
+        assert_eq!(decode_header(keys.sign("JWT", &json!({})).unwrap()).unwrap().kid, Some(kid));
+        assert_eq!(keys.jwks()["keys"].as_array().unwrap().len(), 2);
     }
 }

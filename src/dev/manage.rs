@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{DecodingKey, jwk::Jwk};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -37,6 +37,7 @@ pub(super) fn router(world: Arc<World>) -> Router {
         .route("/history", get(history))
         .route("/orders", get(orders))
         .route("/clients", post(register))
+        .route("/keys/rotate", post(rotate))
         .route("/script", post(script))
         .route("/reset", post(reset))
         .fallback(async || Refusal::new(404, "not_found", "there is no such call").into_response())
@@ -268,6 +269,9 @@ async fn register(extract::State(world): Shared, body: Bytes) -> Response {
         let (proof, method) = match (body.secret, body.jwk) {
             (None, None) => (Proof::None, "none"),
             (Some(secret), None) => (Proof::Secret(secret), "client_secret"),
+            (None, Some(jwk)) if DecodingKey::from_jwk(&jwk).is_err() => {
+                return Err(Refusal::invalid_request("this key is of no use"));
+            }
             (None, Some(jwk)) => (Proof::Key(Box::new(jwk)), "private_key_jwt"),
             (Some(_), Some(_)) => return Err(Refusal::invalid_request("a secret or a key, not both")),
         };
@@ -279,6 +283,12 @@ async fn register(extract::State(world): Shared, body: Bytes) -> Response {
         Ok(json!({"client_id": body.client_id, "authentication": method}))
     });
     respond(result)
+}
+
+/// A new signing key: whoever cached the old set meets an unknown `kid`.
+async fn rotate(extract::State(world): Shared) -> Response {
+    let rotated = world.keys.rotate().map(|kid| json!({"kid": kid}));
+    respond(rotated.map_err(|error| Refusal::new(500, "server_error", error.to_string())))
 }
 
 async fn script(extract::State(world): Shared, body: Bytes) -> Response {

@@ -20,7 +20,7 @@ async fn discovery(State(world): State<Arc<World>>) -> Response {
 }
 
 async fn jwks(State(world): State<Arc<World>>) -> Response {
-    json_answer(200, &json!({"keys": [world.keys.jwk()]}))
+    json_answer(200, &world.keys.jwks())
 }
 
 fn document(world: &World) -> Value {

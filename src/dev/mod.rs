@@ -34,6 +34,8 @@ mod wire;
 mod world;
 
 #[cfg(test)]
+mod schema_tests;
+#[cfg(test)]
 mod testing;
 
 use std::{
@@ -76,8 +78,8 @@ pub const LOGIN_CLIENT: &str = "agentctl-login";
 pub const APPROVAL_CLIENT: &str = "agentctl-approval";
 
 /// What the program says loudly when the tenant starts.
-pub const WARNING: &str = "This is a development tenant: anybody on this machine can log in as anybody, nothing is kept, \
-                           and its keys end with it. Never use it for anything real.";
+pub const WARNING: &str = "This is a development tenant: anybody on this machine can log in as anybody, nothing is \
+                           kept, and its keys end with it. Never use it for anything real.";
 
 /// How the tenant is to be.
 #[derive(Clone, Debug)]

@@ -30,9 +30,10 @@ pub(super) fn user_code() -> String {
 
 fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    // The only failure the library documents is a machine without a working random source, where no key could have been
-    // made at start either; then every value would be the same and every second request refused.
-    let _ = rand::fill(&mut bytes);
+    if rand::fill(&mut bytes).is_err() {
+        // A machine without a source of chance: every code and key would be the same, so nothing may go on.
+        std::process::abort();
+    }
     bytes
 }
 

@@ -331,7 +331,8 @@ mod tests {
         // The same amount in another form is the same amount.
         let bought = bench.order(&token, "k", json!({"product": "phones", "qty": 2, "priceLimit": "900.00"})).await;
         assert_eq!((bought.status, bought.json()["product"].as_str()), (201, Some("Finch Mini")), "the cheapest");
-        let elsewhere = json!([{"type": "purchase", "locations": ["http://127.0.0.1:1"], "arguments": {"product": "phones", "qty": 2}}]);
+        let arguments = json!({"product": "phones", "qty": 2});
+        let elsewhere = json!([{"type": "purchase", "locations": ["http://127.0.0.1:1"], "arguments": arguments}]);
         let token = access(&bench.approval(&[("authorization_details", Some(&elsewhere.to_string()))]).await);
         let refused = bench.order(&token, "k2", json!({"product": "phones", "qty": 2})).await;
         assert_eq!(refused.error(), error(403, "insufficient_authorization"), "another shop");

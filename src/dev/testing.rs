@@ -158,7 +158,8 @@ impl Bench {
         };
         let details = json!([{
             "type": "purchase", "actions": ["buy_product"], "locations": [self.world.origin],
-            "arguments": {"product": "phones", "qty": 2, "price_limit": 900}, "digest": "sha-256:abc", "agent": "agentctl",
+            "arguments": {"product": "phones", "qty": 2, "price_limit": 900}, "digest": "sha-256:abc",
+            "agent": "agentctl",
         }]);
         let mut pairs = vec![
             ("scope".to_owned(), "openid product:buy".to_owned()),

@@ -84,6 +84,7 @@ pub enum Step {
 pub struct Poll {
     deadline: Duration,
     interval: Duration,
+    first: Duration,
     /// Failures in a row.
     failures: u32,
     /// A request got no answer although it may have arrived.
@@ -119,9 +120,11 @@ impl Poll {
     /// A wait that was begun earlier, perhaps by another process, and of which `remaining` is left.
     #[must_use]
     pub fn resume(now: Duration, remaining: Duration, interval: Option<Duration>) -> Self {
+        let interval = interval.unwrap_or(DEFAULT_INTERVAL).max(Duration::from_secs(1));
         Self {
             deadline: now.saturating_add(remaining),
-            interval: interval.unwrap_or(DEFAULT_INTERVAL).max(Duration::from_secs(1)),
+            interval,
+            first: interval,
             failures: 0,
             lost: false,
             denial_may_mean_expiry: false,
@@ -132,6 +135,13 @@ impl Poll {
     #[must_use]
     pub fn denial_may_mean_expiry(mut self, it_may: bool) -> Self {
         self.denial_may_mean_expiry = it_may;
+        self
+    }
+
+    /// For a resumed wait: some of the first interval has passed already.
+    #[must_use]
+    pub fn first_after(mut self, first: Duration) -> Self {
+        self.first = first;
         self
     }
 
@@ -147,10 +157,10 @@ impl Poll {
         self.deadline
     }
 
-    /// The first step: wait one interval.
+    /// The first step: wait one interval, or what is left of it.
     #[must_use]
     pub fn first(&self, now: Duration) -> Step {
-        self.ask_after(now, self.interval, Vec::new())
+        self.ask_after(now, self.first, Vec::new())
     }
 
     /// The next step, given what was answered and when.

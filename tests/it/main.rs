@@ -11,8 +11,14 @@
 
 mod support;
 
+mod approval;
+mod audit;
 mod browser;
+mod chat;
+mod cmd;
 mod keyring;
+mod login;
 mod peers;
+mod run;
 mod support_itself;
 mod tidy;

@@ -487,4 +487,20 @@ mod tests {
         assert_eq!(read("buy some phones"), Intent::BuyHowMany("phones".to_owned()));
         assert_eq!(read("say 40 words"), Intent::Words(40));
     }
+
+    proptest::proptest! {
+        /// Whatever is said, nothing is bought that was not named and counted.
+        #[test]
+        fn no_text_makes_a_senseless_purchase(
+            words in proptest::collection::vec("buy|2|two|a|phones|laptop|under|900|€|and|for|cheap|x|each|<stdin>|[ -~]{1,6}", 0..12)
+        ) {
+            let text = words.join(" ");
+            if let Intent::Buy(items) = read(&text) {
+                for item in items {
+                    proptest::prop_assert!(item.qty > 0 && !item.product.is_empty(), "{text}: {item:?}");
+                }
+            }
+            let _ = read(&words.concat());
+        }
+    }
 }

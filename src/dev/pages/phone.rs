@@ -187,8 +187,10 @@ fn plain(value: &Value) -> String {
         other => other.to_string(),
     };
     let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        let from_right =
+            matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let without_width = matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{feff}');
+        c.is_control() || from_right || without_width
     };
     text.chars().map(|c| if hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
 }
@@ -227,7 +229,8 @@ mod tests {
         let path = bench.world.phone_path();
         assert!(bench.send(open(&path, "")).await.text.contains("Nothing is waiting"));
         let details = json!([{
-            "type": "purchase", "digest": "sha-256:abc", "arguments": {"product": "<b>\u{202e}x", "qty": 2, "price_limit": 900},
+            "type": "purchase", "digest": "sha-256:abc",
+            "arguments": {"product": "<b>\u{202e}x", "qty": 2, "price_limit": 900},
         }]);
         let asked = bench.ask(&[("authorization_details", Some(&details.to_string()))]).await.json();
         let page = bench.send(open(&path, "")).await;

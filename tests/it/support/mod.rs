@@ -1,5 +1,5 @@
 //! What the process tests lean on. Nothing here knows more of the program than a person at a terminal does.
-#![expect(dead_code, unused_imports, reason = "helpers stand ready before every test that needs them is written")]
+#![expect(dead_code, reason = "helpers stand ready before every test that needs them is written")]
 
 mod browser;
 mod command;

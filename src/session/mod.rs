@@ -1,0 +1,289 @@
+//! Who is logged in, and fresh access tokens for them.
+//!
+//! A session is one grant: an issuer, a client and an account. Its refresh token lives in the credential store and is used
+//! by one process at a time: whoever refreshes takes the grant's lock, looks again, asks once, and writes the new refresh
+//! token down before anybody sees the new access token. Many servers take the whole login away when an old refresh token
+//! comes twice.
+
+mod login;
+mod record;
+mod refresh;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::OnceCell;
+
+use self::record::Grant;
+pub use self::{
+    login::{DeviceLogin, Extra, LoginId},
+    record::Account,
+    refresh::{Granted, Wanted},
+};
+use crate::{
+    clock::SharedClock,
+    http::Http,
+    oauth::{self, Caller, Client, Metadata, Provider, id_token::Verifier, revoke},
+    store::{
+        credentials::{self, Hold, Key, Store},
+        tokens::TokenCache,
+    },
+};
+
+/// How long to wait for another process that refreshes: longer than one request may take.
+const LOCK_LIMIT: Duration = Duration::from_secs(60);
+
+/// What a session is made of.
+#[derive(Clone, Debug)]
+pub struct SessionParts {
+    /// The way to the server.
+    pub http: Http,
+    /// The time.
+    pub clock: SharedClock,
+    /// Where the grant is kept.
+    pub store: Arc<Store>,
+    /// What discovery does not say.
+    pub provider: Provider,
+    /// The issuer, to the letter.
+    pub issuer: String,
+    /// The client that logs people in.
+    pub client: Client,
+    /// Which of several logins with this issuer and client: the profile's name.
+    pub account: String,
+    /// For which API tokens are wanted unless somebody asks for another.
+    pub audience: Option<String>,
+    /// The same for servers that go by resource (RFC 8707).
+    pub resource: Option<String>,
+    /// What a login asks for.
+    pub scopes: Vec<String>,
+    /// Where sealed access tokens are kept.
+    pub state_dir: PathBuf,
+}
+
+/// One grant. Building it does no work.
+#[derive(Debug)]
+pub struct Session {
+    parts: SessionParts,
+    key: Key,
+    pending_key: Key,
+    cache: TokenCache,
+    metadata: OnceCell<Metadata>,
+    verifier: OnceCell<Verifier>,
+    memory: Mutex<Memory>,
+}
+
+/// What only this process knows.
+#[derive(Debug, Default)]
+struct Memory {
+    tokens: HashMap<String, Granted>,
+    /// A grant that the store did not take. It is newer than the store's.
+    unkept: Option<Grant>,
+}
+
+/// Why there is no login or no token.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody is logged in.
+    #[error("not logged in")]
+    NotLoggedIn,
+    /// The server no longer accepts the login.
+    #[error("the login has ended: {why}")]
+    LoginEnded {
+        /// How that is known.
+        why: String,
+    },
+    /// The person said no to the login.
+    #[error("the login was denied")]
+    Denied,
+    /// Nobody finished the login in time.
+    #[error("the login was not finished in time")]
+    Expired,
+    /// The login may have been finished, but the answer was lost on the way.
+    #[error("the server's answer to the finished login was lost on the way")]
+    Lost,
+    /// The login is still open.
+    #[error("the login is not finished yet")]
+    StillPending,
+    /// No login waits to be finished, or not the one that was named.
+    #[error("no such login waits to be finished")]
+    NoPendingLogin,
+    /// The server granted less than was asked for.
+    #[error("the server did not grant {missing}")]
+    NotGranted {
+        /// The missing scopes.
+        missing: String,
+    },
+    /// A refresh brought a token about somebody else.
+    #[error("the server answered with somebody else's token")]
+    SomebodyElse,
+    /// What the store holds is not a grant.
+    #[error("the stored login is damaged")]
+    Damaged,
+    /// The server issued a new refresh token and it could not be kept: unless it is, this login ends with this process.
+    #[error("the renewed login could not be kept: {0}")]
+    NotKept(#[source] credentials::Error),
+    /// The credential store.
+    #[error(transparent)]
+    Store(#[from] credentials::Error),
+    /// The server.
+    #[error(transparent)]
+    OAuth(#[from] oauth::Error),
+}
+
+impl Error {
+    /// Whether only a new login helps.
+    #[must_use]
+    pub fn login_needed(&self) -> bool {
+        matches!(self, Self::NotLoggedIn | Self::LoginEnded { .. } | Self::Damaged)
+    }
+}
+
+/// What a logout did.
+#[derive(Debug)]
+pub struct LogoutReport {
+    /// Who was logged in; none if nobody was, or the stored login was damaged.
+    pub account: Option<Account>,
+    /// What happened at the server.
+    pub revoked: Revoked,
+}
+
+/// What happened to the grant at the server.
+#[derive(Debug)]
+pub enum Revoked {
+    /// It is revoked.
+    Done,
+    /// There was no refresh token.
+    Nothing,
+    /// It could not be revoked, and lives at the server until it expires.
+    Failed(oauth::Error),
+}
+
+impl Session {
+    /// A session.
+    #[must_use]
+    pub fn new(parts: SessionParts) -> Self {
+        let key = Key::grant(&parts.issuer, &parts.client.id, &parts.account);
+        let pending_key = Key::new("login", &[&parts.issuer, &parts.client.id, &parts.account]);
+        let cache = TokenCache::new(&parts.state_dir, key.as_str());
+        Self {
+            parts,
+            key,
+            pending_key,
+            cache,
+            metadata: OnceCell::new(),
+            verifier: OnceCell::new(),
+            memory: Mutex::default(),
+        }
+    }
+
+    /// The issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.parts.issuer
+    }
+
+    /// What discovery says, asked once per process.
+    ///
+    /// # Errors
+    /// If it cannot be had.
+    pub async fn metadata(&self) -> Result<&Metadata, Error> {
+        let discover = || Metadata::discover(&self.parts.http, &self.parts.issuer, self.parts.provider);
+        Ok(self.metadata.get_or_try_init(discover).await?)
+    }
+
+    /// What verifies the issuer's ID tokens.
+    ///
+    /// # Errors
+    /// If discovery fails.
+    pub async fn verifier(&self) -> Result<&Verifier, Error> {
+        let make = async || Ok::<_, Error>(Verifier::new(self.parts.http.clone(), self.metadata().await?));
+        self.verifier.get_or_try_init(make).await
+    }
+
+    /// Who is logged in, without asking the server.
+    ///
+    /// # Errors
+    /// If the store cannot be used or its value is damaged.
+    pub async fn account(&self) -> Result<Option<Account>, Error> {
+        Ok(self.grant().await?.map(|grant| grant.account))
+    }
+
+    /// Revokes the grant at the server and forgets it here, in this order; if the server cannot be reached or refuses, it is
+    /// forgotten all the same, and the report says so.
+    ///
+    /// # Errors
+    /// If the store cannot be used: then the grant is still here.
+    pub async fn logout(&self) -> Result<LogoutReport, Error> {
+        let _hold = self.hold().await?;
+        let grant = match self.grant().await {
+            Err(Error::Damaged) => None,
+            other => other?,
+        };
+        let revoked = match grant.as_ref().and_then(|grant| grant.refresh_token.as_ref()) {
+            None => Revoked::Nothing,
+            Some(token) => match self.metadata().await {
+                Err(Error::OAuth(error)) => Revoked::Failed(error),
+                Err(other) => return Err(other),
+                Ok(metadata) => match revoke::refresh_token(&self.caller(metadata), token).await {
+                    Ok(()) => Revoked::Done,
+                    Err(error) => Revoked::Failed(error),
+                },
+            },
+        };
+        self.forget_tokens();
+        self.memory().unkept = None;
+        self.parts.store.delete(&self.key).await?;
+        self.parts.store.delete(&self.pending_key).await?;
+        Ok(LogoutReport { account: grant.map(|grant| grant.account), revoked })
+    }
+
+    fn caller<'a>(&'a self, metadata: &'a Metadata) -> Caller<'a> {
+        Caller { http: &self.parts.http, clock: &*self.parts.clock, metadata, client: &self.parts.client }
+    }
+
+    /// The grant, as newly as it is known.
+    async fn grant(&self) -> Result<Option<Grant>, Error> {
+        if let Some(grant) = self.memory().unkept.clone() {
+            return Ok(Some(grant));
+        }
+        let bytes = self.parts.store.get(&self.key).await?;
+        bytes.map(|bytes| Grant::from_bytes(&bytes).ok_or(Error::Damaged)).transpose()
+    }
+
+    /// The grant's lock, across all processes of this person.
+    async fn hold(&self) -> Result<Hold, Error> {
+        Ok(self.parts.store.lock(&self.key, &*self.parts.clock, LOCK_LIMIT).await?)
+    }
+
+    /// Writes the grant down. The caller holds the lock.
+    async fn keep(&self, grant: &Grant) -> Result<(), Error> {
+        const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+        let bytes = grant.to_bytes();
+        let mut kept = self.parts.store.set(&self.key, &bytes).await;
+        for pause in PAUSES {
+            let Err(error) = &kept else { break };
+            tracing::warn!(%error, "the login could not be kept, trying again");
+            self.parts.clock.sleep(pause).await;
+            kept = self.parts.store.set(&self.key, &bytes).await;
+        }
+        // What the store did not take stays in memory: this process can go on, and try again with the next refresh.
+        self.memory().unkept = kept.is_err().then(|| grant.clone());
+        kept.map_err(Error::NotKept)
+    }
+
+    fn forget_tokens(&self) {
+        self.memory().tokens.clear();
+        self.cache.clear();
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,571 @@
+//! A session against a server that rotates refresh tokens, forgives nothing, and takes the whole login away when an old
+//! one comes twice.
+
+use std::{
+    cell::RefCell,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use axum::http::HeaderName;
+use chrono::Utc;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    clock::{Clock, SystemClock},
+    files::tests::TempDir,
+    oauth::testing::{Script, Seen, Server, serve},
+    store::credentials::Unlock,
+};
+
+/// What the server knows.
+struct Idp {
+    signing: EncodingKey,
+    issuer: String,
+    /// Refresh tokens are numbered; only the newest is good.
+    newest: u32,
+    refreshes: u32,
+    alive: bool,
+    expires_in: i64,
+    sub: String,
+    /// What is granted, if not what is asked.
+    scope: Option<String>,
+    /// `error` answers to the next polls of a login.
+    pending: Vec<&'static str>,
+    revoked: Vec<String>,
+    broken: bool,
+}
+
+impl Idp {
+    fn answer(&mut self, seen: &Seen) -> Option<Script> {
+        if self.broken && seen.path != "/.well-known/openid-configuration" {
+            return Some(Script::text(502, "<html>"));
+        }
+        match (seen.path.as_str(), seen.field("grant_type")) {
+            ("/token", Some("refresh_token")) => Some(self.refresh(seen)),
+            ("/token", Some(_)) => Some(match self.pending.pop() {
+                Some(error) => Script::json(400, json!({"error": error})),
+                None => self.tokens(seen),
+            }),
+            ("/revoke", _) => {
+                self.revoked.push(seen.field("token").unwrap().to_owned());
+                Some(Script::text(200, ""))
+            }
+            _ => None,
+        }
+    }
+
+    fn refresh(&mut self, seen: &Seen) -> Script {
+        self.refreshes += 1;
+        if !self.alive || seen.field("refresh_token") != Some(&format!("rt-{}", self.newest)) {
+            self.alive = false;
+            return Script::json(400, json!({"error": "invalid_grant", "error_description": "used already"}));
+        }
+        self.tokens(seen)
+    }
+
+    fn tokens(&mut self, seen: &Seen) -> Script {
+        self.newest += 1;
+        let now = clock_now();
+        let claims = json!({
+            "iss": self.issuer, "sub": self.sub, "aud": "cli", "iat": now, "exp": now + 600, "name": "Ada Lovelace",
+        });
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some("k".to_owned());
+        let scope = self.scope.clone().or_else(|| seen.field("scope").map(str::to_owned));
+        Script::json(
+            200,
+            json!({
+                "access_token": format!("at-{}", self.newest), "refresh_token": format!("rt-{}", self.newest),
+                "expires_in": self.expires_in, "scope": scope,
+                "id_token": jsonwebtoken::encode(&header, &claims, &self.signing).unwrap(),
+            }),
+        )
+    }
+}
+
+fn clock_now() -> i64 {
+    SystemClock::new().now().timestamp()
+}
+
+struct World {
+    server: Server,
+    idp: Arc<Mutex<Idp>>,
+    dir: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let server = serve().await;
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+        let signing = EncodingKey::from_ec_der(der.as_ref());
+        let mut public = serde_json::to_value(Jwk::from_encoding_key(&signing, Algorithm::ES256).unwrap()).unwrap();
+        public["kid"] = json!("k");
+        let issuer = server.issuer();
+        let url = |path: &str| format!("{issuer}{path}");
+        server.answer(
+            "/.well-known/openid-configuration",
+            Script::json(
+                200,
+                json!({
+                    "issuer": issuer, "token_endpoint": url("/token"), "jwks_uri": url("/jwks"),
+                    "device_authorization_endpoint": url("/device"), "revocation_endpoint": url("/revoke"),
+                }),
+            ),
+        );
+        server.answer("/jwks", Script::json(200, json!({"keys": [public]})));
+        server.answer("/device", device_answer(900));
+        let idp = Arc::new(Mutex::new(Idp {
+            signing,
+            issuer,
+            newest: 0,
+            refreshes: 0,
+            alive: true,
+            expires_in: 3600,
+            sub: "ada".to_owned(),
+            scope: None,
+            pending: Vec::new(),
+            revoked: Vec::new(),
+            broken: false,
+        }));
+        let shared = idp.clone();
+        server.handle(move |seen| shared.lock().unwrap().answer(seen));
+        let dir = TempDir::new();
+        std::fs::write(dir.path("key"), [7; 32]).unwrap();
+        Self { server, idp, dir }
+    }
+
+    fn idp(&self) -> std::sync::MutexGuard<'_, Idp> {
+        self.idp.lock().unwrap()
+    }
+
+    /// How often a refresh was asked for, and whether the login is still good.
+    fn refreshed(&self) -> (u32, bool) {
+        let idp = self.idp();
+        (idp.refreshes, idp.alive)
+    }
+
+    /// A session of its own, as another process would have it.
+    fn session(&self) -> Session {
+        Session::new(parts(&self.server.issuer(), &self.dir.0))
+    }
+
+    async fn logged_in(&self) -> Session {
+        let session = self.session();
+        let login = session.begin_login(&Extra::default()).await.unwrap();
+        session.finish_login(quick(login), None, &|_| {}).await.unwrap();
+        session
+    }
+
+    /// The access token of the login is used up.
+    fn expire_tokens(&self) {
+        let _ = std::fs::remove_dir_all(self.dir.path("tokens"));
+    }
+}
+
+fn device_answer(expires_in: u64) -> Script {
+    Script::json(
+        200,
+        json!({
+            "device_code": "dc", "user_code": "WDJB-MJHT", "verification_uri": "https://a.example/activate",
+            "expires_in": expires_in, "interval": 1,
+        }),
+    )
+}
+
+/// The tests do not wait for the first interval.
+fn quick(mut login: DeviceLogin) -> DeviceLogin {
+    login.skip_first_wait();
+    login
+}
+
+fn parts(issuer: &str, dir: &Path) -> SessionParts {
+    SessionParts {
+        http: Http::default(),
+        clock: Arc::new(SystemClock::new()),
+        store: Arc::new(Store::file(dir.join("store"), Unlock::KeyFile(dir.join("key")), Duration::from_secs(20))),
+        provider: Provider::Oidc,
+        issuer: issuer.to_owned(),
+        client: Client::public("cli"),
+        account: "default".to_owned(),
+        audience: None,
+        resource: None,
+        scopes: vec!["openid".to_owned(), "offline_access".to_owned()],
+        state_dir: dir.to_owned(),
+    }
+}
+
+fn wanted(scopes: &[&str]) -> Wanted {
+    Wanted { scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(), ..Wanted::default() }
+}
+
+#[tokio::test]
+async fn a_login_and_what_is_kept_of_it() {
+    let world = World::new().await;
+    assert_eq!(world.session().account().await.unwrap(), None);
+    assert!(matches!(world.session().access_token(&Wanted::default()).await, Err(Error::NotLoggedIn)));
+    world.idp().pending = vec!["authorization_pending"];
+    let session = world.logged_in().await;
+    let account = world.session().account().await.unwrap().unwrap();
+    assert_eq!((account.sub.as_str(), account.display_name()), ("ada", "Ada Lovelace"));
+    assert!(account.refreshable);
+    // The next process has the login's token without asking.
+    assert_eq!(world.session().access_token(&Wanted::default()).await.unwrap().token.expose(), "at-1");
+    assert_eq!(world.idp().refreshes, 0);
+    // Nothing of it lies about in clear.
+    for path in [world.dir.path("store"), world.dir.path("tokens")] {
+        let files = if path.is_dir() {
+            let folder = std::fs::read_dir(std::fs::read_dir(path).unwrap().next().unwrap().unwrap().path()).unwrap();
+            folder.map(|file| file.unwrap().path()).collect()
+        } else {
+            vec![path]
+        };
+        for file in files {
+            let content = std::fs::read(&file).unwrap();
+            assert!(!content.windows(3).any(|piece| piece == b"rt-" || piece == b"at-"), "{}", file.display());
+        }
+    }
+    assert!(!format!("{session:?}").contains("at-1"));
+}
+
+#[tokio::test]
+async fn a_refresh_rotates_and_the_newest_token_is_kept() {
+    let world = World::new().await;
+    world.logged_in().await;
+    world.expire_tokens();
+    for round in 2..5 {
+        world.expire_tokens();
+        let granted = world.session().access_token(&Wanted::default()).await.unwrap();
+        assert_eq!(granted.token.expose(), format!("at-{round}"));
+    }
+    assert!(world.idp().alive);
+}
+
+#[tokio::test]
+async fn each_purpose_has_its_own_token_and_the_grant_is_checked() {
+    let world = World::new().await;
+    let session = world.logged_in().await;
+    let read = session.access_token(&wanted(&["product:read"])).await.unwrap();
+    assert_eq!(read.token.expose(), "at-2");
+    assert_eq!(session.access_token(&wanted(&["product:read"])).await.unwrap().token.expose(), "at-2");
+    let seen = world.server.seen("/token").pop().unwrap();
+    assert_eq!(seen.field("scope"), Some("product:read"));
+
+    world.idp().scope = Some("product:read".to_owned());
+    let error = session.access_token(&wanted(&["product:read", "product:buy", "openid"])).await.unwrap_err();
+    assert!(matches!(&error, Error::NotGranted { missing } if missing == "product:buy"), "{error}");
+    assert!(!error.login_needed());
+    // The refresh token that came with it was kept all the same.
+    world.idp().scope = None;
+    assert!(session.access_token(&wanted(&["other"])).await.is_ok());
+}
+
+#[tokio::test]
+async fn many_at_once_refresh_once() {
+    let world = World::new().await;
+    world.logged_in().await;
+    world.expire_tokens();
+    let sessions: Vec<Session> = (0..3).map(|_| world.session()).collect();
+    let tasks = sessions
+        .iter()
+        .flat_map(|session| (0..8).map(move |_| async { session.access_token(&Wanted::default()).await }));
+    let tokens = futures::future::join_all(tasks).await;
+    assert!(tokens.iter().all(|granted| granted.as_ref().unwrap().token.expose() == "at-2"));
+    assert_eq!(world.refreshed(), (1, true));
+}
+
+#[tokio::test]
+async fn many_processes_that_always_refresh_keep_the_login_alive() {
+    let world = World::new().await;
+    world.logged_in().await;
+    world.expire_tokens();
+    world.idp().expires_in = 0;
+    let workers: Vec<_> = (0..3)
+        .map(|_| {
+            let (issuer, dir) = (world.server.issuer(), world.dir.0.clone());
+            let (tell, answer) = tokio::sync::oneshot::channel();
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                let result = runtime.block_on(async {
+                    let session = Session::new(parts(&issuer, &dir));
+                    for _ in 0..15 {
+                        session.access_token(&Wanted::default()).await.map_err(|error| error.to_string())?;
+                    }
+                    Ok::<_, String>(())
+                });
+                tell.send(result).unwrap();
+            });
+            answer
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap().unwrap();
+    }
+    assert_eq!(world.refreshed(), (45, true));
+}
+
+#[tokio::test]
+async fn a_refused_refresh_token_ends_the_login() {
+    let world = World::new().await;
+    let session = world.logged_in().await;
+    world.idp().alive = false;
+    let error = session.access_token(&wanted(&["x"])).await.unwrap_err();
+    assert!(error.login_needed() && error.to_string().contains("invalid_grant"), "{error}");
+    assert_eq!(world.session().account().await.unwrap(), None);
+    assert_eq!(world.idp().refreshes, 1);
+}
+
+#[tokio::test]
+async fn a_newer_refresh_token_is_used_and_never_deleted() {
+    let world = World::new().await;
+    let session = world.logged_in().await;
+    // Somebody who does not take our lock replaces the token while our request is on its way.
+    let grant = session.grant().await.unwrap().unwrap();
+    let other = parts(&world.server.issuer(), &world.dir.0).store;
+    let newer = Grant { refresh_token: Some(crate::secret::RefreshToken::new("rt-newer")), ..grant }.to_bytes();
+    let (key, runtime_bytes) = (session.key.clone(), newer.clone());
+    let answers = Arc::new(Mutex::new(0));
+    world.server.handle(move |seen| {
+        if seen.path != "/token" {
+            return None;
+        }
+        let mut count = answers.lock().unwrap();
+        *count += 1;
+        if seen.field("refresh_token") == Some("rt-newer") && *count == 2 {
+            return Some(Script::json(200, json!({"access_token": "at-newer", "expires_in": 60})));
+        }
+        let (other, key, bytes) = (other.clone(), key.clone(), runtime_bytes.clone());
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(other.set(&key, &bytes)).unwrap();
+        })
+        .join()
+        .unwrap();
+        Some(Script::json(400, json!({"error": "invalid_grant"})))
+    });
+    assert_eq!(session.access_token(&wanted(&["x"])).await.unwrap().token.expose(), "at-newer");
+    // And if the newer one is refused as well, it is not ours to delete before it has been tried from a fresh start.
+    assert!(world.session().account().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn trouble_on_the_way_ends_nothing() {
+    let world = World::new().await;
+    let session = world.logged_in().await;
+    world.idp().broken = true;
+    let error = session.access_token(&wanted(&["x"])).await.unwrap_err();
+    assert!(!error.login_needed(), "{error}");
+    world.idp().broken = false;
+    assert_eq!(session.access_token(&wanted(&["x"])).await.unwrap().token.expose(), "at-2");
+}
+
+#[tokio::test]
+async fn somebody_elses_token_is_refused() {
+    let world = World::new().await;
+    let session = world.logged_in().await;
+    world.idp().sub = "mallory".to_owned();
+    assert!(matches!(session.access_token(&wanted(&["x"])).await, Err(Error::SomebodyElse)));
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_not_used() {
+    let world = World::new().await;
+    let mut settings = parts(&world.server.issuer(), &world.dir.0);
+    settings.clock = Arc::new(crate::clock::ManualClock::new(Utc::now()));
+    world.logged_in().await;
+    let session = Session::new(settings);
+    // From now on the store can be read and not written: a folder lies where its temporary file's folder should be.
+    let store = world.dir.path("store");
+    let content = std::fs::read(&store).unwrap();
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+    if is_root {
+        // Permissions do not stop root; that an unkept grant is used by the same process is shown below all the same.
+        session.memory().unkept =
+            Some(Grant::from_bytes(&session.parts.store.get(&session.key).await.unwrap().unwrap()).unwrap());
+        assert!(session.access_token(&wanted(&["x"])).await.is_ok());
+        assert!(session.memory().unkept.is_none());
+        return;
+    }
+    std::fs::set_permissions(&world.dir.0, std::os::unix::fs::PermissionsExt::from_mode(0o500)).unwrap();
+    let error = session.access_token(&wanted(&["x"])).await.unwrap_err();
+    assert!(matches!(error, Error::NotKept(_)), "{error}");
+    std::fs::set_permissions(&world.dir.0, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    assert_eq!(std::fs::read(&store).unwrap(), content);
+    assert!(session.access_token(&wanted(&["x"])).await.is_ok(), "the new one was still in memory");
+}
+
+#[tokio::test]
+async fn logout_revokes_and_forgets() {
+    let world = World::new().await;
+    let session = world.logged_in().await;
+    let report = session.logout().await.unwrap();
+    assert!(matches!(report.revoked, Revoked::Done));
+    assert_eq!(report.account.unwrap().sub, "ada");
+    assert_eq!(world.idp().revoked, ["rt-1"]);
+    assert_eq!(world.session().account().await.unwrap(), None);
+    assert!(matches!(session.access_token(&Wanted::default()).await, Err(Error::NotLoggedIn)));
+    let again = session.logout().await.unwrap();
+    assert!(matches!((again.account, again.revoked), (None, Revoked::Nothing)));
+}
+
+#[tokio::test]
+async fn logout_forgets_also_when_the_server_is_away() {
+    let world = World::new().await;
+    let session = world.logged_in().await;
+    world.idp().broken = true;
+    let report = session.logout().await.unwrap();
+    assert!(matches!(report.revoked, Revoked::Failed(oauth::Error::Malformed { .. })), "{report:?}");
+    assert_eq!(world.session().account().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_damaged_grant_is_said_and_can_be_logged_out() {
+    let world = World::new().await;
+    let session = world.logged_in().await;
+    session.parts.store.set(&session.key, b"not a grant").await.unwrap();
+    assert!(matches!(world.session().account().await, Err(Error::Damaged)));
+    assert!(session.logout().await.unwrap().account.is_none());
+    assert_eq!(world.session().account().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn how_logins_end_and_that_they_leave_the_old_one_alone() {
+    let world = World::new().await;
+    world.logged_in().await;
+    for (errors, expected) in [
+        (vec!["access_denied"], "denied"),
+        (vec!["expired_token"], "not finished in time"),
+        (vec!["invalid_client"], "invalid_client"),
+    ] {
+        world.idp().pending = errors;
+        let session = world.session();
+        let login = session.begin_login(&Extra::default()).await.unwrap();
+        let error = session.finish_login(quick(login), None, &|_| {}).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(world.session().account().await.unwrap().unwrap().sub, "ada");
+    }
+    // A login whose ID token is not for us changes nothing either.
+    let session =
+        Session::new(SessionParts { client: Client::public("other"), ..parts(&world.server.issuer(), &world.dir.0) });
+    let login = session.begin_login(&Extra::default()).await.unwrap();
+    let error = session.finish_login(quick(login), None, &|_| {}).await.unwrap_err();
+    assert!(error.to_string().contains("not for this client alone"), "{error}");
+    assert_eq!(session.account().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_step_up_merges() {
+    let world = World::new().await;
+    let session = world.session();
+    let extra = Extra {
+        scopes: vec!["openid".into(), "product:read".into()],
+        resource: Some("https://shop.example".into()),
+        ..Extra::default()
+    };
+    let login = session.begin_login(&extra).await.unwrap();
+    let seen = world.server.seen("/device").pop().unwrap();
+    assert_eq!(seen.field("scope"), Some("openid offline_access product:read"));
+    assert_eq!(seen.field("resource"), Some("https://shop.example"));
+    session.finish_login(quick(login), None, &|_| {}).await.unwrap();
+    assert_eq!(world.server.seen("/token").pop().unwrap().field("resource"), Some("https://shop.example"));
+    // Its token is kept for that API, not for the session's own.
+    let shop = Wanted { resource: Some("https://shop.example".into()), ..Wanted::default() };
+    assert_eq!(session.access_token(&shop).await.unwrap().token.expose(), "at-1");
+    assert_eq!(session.access_token(&Wanted::default()).await.unwrap().token.expose(), "at-2");
+}
+
+#[tokio::test]
+async fn a_login_in_two_steps() {
+    let world = World::new().await;
+    let session = world.session();
+    assert!(matches!(session.parked_login(None).await, Err(Error::NoPendingLogin)));
+    let mut login = session.begin_login(&Extra::default()).await.unwrap();
+    let id = session.park_login(&mut login).await.unwrap().to_string();
+    assert!(!id.contains("dc"));
+
+    let second = world.session();
+    assert!(matches!(second.parked_login(Some("login_other")).await, Err(Error::NoPendingLogin)));
+    let login = second.parked_login(Some(&id)).await.unwrap();
+    assert_eq!(login.user_code(), "WDJB-MJHT");
+    // No longer than the limit, and then it can be taken up again, not earlier than the server allows.
+    world.idp().pending = vec!["authorization_pending"; 20];
+    let news = RefCell::new(Vec::new());
+    let limit = Some(Duration::from_millis(1300));
+    let error = second.finish_login(login, limit, &|item| news.borrow_mut().push(item)).await.unwrap_err();
+    assert!(matches!(error, Error::StillPending), "{error}");
+    assert_eq!(world.server.seen("/token").len(), 1);
+
+    world.idp().pending.clear();
+    let third = world.session();
+    let login = third.parked_login(None).await.unwrap();
+    let account = third.finish_login(login, None, &|_| {}).await.unwrap();
+    assert_eq!(account.sub, "ada");
+    assert!(matches!(third.parked_login(None).await, Err(Error::NoPendingLogin)));
+}
+
+#[tokio::test]
+async fn a_parked_login_expires_and_a_denied_one_is_forgotten() {
+    let world = World::new().await;
+    let session = world.session();
+    world.idp().pending = vec!["access_denied"];
+    let mut login = session.begin_login(&Extra::default()).await.unwrap();
+    session.park_login(&mut login).await.unwrap();
+    assert!(matches!(session.finish_login(quick(login), None, &|_| {}).await, Err(Error::Denied)));
+    assert!(matches!(session.parked_login(None).await, Err(Error::NoPendingLogin)));
+
+    world.server.answer("/device", device_answer(1));
+    let mut login = session.begin_login(&Extra::default()).await.unwrap();
+    session.park_login(&mut login).await.unwrap();
+    session.parts.clock.sleep(Duration::from_millis(1100)).await;
+    assert!(matches!(session.parked_login(None).await, Err(Error::Expired)));
+}
+
+#[tokio::test]
+async fn names_come_from_userinfo_if_the_token_has_none() {
+    let world = World::new().await;
+    let issuer = world.server.issuer();
+    let document = json!({
+        "issuer": issuer, "token_endpoint": format!("{issuer}/token"), "jwks_uri": format!("{issuer}/jwks"),
+        "device_authorization_endpoint": format!("{issuer}/device"), "userinfo_endpoint": format!("{issuer}/me"),
+    });
+    world.server.answer("/.well-known/openid-configuration", Script::json(200, document));
+    world.server.answer("/me", Script::json(200, json!({"sub": "ada", "name": "Ada", "email_verified": "true"})));
+    let signing = world.idp().signing.clone();
+    world.server.handle(move |seen| {
+        let now = clock_now();
+        let claims: Value = json!({"iss": issuer, "sub": "ada", "aud": "cli", "iat": now, "exp": now + 60});
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some("k".to_owned());
+        let token = jsonwebtoken::encode(&header, &claims, &signing).unwrap();
+        (seen.path == "/token").then(|| Script::json(200, json!({"access_token": "at", "id_token": token})))
+    });
+    let session = world.logged_in().await;
+    let account = session.account().await.unwrap().unwrap();
+    assert_eq!(
+        (account.name.as_deref(), account.email_verified, account.refreshable),
+        (Some("Ada"), Some(true), false)
+    );
+    let seen = world.server.seen("/me").pop().unwrap();
+    assert_eq!(seen.headers[HeaderName::from_static("authorization")], "Bearer at");
+
+    world.server.answer("/me", Script::json(200, json!({"sub": "mallory", "name": "Ada"})));
+    let login = session.begin_login(&Extra::default()).await.unwrap();
+    let error = session.finish_login(quick(login), None, &|_| {}).await.unwrap_err();
+    assert!(error.to_string().contains("somebody else"), "{error}");
+}
+
+#[tokio::test]
+async fn without_a_device_endpoint_there_is_no_login() {
+    let world = World::new().await;
+    let issuer = world.server.issuer();
+    let document =
+        json!({"issuer": issuer, "token_endpoint": format!("{issuer}/token"), "jwks_uri": format!("{issuer}/jwks")});
+    world.server.answer("/.well-known/openid-configuration", Script::json(200, document));
+    let error = world.session().begin_login(&Extra::default()).await.unwrap_err();
+    assert_eq!(error.to_string(), "the server has no device authorization endpoint");
+}

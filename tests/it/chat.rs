@@ -1,0 +1,90 @@
+//! The shell, on a terminal: what a person sees.
+
+use serde_json::json;
+
+use crate::support::{Dev, Home, Terminal, agentctl};
+
+fn logged_in(dev: &Dev) -> Home {
+    let home = dev.home();
+    dev.auto("approve", "off");
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    home
+}
+
+#[test]
+fn a_purchase_in_the_shell() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 100, 40);
+    terminal.wait_for(">");
+    terminal.enter("what phones are there");
+    terminal.wait_for("Finch Mini");
+    terminal.enter("buy 2 phones");
+    let screen = terminal.wait_for("Waiting for your approval");
+    let push = dev.get("/pending")["approvals"][0].clone();
+    assert!(screen.contains(push["binding_message"].as_str().unwrap()), "{screen}");
+    dev.post("/approvals/latest/approve", &json!({}));
+    terminal.wait_for("Approved");
+    let screen = terminal.wait_for("Ordered 2 x");
+    assert!(!screen.contains("Waiting for your approval"), "the spinner is left behind\n{screen}");
+    terminal.control('d');
+    let (code, _) = terminal.finish();
+    assert_eq!(code, 0);
+    assert_eq!(dev.orders().len(), 1);
+}
+
+#[test]
+fn the_spinner_counts_down_and_vanishes() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    let terminal = Terminal::sized(agentctl(&home).args(["run", "buy 2 phones"]), 100, 40);
+    let left = |screen: &str| {
+        let words: Vec<&str> = screen.split_whitespace().collect();
+        words.windows(2).find(|pair| pair[1].starts_with("left")).map(|pair| pair[0].to_owned())
+    };
+    let first = left(&terminal.wait_until("the time that is left", |screen| left(screen).is_some())).unwrap();
+    terminal.wait_until("the time to go on", |screen| left(screen).is_some_and(|now| now != first));
+    dev.post("/approvals/latest/deny", &json!({}));
+    let (code, screen) = terminal.finish();
+    assert_eq!(code, 11, "{screen}");
+    assert!(left(&screen).is_none(), "{screen}");
+    assert!(screen.to_lowercase().contains("denied"), "{screen}");
+}
+
+#[test]
+fn the_keys_of_the_shell() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 100, 40);
+    terminal.wait_for(">");
+    terminal.type_text("half a thought");
+    terminal.wait_for("half a thought");
+    terminal.control('c');
+    terminal.enter("tell me a joke");
+    terminal.wait_for("not a language model");
+    // The line before comes back with the arrow key.
+    terminal.type_text("\u{1b}[A");
+    terminal.wait_until("the line from before, twice", |screen| screen.matches("tell me a joke").count() == 2);
+    terminal.control('c');
+    terminal.control('d');
+    let (code, screen) = terminal.finish();
+    assert_eq!(code, 0, "{screen}");
+}
+
+#[test]
+fn in_a_pipe_each_line_is_a_message() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    let output = agentctl(&home).arg("chat").stdin("what phones are there\ntell me a joke\n").run().code(0);
+    let output = output.out(&["Finch Mini", "not a language model"]);
+    assert!(!output.stdout.contains('\u{1b}') && !output.stderr.contains('\u{1b}'), "{output}");
+}
+
+#[test]
+fn the_demo_tells_the_whole_story() {
+    for (answer, code) in [("approve", 0), ("deny", 11)] {
+        let home = Home::new();
+        agentctl(&home).args(["demo", "--phone", answer]).run().code(code);
+        assert!(!home.path().join("agentctl").exists(), "the demo keeps nothing");
+    }
+}

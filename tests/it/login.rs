@@ -1,0 +1,149 @@
+//! Logging in and out, as a person and as a script see it.
+
+use serde_json::{Value, json};
+
+use crate::support::{Dev, Fake, Home, Reply, agentctl};
+
+#[test]
+fn a_person_logs_in_is_known_and_logs_out() {
+    let dev = Dev::start();
+    let home = dev.home();
+    let login = agentctl(&home).args(["login", "--no-browser"]).start();
+    let shown = login.wait_for_stderr("Device codes are a common phishing target");
+    let code = dev.get("/pending")["logins"][0]["user_code"].as_str().unwrap().to_owned();
+    assert!(shown.contains(&code), "{shown}");
+    assert!(shown.contains(dev.text("issuer")), "{shown}");
+    dev.post(&format!("/logins/{code}/approve"), &json!({}));
+    login.finish().code(0).silent().err(&["Logged in as", "ada@example.com"]);
+
+    agentctl(&home).arg("whoami").run().code(0).out(&["ada@example.com", dev.text("issuer")]);
+    let who = agentctl(&home).args(["whoami", "--json"]).run().code(0).json();
+    assert_eq!(who["schema_version"], 1, "{who}");
+
+    agentctl(&home).arg("logout").run().code(0);
+    assert_eq!(dev.history("revoke").len(), 1, "{:?}", dev.history("revoke"));
+    agentctl(&home).arg("whoami").run().code(4).err(&["agentctl login"]);
+}
+
+#[test]
+fn a_login_can_be_begun_and_completed_by_two_processes() {
+    let dev = Dev::start();
+    let home = dev.home();
+    let output = agentctl(&home).args(["login", "--json", "--no-wait"]).run().code(10);
+    let begun = output.json();
+    let code = begun["user_code"].as_str().unwrap_or_else(|| panic!("{output}"));
+    assert!(begun["verification_uri"].is_string(), "{output}");
+    assert!(begun.get("device_code").is_none() && !output.stderr.contains("device_code"), "{output}");
+    dev.post(&format!("/logins/{code}/approve"), &json!({}));
+    agentctl(&home).args(["login", "--complete"]).run().code(0);
+    agentctl(&home).arg("whoami").run().code(0);
+    let none_left = agentctl(&home).args(["login", "--complete"]).run();
+    assert_ne!(none_left.status.code(), Some(0), "{none_left}");
+}
+
+#[test]
+fn no_and_never_are_told_apart() {
+    let dev = Dev::start();
+    let home = dev.home();
+    dev.auto("deny", "off");
+    agentctl(&home).args(["login", "--no-browser"]).run().code(11).silent();
+    dev.auto("off", "off");
+    let login = agentctl(&home).args(["login", "--no-browser"]).start();
+    login.wait_for_stderr("Device codes");
+    dev.advance(3600);
+    login.finish().code(12).silent();
+    agentctl(&home).arg("whoami").run().code(4);
+}
+
+#[test]
+fn an_interrupted_login_says_so() {
+    let dev = Dev::start();
+    let home = dev.home();
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let login = agentctl(&home).args(["login", "--no-browser"]).start();
+        login.wait_for_stderr("Device codes");
+        login.signal(signal);
+        login.finish().code(code).silent();
+    }
+}
+
+#[test]
+fn trouble_on_the_way_does_not_end_a_login() {
+    let dev = Dev::start();
+    let home = dev.home();
+    dev.fault(&json!({ "on": "device_poll", "kind": "html", "status": 502 }));
+    dev.fault(&json!({ "on": "device_poll", "kind": "drop" }));
+    dev.fault(&json!({ "on": "device_poll", "kind": "half" }));
+    let login = agentctl(&home).args(["login", "--no-browser"]).start();
+    login.wait_for_stderr("Device codes");
+    dev.post("/logins/latest/approve", &json!({}));
+    login.finish().code(0).err(&["Logged in as"]);
+}
+
+/// What the discovery document must hold for a login.
+fn metadata(url: &str) -> Value {
+    json!({
+        "issuer": url,
+        "authorization_endpoint": format!("{url}/authorize"),
+        "token_endpoint": format!("{url}/token"),
+        "jwks_uri": format!("{url}/jwks"),
+        "device_authorization_endpoint": format!("{url}/device"),
+    })
+}
+
+#[test]
+fn servers_that_are_none_are_named() {
+    let path = "/.well-known/openid-configuration";
+    let without_device = |url: &str| {
+        let mut metadata = metadata(url);
+        metadata.as_object_mut().unwrap().remove("device_authorization_endpoint");
+        Reply::json(200, &metadata)
+    };
+    type Make<'a> = &'a dyn Fn(&str) -> Reply;
+    let table: &[(Make, &str)] = &[
+        (&|_| Reply::text(200, "text/html", "<html>welcome</html>"), "HTML"),
+        (&|_| Reply::text(502, "text/html", "<html>bad gateway</html>"), "502"),
+        (&|_| Reply::json(200, &metadata("https://someone.else.example")), "someone.else.example"),
+        (&without_device, "device"),
+    ];
+    for (reply, word) in table {
+        let fake = Fake::start();
+        fake.always("GET", path, reply(&fake.url())).always(
+            "GET",
+            "/.well-known/oauth-authorization-server",
+            reply(&fake.url()),
+        );
+        let mut home = Home::new();
+        home.set("AGENTCTL_ISSUER", &fake.url());
+        home.set("AGENTCTL_PROVIDER", "oidc");
+        home.set("AGENTCTL_CLIENT_ID", "cli");
+        home.set("AGENTCTL_STORE", "file");
+        home.set("AGENTCTL_STORE_PASSPHRASE", "for one test");
+        let output = agentctl(&home).args(["login", "--no-browser"]).run().silent();
+        assert!([Some(1), Some(2)].contains(&output.status.code()), "{output}");
+        assert!(output.stderr.to_lowercase().contains(&word.to_lowercase()), "no word of {word}\n{output}");
+    }
+}
+
+#[test]
+fn a_wrong_client_is_named() {
+    let dev = Dev::start();
+    let mut home = dev.home();
+    home.set("AGENTCTL_CLIENT_ID", "nobody");
+    let output = agentctl(&home).args(["login", "--no-browser"]).run().silent();
+    assert_ne!(output.status.code(), Some(0), "{output}");
+    assert!(output.stderr.contains("AGENTCTL_CLIENT_ID") || output.stderr.contains("client"), "{output}");
+}
+
+#[test]
+fn with_nothing_set_up_the_two_ways_in_are_named() {
+    let home = Home::new();
+    for command in [&["login"][..], &["run", "buy 2 phones"], &["chat"], &["token"]] {
+        agentctl(&home)
+            .args(command.iter().copied())
+            .run()
+            .code(2)
+            .silent()
+            .err(&["agentctl demo", "agentctl config init"]);
+    }
+}
