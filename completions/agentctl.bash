@@ -710,7 +710,7 @@ _agentctl() {
             return 0
             ;;
         agentctl__subcmd__login)
-            opts="-p -q -v -h --no-browser --no-wait --complete --audience --scope --store --timeout --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            opts="-p -q -v -h --no-browser --no-wait --complete --audience --resource --scope --store --timeout --profile --config --env-file --quiet --verbose --color --no-input --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -721,6 +721,10 @@ _agentctl() {
                     return 0
                     ;;
                 --audience)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --resource)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

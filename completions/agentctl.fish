@@ -51,6 +51,7 @@ complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "config" -d 'Make,
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "generate" -d 'Print shell completions or write man pages'
 complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l complete -d 'Go on with a login begun by --no-wait' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l audience -d 'Ask for a token for this API as well' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l resource -d 'The same for servers that go by resource' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l scope -d 'Ask for this scope as well (repeat for more)' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l store -d 'Where to keep the login: keyring or file' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l timeout -d 'Give up after this time (90, 90s, 5m)' -r
@@ -250,14 +251,14 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l manage -d 'Whe
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l interval -d 'Seconds between polls that clients are told' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l preset -d 'Whose habits to show: auth0, keycloak or oidc' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l script -d 'The turns the model plays, as a JSON file' -r -F
-complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l seed -d 'Make what is random repeatable' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l seed -d 'Make the model\'s chance repeatable' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l unsafe-listen -d 'Allow addresses other machines can reach'
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l unsafe-listen -d 'Allow addresses that other machines can reach'
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -s q -l quiet -d 'Say only what you have to act on'
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l no-input -d 'Never ask anything at the terminal'

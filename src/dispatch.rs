@@ -114,12 +114,10 @@ impl Dispatcher {
         entry.doing.set(has_effect);
         let executed = plan.execute(permit, tool, &self.http, &*self.clock).await;
         entry.doing.set(false);
-        self.journal.end_execution(
-            &action.id,
-            self.clock.now(),
-            executed.output.outcome.word(),
-            executed.http_status,
-        )?;
+        if has_effect {
+            let outcome = executed.output.outcome.word();
+            self.journal.end_execution(&action.id, self.clock.now(), outcome, executed.http_status)?;
+        }
         self.guard.executed(&record, executed.output.outcome)?;
         entry.close(executed.output, executed.http_status, &record, tell)
     }

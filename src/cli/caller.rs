@@ -17,11 +17,6 @@ const MARKS: &[(&str, &str)] = &[
     ("AGENT", "another agent"),
 ];
 
-/// The variables [`calling_agent`] looks at.
-pub(crate) fn variables() -> impl Iterator<Item = &'static str> {
-    MARKS.iter().map(|(name, _)| *name)
-}
-
 /// The agent that runs this program, as far as it says so.
 pub(crate) fn calling_agent(get: impl Fn(&str) -> Option<String>) -> Option<&'static str> {
     let says_yes = |value: String| !matches!(value.as_str(), "" | "0" | "false");

@@ -1,6 +1,24 @@
 //! `agentctl chat`: the shell.
 
+use std::io::IsTerminal as _;
+
 use clap::Args as ClapArgs;
+
+use super::{
+    app::App,
+    failure::{Failure, Kind},
+    repl::{Input, Repl},
+    run,
+    show::Show,
+    signals::{Signals, stopped},
+    stdin::Lines,
+    ui::Line,
+    whoami,
+};
+use crate::{
+    agent::{Agent, Conversation},
+    event::Event,
+};
 
 /// Talk with the agent
 #[derive(Debug, ClapArgs)]
@@ -13,5 +31,155 @@ Examples:
   agentctl chat --model gpt-5-mini")]
 pub(crate) struct Args {
     #[command(flatten)]
-    limits: super::run::LimitArgs,
+    pub(super) limits: run::LimitArgs,
+}
+
+const HELP: &str = "\
+  /help     this list
+  /tools    what the agent can do
+  /whoami   who you are here
+  /new      forget this conversation and begin another
+  /exit     leave (so does ^D)
+A backslash at the end of a line continues it. ^C clears the line, or stops the answer.";
+
+/// Does it.
+pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    app.tenant()?;
+    let mut signals = Signals::listen().map_err(|error| Failure::caused(Kind::Failed, "listen for signals", &error))?;
+    let interactive = app.ui.can_ask() && std::io::stdout().is_terminal();
+    let mut reader = match interactive {
+        // The prompt comes first; the keyring and the rest are asked when there is something to ask the model.
+        true => Reader::Terminal(Repl::start(Some(app.config()?.dirs.state.join("history")))),
+        false => Reader::Plain(Lines::default()),
+    };
+    let mut talk = Talk { app, args, agent: None, conversation: None };
+    loop {
+        let input = tokio::select! {
+            biased;
+            kind = signals.next() => match kind {
+                // At the prompt ^C is a key, so this one was meant for what is over by now.
+                Kind::Interrupted if interactive => continue,
+                kind => {
+                    reader.leave();
+                    return Err(stopped(kind).told());
+                }
+            },
+            input = reader.next() => input?,
+        };
+        let text = match input {
+            Input::Line(text) => text,
+            Input::Cleared => continue,
+            Input::End => return Ok(()),
+            Input::Broken(why) => {
+                return Err(Failure::new(Kind::Failed, format!("the terminal cannot be read: {why}")));
+            }
+        };
+        let done = match text.trim() {
+            "" => continue,
+            "/exit" | "/quit" => return Ok(()),
+            command if command.starts_with('/') => talk.command(command).await,
+            message => talk.message(message, &mut signals).await,
+        };
+        match done {
+            Ok(()) => {}
+            Err(failure) if matches!(failure.kind, Kind::Terminated | Kind::HungUp) => return Err(failure),
+            // ^C stopped the answer; without a terminal it was meant for the whole.
+            Err(failure) if failure.kind == Kind::Interrupted && !interactive => return Err(failure),
+            Err(failure) if failure.kind == Kind::Interrupted => app.ui.say("Stopped."),
+            // One message that failed does not end the conversation.
+            Err(failure) => app.ui.failure(&failure),
+        }
+    }
+}
+
+/// Where messages come from.
+enum Reader {
+    Terminal(Repl),
+    Plain(Lines),
+}
+
+impl Reader {
+    async fn next(&mut self) -> Result<Input, Failure> {
+        match self {
+            Self::Terminal(repl) => Ok(repl.next().await),
+            Self::Plain(lines) => match lines.next().await {
+                Ok(line) => Ok(line.map_or(Input::End, Input::Line)),
+                Err(error) => Err(Failure::caused(Kind::Failed, "read stdin", &error)),
+            },
+        }
+    }
+
+    /// The editor's thread still holds the terminal in raw mode when a signal ends the program.
+    fn leave(&self) {
+        #[cfg(unix)]
+        if let Self::Terminal(_) = self {
+            let _ = std::process::Command::new("stty").arg("sane").status();
+        }
+    }
+}
+
+/// The conversation, and what it needs, made when the first message is sent.
+struct Talk<'a> {
+    app: &'a App,
+    args: &'a Args,
+    agent: Option<Agent>,
+    conversation: Option<Conversation>,
+}
+
+impl Talk<'_> {
+    async fn command(&mut self, command: &str) -> Result<(), Failure> {
+        let ui = &self.app.ui;
+        match command {
+            "/help" => ui.say(HELP),
+            "/tools" => {
+                for tool in self.app.registry()?.tools() {
+                    let asks = if tool.needs_approval() { "  (asks you first)" } else { "" };
+                    ui.say(Line::new().plain("  ").bold(tool.name()).plain("  ").field(tool.description()).dim(asks));
+                }
+            }
+            "/whoami" => match self.app.session().await?.account().await? {
+                Some(account) => ui.say(Line::new().plain("  ").field(&whoami::label(&account))),
+                None => ui.say("  Nobody is logged in. Run `agentctl login`."),
+            },
+            "/new" => {
+                self.conversation = None;
+                ui.say("A new conversation.");
+            }
+            other => {
+                ui.say(Line::new().plain("There is no command ").field(other).plain("; /help lists them."));
+            }
+        }
+        Ok(())
+    }
+
+    async fn message(&mut self, text: &str, signals: &mut Signals) -> Result<(), Failure> {
+        let app = self.app;
+        let mut answering = std::pin::pin!(self.answer(text));
+        tokio::select! {
+            biased;
+            kind = signals.next() => Err(stopped(kind)),
+            answer = &mut answering => answer,
+            never = app.heartbeats() => match never {},
+        }
+    }
+
+    async fn answer(&mut self, text: &str) -> Result<(), Failure> {
+        let app = self.app;
+        if self.agent.is_none() {
+            app.logged_in().await?;
+            self.agent = Some(app.agent(&self.args.limits).await?);
+        }
+        let Some(agent) = &self.agent else { return Ok(()) };
+        let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell);
+        if self.conversation.is_none() {
+            let account = app.logged_in().await?;
+            let run = run::start(app, agent, text)?;
+            show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
+            self.conversation = Some(Conversation::new(run, Some(account.display_name())));
+        }
+        let Some(conversation) = &mut self.conversation else { return Ok(()) };
+        show.thinking();
+        let end = agent.turn(conversation, text, &|event| show.event(event)).await?;
+        run::judge(end).1
+    }
 }

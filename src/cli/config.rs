@@ -1,6 +1,23 @@
 //! `agentctl config`: make, show and find the configuration.
 
+use std::path::Path;
+
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use serde_json::json;
+
+use super::{
+    app::App,
+    clients::{self, Credential},
+    failure::{Failure, Kind},
+    init::{self, Answers},
+    prompt,
+    ui::{Line, Ui},
+};
+use crate::{
+    files,
+    oauth::{Provider, client_auth::generate_client_key},
+    secret::ClientSecret,
+};
 
 /// Make, show and find the configuration
 #[derive(Debug, ClapArgs)]
@@ -74,4 +91,230 @@ struct ClientKeyArgs {
 enum Role {
     Login,
     Approval,
+}
+
+impl Args {
+    /// Whether the settings matter to it.
+    pub(crate) fn reads_settings(&self) -> bool {
+        matches!(self.what, What::Show | What::ClientKey(_))
+    }
+}
+
+/// Does it.
+pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    match &args.what {
+        What::Init(args) => write(app, args).await,
+        What::Show => show(app),
+        What::Path => paths(app),
+        What::ClientKey(args) => client_key(app, args).await,
+    }
+}
+
+fn show(app: &App) -> Result<(), Failure> {
+    let rows = app.config()?.rows();
+    if app.ui.json() {
+        let settings: Vec<_> = rows
+            .iter()
+            .map(|(name, value, source)| json!({ "name": name, "value": value, "source": source }))
+            .collect();
+        app.ui.data(&json!({ "schema_version": 1, "ok": true, "settings": settings }));
+        return Ok(());
+    }
+    for (name, value, source) in rows {
+        let line = Line::new().bold(&format!("{name:<26}")).field(&value);
+        app.ui.answer_line(&line.dim_field(&format!("  ({source})")));
+    }
+    Ok(())
+}
+
+fn paths(app: &App) -> Result<(), Failure> {
+    let config = app.config()?;
+    let dirs = &config.dirs;
+    let audit = dirs.state.join("audit.jsonl");
+    let history = dirs.state.join("history");
+    let toolsets = dirs.config.join("toolsets");
+    let rows: [(&str, &Path); 7] = [
+        ("config", &config.file.value),
+        ("toolsets", &toolsets),
+        ("state", &dirs.state),
+        ("data", &dirs.data),
+        ("cache", &dirs.cache),
+        ("audit", &audit),
+        ("history", &history),
+    ];
+    if app.ui.json() {
+        let mut object = json!({ "schema_version": 1, "ok": true });
+        for (name, path) in rows {
+            object[name] = json!(path.display().to_string());
+        }
+        app.ui.data(&object);
+    } else {
+        for (name, path) in rows {
+            app.ui.answer_line(&Line::new().dim(&format!("{name:<9}")).field(&path.display().to_string()));
+        }
+    }
+    Ok(())
+}
+
+/// Asks for what the flags leave open, and writes the file.
+async fn write(app: &App, args: &InitArgs) -> Result<(), Failure> {
+    let mut stop = app.stop(None)?;
+    let file = app.config_file()?;
+    let there = file.exists();
+    if there && !args.yes {
+        if !app.ui.can_ask() {
+            return Err(Failure::new(Kind::Usage, format!("{} exists already", file.display()))
+                .hint("--yes replaces it and keeps the old one beside it"));
+        }
+        let question = Line::new().field(&file.display().to_string()).plain(" exists already. Replace it? [y/N]");
+        let answer = stop.or(ask(app, question)).await?;
+        if !matches!(answer.as_str(), "y" | "yes") {
+            return Err(Failure::new(Kind::Failed, "nothing was changed"));
+        }
+    }
+    let answers = stop.or(answers(app, args)).await?;
+    if there {
+        let old = files::beside(&file, ".old");
+        std::fs::rename(&file, &old)
+            .map_err(|error| Failure::caused(Kind::Failed, "keep the old configuration", &error))?;
+        app.ui.status(format!("The old file is {}", old.display()));
+    }
+    if let Some(folder) = file.parent() {
+        files::private_dir(folder)?;
+    }
+    files::write(&file, init::text(&answers).as_bytes())?;
+    tell(&app.ui, &file, &answers);
+    Ok(())
+}
+
+fn tell(ui: &Ui, file: &Path, answers: &Answers) {
+    if ui.json() {
+        ui.data(&json!({ "schema_version": 1, "ok": true, "config": file.display().to_string() }));
+        return;
+    }
+    ui.status(Line::new().good("✓ ").plain("Wrote ").bold(&file.display().to_string()));
+    if answers.approval_client_id.is_some() {
+        ui.hint("give the approval client its credential: `agentctl config client-key approval`");
+    }
+    ui.hint("then `agentctl doctor` checks everything, and `agentctl login` logs you in");
+}
+
+async fn answers(app: &App, args: &InitArgs) -> Result<Answers, Failure> {
+    let asks = app.ui.can_ask();
+    let provider = match (&args.provider, asks) {
+        (Some(provider), _) => provider.clone(),
+        (None, true) => {
+            optional(app, "What kind of server? auth0, keycloak or oidc [oidc]").await?.unwrap_or("oidc".into())
+        }
+        (None, false) => "oidc".to_owned(),
+    };
+    let provider: Provider = provider.parse().map_err(|_| {
+        Failure::new(Kind::Usage, format!("there is no kind of server called {provider}"))
+            .hint("there are auth0, keycloak and oidc")
+    })?;
+    let issuer =
+        needed(app, args.issuer.as_ref(), "--issuer", "The issuer's address, such as https://tenant.eu.auth0.com/")
+            .await?;
+    if let Err(error) = url::Url::parse(&issuer)
+        .map_err(|error| error.to_string())
+        .and_then(|url| crate::http::check_url(&url).map_err(|error| error.to_string()))
+    {
+        return Err(Failure::new(Kind::Usage, format!("{issuer} cannot be an issuer: {error}")));
+    }
+    let client_id = needed(
+        app,
+        args.client_id.as_ref(),
+        "--client-id",
+        "The client that logs you in (public, with the device flow)",
+    )
+    .await?;
+    Ok(Answers {
+        profile: app.profile_name(),
+        provider: provider.to_string(),
+        issuer,
+        client_id,
+        approval_client_id: wished(
+            app,
+            args.approval_client_id.as_ref(),
+            "The client that asks for approvals (confidential, with CIBA) [none]",
+        )
+        .await?,
+        model: wished(app, args.model.as_ref(), "The model, such as gpt-5-mini [none]").await?,
+        base_url: wished(app, args.base_url.as_ref(), "The model's address [OpenAI's own]").await?,
+    })
+}
+
+async fn needed(app: &App, given: Option<&String>, flag: &str, question: &str) -> Result<String, Failure> {
+    if let Some(value) = wished(app, given, question).await? {
+        return Ok(value);
+    }
+    Err(Failure::new(Kind::Usage, format!("{flag} is needed where nobody can be asked")))
+}
+
+async fn wished(app: &App, given: Option<&String>, question: &str) -> Result<Option<String>, Failure> {
+    match given {
+        Some(value) => Ok(Some(value.clone())),
+        None if app.ui.can_ask() => optional(app, question).await,
+        None => Ok(None),
+    }
+}
+
+/// An answer; none if the person only pressed Enter.
+async fn optional(app: &App, question: &str) -> Result<Option<String>, Failure> {
+    let answer = ask(app, format!("{question}:")).await?;
+    Ok(Some(answer).filter(|answer| !answer.is_empty()))
+}
+
+async fn ask(app: &App, question: impl Into<Line>) -> Result<String, Failure> {
+    app.ui.question(question);
+    let line = app.lines.next().await.map_err(|error| Failure::caused(Kind::Failed, "read your answer", &error))?;
+    let line = line.ok_or_else(|| Failure::new(Kind::Usage, "there is nobody to answer"))?;
+    Ok(line.trim().to_owned())
+}
+
+/// A client's credential goes into the store, under the issuer and the client it is for.
+async fn client_key(app: &App, args: &ClientKeyArgs) -> Result<(), Failure> {
+    let mut stop = app.stop(None)?;
+    let config = app.config()?;
+    let issuer = app.tenant()?.to_owned();
+    let (role, variable) = match args.role {
+        Role::Login => (&config.login, "AGENTCTL_CLIENT_ID"),
+        Role::Approval => (&config.approval, "AGENTCTL_APPROVAL_CLIENT_ID"),
+    };
+    let Some(client) = role.client_id.as_ref().map(|setting| setting.value.clone()) else {
+        return Err(Failure::new(Kind::Usage, "the role has no client")
+            .hint(format!("set {variable}, or client_id in the profile")));
+    };
+    let store = app.store()?;
+    if !store.lasts() {
+        return Err(Failure::new(Kind::Usage, "a credential in memory would end with this command")
+            .hint("use --store keyring or file"));
+    }
+    let (credential, public) = if args.secret {
+        if app.ui.can_ask() {
+            app.ui.say("Paste the secret and press Enter, then ^D. (It will be visible; a pipe is better.)");
+        }
+        let text = stop.or(prompt::stdin()).await?;
+        let secret = text.trim();
+        if secret.is_empty() || secret.chars().any(char::is_control) {
+            return Err(Failure::new(Kind::Usage, "stdin holds no client secret"));
+        }
+        (Credential::Secret(ClientSecret::new(secret)), None)
+    } else {
+        let new = generate_client_key().map_err(|error| Failure::caused(Kind::Failed, "make a key pair", &error))?;
+        (Credential::Key(new.key, new.key_id), Some(new.public))
+    };
+    stop.or(app.patiently(clients::keep(store, &issuer, &client, &credential))).await?;
+    if app.ui.json() {
+        app.ui.data(&json!({ "schema_version": 1, "ok": true, "client_id": client, "public_jwk": public }));
+        return Ok(());
+    }
+    app.ui.status(
+        Line::new().good("✓ ").plain("The credential of ").bold(&client).plain(" is in ").field(&store.describe()),
+    );
+    if let Some(public) = public {
+        app.ui.status("Register this public key at the server, for private_key_jwt with ES256:");
+        app.ui.answer(&serde_json::to_string_pretty(&public).unwrap_or_default());
+    }
+    Ok(())
 }

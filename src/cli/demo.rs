@@ -1,6 +1,28 @@
 //! `agentctl demo`: the whole story in one command.
 
+use std::{convert::Infallible, time::Duration};
+
 use clap::{Args as ClapArgs, ValueEnum};
+
+use super::{
+    app::App,
+    browser,
+    failure::{Failure, Kind},
+    run,
+    scratch::Scratch,
+    stdin::Lines,
+    ui::{Line, Ui},
+    whoami,
+};
+use crate::{
+    clock::SharedClock,
+    config::EnvVars,
+    dev::{self, Options, Push, Tenant},
+    session::Extra,
+};
+
+/// How long the phone thinks before it answers by itself: long enough to see the spinner.
+const MOMENT: Duration = Duration::from_millis(700);
 
 /// See the whole story on a machine with nothing set up
 #[derive(Debug, ClapArgs)]
@@ -31,4 +53,109 @@ enum Phone {
     // It answers by itself after a moment.
     Approve,
     Deny,
+}
+
+/// Does it: a tenant, a login, a run. The exit code is the run's.
+pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    let ui = &app.ui;
+    if args.phone == Phone::Terminal && !ui.can_ask() {
+        return Err(Failure::new(Kind::Usage, "--phone terminal needs a terminal to ask at")
+            .hint("use --phone browser, or --phone approve in a script"));
+    }
+    let mut stop = app.stop(None)?;
+    let options = Options { interval_s: 1, ..Options::default() };
+    let tenant = dev::start(options, app.clock.clone()).await?;
+    let home = Scratch::new("agentctl-demo")?;
+    let inside = app.inside(environment(&tenant, &home)?, home.path());
+    let story = async {
+        let phone_url = tenant.ready(home.path(), "").phone_url;
+        step(ui, 1, &format!("A tenant of its own runs on this machine: {}", inside.tenant()?));
+        ui.status(Line::new().dim("   ").dim(dev::WARNING));
+        step(ui, 2, "Log in with the device flow");
+        log_in(&inside, &tenant).await?;
+        let task = args.task.join(" ");
+        step(ui, 3, &format!("Give the agent the task: {task}"));
+        if args.phone == Phone::Browser {
+            ui.say(Line::new().plain("   Your phone is this page: ").bold(&phone_url));
+            ui.say("   Approve or deny there when it asks.");
+            if ui.err().terminal {
+                browser::open(&phone_url);
+            }
+        }
+        run::one(&inside, &task, &run::LimitArgs::default(), &mut stop).await
+    };
+    let result = tokio::select! {
+        biased;
+        result = story => result,
+        served = tenant.run() => Err(served.map_or_else(Failure::from, |()| Failure::new(Kind::Failed, "the tenant ended"))),
+        never = answer(&tenant, args.phone, ui, &app.clock) => match never {},
+    };
+    if result.is_ok() {
+        ui.status("");
+        ui.status("That was all of it, and nothing of it is kept. To use your own tenant: `agentctl config init`");
+    }
+    result
+}
+
+fn step(ui: &Ui, number: u8, text: &str) {
+    ui.status(Line::new().good(&format!("{number}. ")).plain(text));
+}
+
+/// What the agent of the demo is told, and nothing of what the person's own environment says.
+fn environment(tenant: &Tenant, home: &Scratch) -> Result<EnvVars, Failure> {
+    let mut env = tenant.env(home.path(), &Scratch::secret());
+    for (name, value) in &mut env {
+        if name == "AGENTCTL_STORE" {
+            *value = "memory".to_owned();
+        }
+    }
+    Ok(EnvVars::from_pairs(env))
+}
+
+/// The device flow, with the tenant's own person at its other end.
+async fn log_in(app: &App, tenant: &Tenant) -> Result<(), Failure> {
+    let session = app.session().await?;
+    let login = session.begin_login(&Extra::default()).await?;
+    let code = login.user_code().to_owned();
+    app.ui.status(Line::new().plain("   The code is ").bold(&code).plain("; Ada confirms it on the tenant's page."));
+    let confirmed = tenant.phone().approve_login(&code);
+    confirmed.map_err(|error| Failure::caused(Kind::Failed, "confirm the login", &error))?;
+    let account = session.finish_login(login, None, &|_| {}).await?;
+    app.ui.status(Line::new().good("   ✓ ").plain("Logged in as ").bold(&whoami::name(&account)));
+    Ok(())
+}
+
+/// Answers what the tenant's phone shows, if somebody else than a browser is to answer.
+async fn answer(tenant: &Tenant, phone: Phone, ui: &Ui, clock: &SharedClock) -> Infallible {
+    if phone == Phone::Browser {
+        return std::future::pending().await;
+    }
+    let lines = Lines::default();
+    let mut device = tenant.phone();
+    loop {
+        let push = device.next_push().await;
+        let yes = match phone {
+            Phone::Terminal => ask(ui, &lines, clock, &push).await,
+            _ => {
+                clock.sleep(MOMENT).await;
+                phone == Phone::Approve
+            }
+        };
+        // If its time is over, or the run gave up, there is nobody to tell: the run says so itself.
+        let _ = if yes { device.approve(&push.id) } else { device.deny(&push.id) };
+    }
+}
+
+/// The phone in the terminal. Anything but a yes is a no.
+async fn ask(ui: &Ui, lines: &Lines, clock: &SharedClock, push: &Push) -> bool {
+    ui.end_wait();
+    ui.say("");
+    ui.say(Line::new().plain("   [phone of ").bold(&push.person).plain("]"));
+    ui.say(Line::new().plain("   ").bold(push.binding_message.as_deref().unwrap_or("(no message)")));
+    if let Some(details) = &push.details {
+        ui.say(Line::new().plain("   ").field(&details.to_string()));
+    }
+    let question = Line::new().plain("   [phone] Approve? Type yes, or anything else to deny:");
+    let answer = lines.ask(ui, &**clock, question).await;
+    matches!(answer, Ok(Some(text)) if matches!(text.trim(), "yes" | "y"))
 }

@@ -1,6 +1,23 @@
 //! `agentctl doctor`: is the set-up whole, and how to mend what is not.
 
 use clap::Args as ClapArgs;
+use serde::Serialize;
+use serde_json::json;
+use url::Url;
+
+use super::{
+    app::App,
+    clients,
+    failure::{Failure, Kind, chain},
+    ui::{Line, Ui},
+};
+use crate::{
+    config::Config, http::Request, oauth::Metadata, secret::AccessToken, session::Wanted, store::credentials::Key,
+    tool::CredentialSource,
+};
+
+/// The clocks of client and server may differ by this many seconds; ID tokens are checked with less.
+const SKEW_S: i64 = 30;
 
 /// Check the set-up and say how to mend it
 #[derive(Debug, ClapArgs)]
@@ -10,3 +27,336 @@ Examples:
   agentctl doctor
   agentctl doctor --json | jq '.checks[] | select(.state != \"ok\")'")]
 pub(crate) struct Args {}
+
+/// How one thing stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Ok,
+    /// It works, but not as it should.
+    Warning,
+    Broken,
+    /// It could not be looked at, because of something else.
+    Skipped,
+}
+
+/// What was found out about one thing.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    state: State,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
+
+/// Everything that was found out; each finding is shown when it is made.
+struct Report<'a> {
+    ui: &'a Ui,
+    checks: Vec<Check>,
+}
+
+impl Report<'_> {
+    fn add(&mut self, name: &'static str, state: State, message: impl Into<String>, mend: Option<&str>) {
+        let check = Check { name, state, message: message.into(), mend: mend.map(str::to_owned) };
+        if !self.ui.json() {
+            let line = match state {
+                State::Ok => Line::new().good("✓ "),
+                State::Warning => Line::new().warn("! "),
+                State::Broken => Line::new().bad("✗ "),
+                State::Skipped => Line::new().dim("- "),
+            };
+            self.ui.answer_line(&line.bold(name).plain(": ").field(&check.message));
+            if let Some(mend) = &check.mend {
+                self.ui.answer_line(&Line::new().dim("    mend: ").field(mend));
+            }
+        }
+        self.checks.push(check);
+    }
+
+    fn ok(&mut self, name: &'static str, message: impl Into<String>) {
+        self.add(name, State::Ok, message, None);
+    }
+
+    fn warn(&mut self, name: &'static str, message: impl Into<String>, mend: &str) {
+        self.add(name, State::Warning, message, Some(mend));
+    }
+
+    fn broken(&mut self, name: &'static str, message: impl Into<String>, mend: &str) {
+        self.add(name, State::Broken, message, Some(mend));
+    }
+
+    fn failed(&mut self, name: &'static str, failure: &Failure) {
+        self.add(name, State::Broken, &*failure.message, failure.hints.first().map(String::as_str));
+    }
+
+    fn skipped(&mut self, name: &'static str, message: impl Into<String>) {
+        self.add(name, State::Skipped, message, None);
+    }
+
+    /// The end of it: broken things make the exit code 1.
+    fn finish(self) -> Result<(), Failure> {
+        let broken = self.checks.iter().filter(|check| check.state == State::Broken).count();
+        if self.ui.json() {
+            let ok = broken == 0;
+            self.ui.data(&json!({
+                "schema_version": 1, "ok": ok, "exit_code": u8::from(!ok), "checks": self.checks,
+            }));
+        }
+        let failure = || Failure::new(Kind::Failed, format!("{broken} of {} checks failed", self.checks.len())).told();
+        if broken == 0 { Ok(()) } else { Err(failure()) }
+    }
+}
+
+/// Looks at everything, from what needs nothing to what needs everything before it.
+pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
+    let mut stop = app.stop(None)?;
+    let mut report = Report { ui: &app.ui, checks: Vec::new() };
+    let looked = stop.or(async {
+        look(app, &mut report).await;
+        Ok(())
+    });
+    looked.await?;
+    report.finish()
+}
+
+async fn look(app: &App, report: &mut Report<'_>) {
+    let config = match app.config() {
+        Ok(config) => config,
+        Err(failure) => return report.failed("configuration", &failure),
+    };
+    configuration(config, report);
+    state_folder(app, config, report);
+    toolsets(app, report);
+    let stored = store(app, report).await;
+    let metadata = issuer(app, config, report).await;
+    roles(app, config, metadata.as_ref(), report).await;
+    if stored {
+        login(app, report).await;
+    }
+    model(app, config, report).await;
+}
+
+fn configuration(config: &Config, report: &mut Report<'_>) {
+    for warning in &config.warnings {
+        report.warn("configuration", warning, "`agentctl config show` says what holds and why");
+    }
+    match (&config.issuer, &config.login.client_id) {
+        (Some(_), Some(_)) => report.ok("configuration", format!("profile {}", config.profile.value)),
+        _ => report.broken(
+            "configuration",
+            format!("profile {} names no issuer or no login client", config.profile.value),
+            "run `agentctl config init`, or try `agentctl demo`",
+        ),
+    }
+}
+
+fn state_folder(app: &App, config: &Config, report: &mut Report<'_>) {
+    let folder = &config.dirs.state;
+    match app.journal() {
+        // Opening it made the folder, and closed it to others.
+        Ok(_) => report.ok("state folder", format!("{} can be written, and only you can read it", folder.display())),
+        Err(failure) => report.broken(
+            "state folder",
+            failure.message,
+            "nothing runs that cannot be written down: make the folder writable, or set AGENTCTL_HOME",
+        ),
+    }
+}
+
+fn toolsets(app: &App, report: &mut Report<'_>) {
+    match app.registry() {
+        Ok(registry) => {
+            let names: Vec<&str> = registry.tools().map(crate::tool::Tool::name).collect();
+            report.ok("tools", if names.is_empty() { "none is offered".to_owned() } else { names.join(", ") });
+            for tool in registry.hidden() {
+                report.skipped("tools", format!("{} is not offered: {}", tool.name, tool.reason));
+            }
+        }
+        Err(failure) => report.failed("tools", &failure),
+    }
+}
+
+async fn store(app: &App, report: &mut Report<'_>) -> bool {
+    let store = match app.store() {
+        Ok(store) => store,
+        Err(failure) => {
+            report.failed("credential store", &failure);
+            return false;
+        }
+    };
+    match store.get(&Key::new("doctor", &[])).await {
+        Ok(_) => {
+            report.ok("credential store", store.describe());
+            true
+        }
+        Err(error) => {
+            report.failed("credential store", &Failure::from(error));
+            false
+        }
+    }
+}
+
+async fn issuer(app: &App, config: &Config, report: &mut Report<'_>) -> Option<Metadata> {
+    let Some(issuer) = &config.issuer else {
+        report.skipped("issuer", "none is configured");
+        return None;
+    };
+    let http = match app.http() {
+        Ok(http) => http,
+        Err(failure) => {
+            report.failed("issuer", &failure);
+            return None;
+        }
+    };
+    let metadata = match Metadata::discover(http, &issuer.value, config.provider.value).await {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            report.broken(
+                "issuer",
+                format!("{} cannot be used: {}", issuer.value, chain(&error)),
+                "check AGENTCTL_ISSUER, and whether the address opens in a browser",
+            );
+            return None;
+        }
+    };
+    report.ok("issuer", format!("{} answers as {}", metadata.issuer, config.provider.value));
+    if metadata.subject_types_supported.iter().all(|kind| kind == "pairwise")
+        && !metadata.subject_types_supported.is_empty()
+    {
+        report.warn(
+            "issuer",
+            "it names people differently to each client, so an approval cannot be matched to the login",
+            "let both clients have public subject identifiers, or one sector identifier",
+        );
+    }
+    match http.send(Request::get(metadata.jwks_uri.clone())).await {
+        Ok(response) => clock(app, response.headers.get("date").and_then(|value| value.to_str().ok()), report),
+        Err(error) => report.broken("signing keys", chain(&error), "the server's jwks_uri must be reachable"),
+    }
+    Some(metadata)
+}
+
+fn clock(app: &App, date: Option<&str>, report: &mut Report<'_>) {
+    let Some(server) = date.and_then(|text| chrono::DateTime::parse_from_rfc2822(text).ok()) else {
+        return report.skipped("clock", "the server does not say what time it is");
+    };
+    let skew = app.clock.now().signed_duration_since(server).num_seconds();
+    if skew.abs() <= SKEW_S {
+        report.ok("clock", format!("{skew} s from the server's"));
+    } else {
+        report.broken(
+            "clock",
+            format!("{skew} s from the server's"),
+            "set this machine's clock; tokens will be refused",
+        );
+    }
+}
+
+/// Which of the client roles this server and these clients make possible.
+async fn roles(app: &App, config: &Config, metadata: Option<&Metadata>, report: &mut Report<'_>) {
+    let Some(metadata) = metadata else { return report.skipped("roles", "the issuer did not answer") };
+    match (&metadata.device_authorization_endpoint, &config.login.client_id) {
+        (None, _) => report.broken("login role", "the server has no device flow", "switch it on at the server"),
+        (_, None) => report.broken("login role", "no client is configured", "set AGENTCTL_CLIENT_ID"),
+        (Some(_), Some(client)) => report.ok("login role", format!("client {}", client.value)),
+    }
+    let poll = metadata.backchannel_token_delivery_modes_supported.iter().any(|mode| mode == "poll");
+    match (&metadata.backchannel_authentication_endpoint, app.approval_client().await) {
+        (None, _) => report.warn(
+            "approval role",
+            "impossible: the server has no CIBA, so tools that need an approval will refuse",
+            "switch CIBA on at the server (Auth0: an Enterprise feature)",
+        ),
+        (Some(_), Err(failure)) => report.failed("approval role", &failure),
+        (Some(_), Ok(None)) => report.warn(
+            "approval role",
+            "no client is configured, so tools that need an approval will refuse",
+            "set AGENTCTL_APPROVAL_CLIENT_ID, and run `agentctl config client-key approval`",
+        ),
+        (Some(_), Ok(Some(client))) if !clients::is_confidential(&client) => report.broken(
+            "approval role",
+            format!("client {} has no credential, and CIBA is for confidential clients", client.id),
+            "set AGENTCTL_APPROVAL_CLIENT_SECRET, or run `agentctl config client-key approval`",
+        ),
+        (Some(_), Ok(Some(_))) if !poll && !metadata.backchannel_token_delivery_modes_supported.is_empty() => report
+            .broken(
+                "approval role",
+                "the server does not offer the poll mode of CIBA",
+                "allow `poll` in its delivery modes",
+            ),
+        (Some(_), Ok(Some(client))) => report.ok("approval role", format!("client {}", client.id)),
+    }
+}
+
+async fn login(app: &App, report: &mut Report<'_>) {
+    let session = match app.session().await {
+        Ok(session) => session,
+        Err(_) => return report.skipped("login", "no tenant is configured"),
+    };
+    match session.account().await {
+        Ok(Some(account)) => report.ok("login", super::whoami::label(&account)),
+        Ok(None) => return report.warn("login", "nobody is logged in", "run `agentctl login`"),
+        Err(error) => return report.failed("login", &Failure::from(error)),
+    }
+    let Ok(registry) = app.registry() else { return };
+    for tool in registry.tools().filter(|tool| tool.needs_approval()) {
+        let (source, audience, scopes) = tool.credential();
+        if source != CredentialSource::Approval {
+            continue;
+        }
+        let wanted = Wanted { audience, resource: None, scopes: scopes.to_vec() };
+        if session.access_token(&wanted).await.is_ok() {
+            report.warn(
+                "login",
+                format!("the login client can get the scopes of {} without an approval", tool.name()),
+                "let the API insist on tokens of the approval client with authorization_details (docs/tools.md)",
+            );
+        }
+    }
+}
+
+async fn model(app: &App, config: &Config, report: &mut Report<'_>) {
+    let settings = &config.model;
+    let Some(name) = settings.name.as_ref().map(|name| &name.value) else {
+        return report.warn("model", "none is configured", "set AGENTCTL_MODEL, and OPENAI_API_KEY or OPENAI_BASE_URL");
+    };
+    let models = Url::parse(&format!("{}/models", settings.base_url.value.trim_end_matches('/')));
+    let (Ok(url), Ok(http)) = (models, app.http()) else {
+        return report.broken("model", "its address is none", "check OPENAI_BASE_URL");
+    };
+    let origin = url.origin().ascii_serialization();
+    let request = Request::get(url);
+    let request = match &settings.api_key {
+        Some(key) => request.bearer(&AccessToken::new(key.expose())),
+        None => Ok(request),
+    };
+    let Ok(request) = request else {
+        return report.broken("model", "the key holds characters that cannot be sent", "check OPENAI_API_KEY");
+    };
+    match http.send(request).await.map(|response| response.status) {
+        Ok(200..=299) => report.ok("model", format!("{} at {origin}", name)),
+        Ok(401 | 403) => report.broken("model", format!("{origin} does not accept the key"), "check OPENAI_API_KEY"),
+        Ok(404) => report.ok("model", format!("{} at {origin}, which lists no models", name)),
+        Ok(status) => report.warn("model", format!("{origin} answers {status}"), "check OPENAI_BASE_URL"),
+        Err(error) => report.broken("model", chain(&error), "check OPENAI_BASE_URL, and whether the server runs"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_broken_decides_the_exit_code() {
+        let ui = Ui::test();
+        let mut report = Report { ui: &ui, checks: Vec::new() };
+        report.ok("a", "fine");
+        report.warn("b", "so\nso", "do this");
+        assert!(report.finish().is_ok());
+        assert_eq!(ui.take().0, "✓ a: fine\n! b: so␊so\n    mend: do this\n");
+        let mut report = Report { ui: &ui, checks: Vec::new() };
+        report.broken("c", "gone", "buy a new one");
+        assert_eq!(report.finish().unwrap_err().kind.exit_code(), 1);
+    }
+}

@@ -5,6 +5,12 @@
 
 use serde::Serialize;
 
+use crate::{
+    agent, config, dev, dispatch, files, model, oauth, session,
+    store::{audit, credentials, journal},
+    tool,
+};
+
 /// Why a command did not do what it was asked to. The codes are closed and documented (README, man page).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -147,6 +153,160 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+impl From<config::Error> for Failure {
+    fn from(error: config::Error) -> Self {
+        let failure = Self::new(Kind::Usage, chain(&error));
+        match error {
+            config::Error::UnknownKey { .. } | config::Error::Syntax { .. } => {
+                failure.hint("`agentctl config path` says which files are read; docs/configuration.md lists the keys")
+            }
+            config::Error::NoProfile { .. } => failure.hint("`agentctl config init` makes one"),
+            _ => failure,
+        }
+    }
+}
+
+impl From<files::Error> for Failure {
+    fn from(error: files::Error) -> Self {
+        Self::new(Kind::Failed, chain(&error))
+            .hint("check the folder's owner and permissions, and the space on the disk")
+    }
+}
+
+impl From<credentials::Error> for Failure {
+    fn from(error: credentials::Error) -> Self {
+        use credentials::Error as E;
+        const CHOICES: &str = "choose another place: `--store file` (set AGENTCTL_STORE=file and AGENTCTL_STORE_PASSPHRASE \
+                               or AGENTCTL_STORE_KEY_FILE), or AGENTCTL_STORE=memory for one command";
+        let failure = Self::caused(Kind::Failed, "use the credential store", &error);
+        match error {
+            E::NoKeyring { .. } => failure.hint(CHOICES),
+            E::Locked => {
+                failure.hint("unlock the keyring (log in to the desktop, or open its password manager)").hint(CHOICES)
+            }
+            E::Timeout { .. } => failure.hint("a dialogue of the keyring may wait for you elsewhere").hint(CHOICES),
+            E::NoPassphrase => failure.hint("set AGENTCTL_STORE_PASSPHRASE or AGENTCTL_STORE_KEY_FILE"),
+            E::WrongPassphrase(_) | E::OtherUnlock { .. } => {
+                failure.hint("check AGENTCTL_STORE_PASSPHRASE and AGENTCTL_STORE_KEY_FILE")
+            }
+            E::Corrupt { .. } => failure.hint("`agentctl logout` and `agentctl login` write it anew"),
+            _ => failure,
+        }
+    }
+}
+
+impl From<session::Error> for Failure {
+    fn from(error: session::Error) -> Self {
+        use session::Error as E;
+        let message = chain(&error);
+        match error {
+            E::Store(error) => error.into(),
+            E::OAuth(error) => error.into(),
+            error if error.login_needed() => Self::new(Kind::LoginNeeded, message).hint("run `agentctl login`"),
+            E::Denied => Self::new(Kind::Denied, message),
+            E::Expired => Self::new(Kind::Expired, message).hint("run `agentctl login` again"),
+            E::StillPending => {
+                Self::new(Kind::Pending, message).hint("finish it in the browser; `agentctl login --complete` goes on")
+            }
+            E::NoPendingLogin => Self::new(Kind::Usage, message).hint("`agentctl login --no-wait` begins one"),
+            E::Lost | E::SomebodyElse => Self::new(Kind::Failed, message).hint("run `agentctl login` again"),
+            E::NotGranted { .. } => Self::new(Kind::NotPermitted, message)
+                .hint("`agentctl login --scope ...` asks for more; the server may have to allow it to this client"),
+            _ => Self::new(Kind::Failed, message),
+        }
+    }
+}
+
+impl From<oauth::Error> for Failure {
+    fn from(error: oauth::Error) -> Self {
+        use oauth::Error as E;
+        let failure = Self::new(Kind::Failed, format!("the authorization server could not be used: {}", chain(&error)));
+        match &error {
+            E::Http(_) => failure.hint("check the network and AGENTCTL_ISSUER; `agentctl doctor` looks at each step"),
+            E::BadIssuer { .. } => Self { kind: Kind::Usage, ..failure }.hint("check AGENTCTL_ISSUER"),
+            E::OtherIssuer { found, .. } => {
+                failure.hint(format!("if you trust it, set AGENTCTL_ISSUER to exactly {found}"))
+            }
+            E::Unsupported { .. } => failure.hint("switch it on at the server, or check AGENTCTL_PROVIDER"),
+            E::Malformed { .. } => failure.hint("check AGENTCTL_ISSUER: something else may answer at that address"),
+            E::Refused(refusal) => match refusal.error.as_str() {
+                "invalid_client" | "unauthorized_client" => {
+                    failure.hint("check AGENTCTL_CLIENT_ID, and whether the client may use this grant at the server")
+                }
+                "invalid_scope" => failure.hint("check AGENTCTL_SCOPES"),
+                _ => failure,
+            },
+            _ => failure,
+        }
+    }
+}
+
+impl From<journal::Error> for Failure {
+    fn from(error: journal::Error) -> Self {
+        Self::caused(Kind::Failed, "use the journal", &error)
+            .hint("nothing runs that cannot be written down: make the state folder writable, or free space on the disk")
+    }
+}
+
+impl From<audit::Error> for Failure {
+    fn from(error: audit::Error) -> Self {
+        Self::caused(Kind::Failed, "use the audit log", &error)
+            .hint("nothing runs that cannot be written down: make the state folder writable, or free space on the disk")
+    }
+}
+
+impl From<tool::Error> for Failure {
+    fn from(error: tool::Error) -> Self {
+        Self::caused(Kind::Usage, "load the tools", &error).hint("`agentctl tools check FILE` says what to mend")
+    }
+}
+
+impl From<dispatch::Error> for Failure {
+    fn from(error: dispatch::Error) -> Self {
+        Self::new(Kind::Failed, chain(&error)).hint("make the state folder writable, or free space on the disk")
+    }
+}
+
+impl From<model::Error> for Failure {
+    fn from(error: model::Error) -> Self {
+        use model::Error as E;
+        let failure = Self::new(Kind::Model, chain(&error));
+        match error {
+            E::Unauthorized { .. } | E::Key => failure.hint("check OPENAI_API_KEY"),
+            E::Address(_) => Self { kind: Kind::Usage, ..failure }.hint("check OPENAI_BASE_URL"),
+            E::Unreachable(_) | E::Protocol(_) => failure.hint("check OPENAI_BASE_URL, and whether the server runs"),
+            E::RateLimited { .. } => failure.hint("wait, or use another model (`--model`)"),
+            E::Status { status: 404, .. } => failure.hint("check AGENTCTL_MODEL and OPENAI_BASE_URL"),
+            _ => failure,
+        }
+    }
+}
+
+impl From<agent::Error> for Failure {
+    fn from(error: agent::Error) -> Self {
+        match error {
+            agent::Error::Model(error) => error.into(),
+            agent::Error::Dispatch(error) => error.into(),
+            agent::Error::Journal(error) => error.into(),
+        }
+    }
+}
+
+impl From<dev::Error> for Failure {
+    fn from(error: dev::Error) -> Self {
+        let kind = match error {
+            dev::Error::NotLoopback(_) | dev::Error::Script(_) => Kind::Usage,
+            _ => Kind::Failed,
+        };
+        let failure = Self::caused(kind, "run the tenant", &error);
+        match error {
+            dev::Error::NotLoopback(_) => failure.hint("--unsafe-listen allows it"),
+            dev::Error::Listen { .. } => failure.hint("port 0 takes any that is free"),
+            _ => failure,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,21 @@
 //! `agentctl login`: the device flow (RFC 8628) as a person sees it.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use clap::Args as ClapArgs;
+use serde_json::{Value, json};
+
+use super::{
+    app::App,
+    browser,
+    failure::{Failure, Kind},
+    show::{news_text, rfc3339},
+    spinner::Wait,
+    ui::Line,
+    verification::Verification,
+    whoami,
+};
+use crate::session::{Account, DeviceLogin, Extra, Session};
 
 /// Log in with your browser, on this device or another
 #[derive(Debug, ClapArgs)]
@@ -25,13 +38,128 @@ pub(crate) struct Args {
     /// Ask for a token for this API as well
     #[arg(long, value_name = "NAME")]
     audience: Option<String>,
+    /// The same for servers that go by resource
+    #[arg(long, value_name = "URL")]
+    resource: Option<String>,
     /// Ask for this scope as well (repeat for more)
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
     /// Where to keep the login: keyring or file
     #[arg(long, value_name = "KIND")]
-    store: Option<String>,
+    pub(super) store: Option<String>,
     /// Give up after this time (90, 90s, 5m)
     #[arg(long, value_name = "TIME", value_parser = super::args::duration)]
     timeout: Option<Duration>,
+}
+
+/// Does it.
+pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    let mut stop = app.stop(None)?;
+    stop.or(log_in(app, args)).await
+}
+
+async fn log_in(app: &App, args: &Args) -> Result<(), Failure> {
+    let session = app.session().await?;
+    if !app.store()?.lasts() {
+        return Err(Failure::new(Kind::Usage, "a login in memory would end with this command")
+            .hint("choose another place: `agentctl login --store keyring` or `--store file`"));
+    }
+    if let Some(id) = &args.complete {
+        let id = Some(id.as_str()).filter(|id| !id.is_empty());
+        let login = app.patiently(async { Ok(session.parked_login(id).await?) }).await?;
+        return finish(app, args, session, login).await;
+    }
+    let extra = Extra { audience: args.audience.clone(), resource: args.resource.clone(), scopes: args.scopes.clone() };
+    // The store is asked before the person is: a keyring that is missing or locked must not cost them a finished login.
+    let before = app.patiently(async { Ok(session.account().await?) }).await;
+    let before = before.or_else(|failure| if failure.kind == Kind::LoginNeeded { Ok(None) } else { Err(failure) })?;
+    let mut login = session.begin_login(&extra).await?;
+    if args.no_wait {
+        let id = app.patiently(async { Ok(session.park_login(&mut login).await?) }).await?.to_string();
+        return Err(parked(app, session, &login, &id));
+    }
+    if let Some(account) = before {
+        app.ui.status(Line::new().dim("Logged in so far: ").field(&whoami::label(&account)));
+    }
+    verification(app, session, &login).show(&app.ui, app.ui.size());
+    finish(app, args, session, login).await
+}
+
+fn verification<'a>(app: &App, session: &'a Session, login: &'a DeviceLogin) -> Verification<'a> {
+    Verification {
+        issuer: session.issuer(),
+        uri: login.verification_uri(),
+        uri_complete: login.verification_uri_complete(),
+        user_code: login.user_code(),
+        expires_in: login.deadline().saturating_sub(app.clock.elapsed()),
+    }
+}
+
+/// The login stays open for another process. It is not an error of anybody, but it is not a login either.
+fn parked(app: &App, session: &Session, login: &DeviceLogin, id: &str) -> Failure {
+    let go_on = format!("then run `agentctl login --complete {id}`");
+    let failure = Failure::new(Kind::Pending, "the login waits for you to finish it in a browser").hint(&*go_on);
+    if !app.ui.json() {
+        verification(app, session, login).show(&app.ui, app.ui.size());
+        app.ui.say(
+            Line::new().plain("When you have finished there, run ").bold(&format!("agentctl login --complete {id}")),
+        );
+        return failure.told();
+    }
+    let mut object = failure.to_json();
+    object["login"] = json!({
+        "id": id,
+        "issuer": session.issuer(),
+        "user_code": login.user_code(),
+        "verification_uri": login.verification_uri(),
+        "verification_uri_complete": login.verification_uri_complete(),
+        "expires_at": rfc3339(login.expires_at()),
+    });
+    app.ui.data(&object);
+    failure.told()
+}
+
+/// Waits for the person, and opens the page for them if they want it.
+async fn finish(app: &App, args: &Args, session: &Session, login: DeviceLogin) -> Result<(), Failure> {
+    let ui = &app.ui;
+    let page = login.openable().filter(|_| !args.no_browser && args.complete.is_none() && ui.can_ask());
+    let page = page.filter(|_| app.config().is_ok_and(|config| config.browser));
+    let tail = if page.is_some() { "Enter opens the page, ^C cancels" } else { "^C to cancel" };
+    let left = login.deadline().saturating_sub(app.clock.elapsed());
+    ui.begin_wait(Wait::for_person("Waiting for you to finish in the browser", left, tail, &app.clock));
+    let tell = |news| ui.wait_news(&news_text(&news));
+    let mut finished = pin!(session.finish_login(login, args.timeout, &tell));
+    let mut page = page;
+    let account = loop {
+        tokio::select! {
+            biased;
+            account = &mut finished => break account,
+            line = app.lines.next(), if page.is_some() => match (line, page.take()) {
+                // A closed stdin opens nothing.
+                (Ok(Some(_)), Some(page)) => browser::open(page.as_str()),
+                _ => {}
+            },
+            never = app.heartbeats() => match never {},
+        }
+    };
+    ui.end_wait();
+    let account = account?;
+    welcome(app, &account).await
+}
+
+async fn welcome(app: &App, account: &Account) -> Result<(), Failure> {
+    let (profile, store) = (&app.config()?.profile.value, app.store()?.describe());
+    if app.ui.json() {
+        let object: Value =
+            json!({ "schema_version": 1, "ok": true, "account": account, "profile": profile, "store": store });
+        app.ui.data(&object);
+        return Ok(());
+    }
+    let rest = format!("  (sub {}, profile {profile}, {store})", account.sub);
+    app.ui.say(Line::new().good("✓ ").plain("Logged in as ").bold(&whoami::name(account)).dim_field(&rest));
+    if !account.refreshable {
+        app.ui.warn("the server gave no refresh token, so this login ends with its first access token");
+        app.ui.hint("let the client have refresh tokens, and ask for the scope offline_access");
+    }
+    Ok(())
 }

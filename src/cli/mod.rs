@@ -4,15 +4,18 @@
 //! subcommand has a file with its `Args`, whose doc comments are its help, and its `run`.
 
 // What every command leans on.
+mod app;
 mod args;
 mod browser;
 mod caller;
+mod clients;
 mod failure;
 mod init;
 mod look;
 mod prompt;
 mod qr;
 mod repl;
+mod scratch;
 mod show;
 mod signals;
 mod spinner;
@@ -36,15 +39,21 @@ mod token;
 mod tools;
 mod whoami;
 
-use std::{borrow::Cow, ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{borrow::Cow, ffi::OsString, path::PathBuf, process::ExitCode, rc::Rc, sync::Arc};
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use failure::{Failure, Kind};
-use look::{ColorChoice, Surroundings};
-use ui::{Manner, Ui};
-
-use crate::escape;
+use self::{
+    app::App,
+    failure::{Failure, Kind},
+    look::{ColorChoice, Surroundings},
+    ui::{Manner, Ui},
+};
+use crate::{
+    clock::{Clock as _, SharedClock, SystemClock},
+    config::{EnvVars, Overrides},
+    escape,
+};
 
 /// An agent shell for the terminal that acts as you, and asks you first
 #[derive(Debug, Parser)]
@@ -120,35 +129,133 @@ enum Command {
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let around = Surroundings::default();
+    let env = EnvVars::from_process();
+    let around = env.as_ref().map_or_else(|_| Surroundings::default(), surroundings);
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error, args::wants_json(&args), around),
+        Err(error) => return usage(&error, &args, around),
     };
-    let global = &cli.global;
-    let ui = Ui::new(Manner {
-        color: global.color,
-        quiet: global.quiet,
-        json: global.json,
-        no_input: global.no_input,
-        around,
-    });
-    let result = match &cli.command {
-        Command::Generate(args) => generate::run(args, &ui),
-        _ => Err(Failure::new(Kind::Failed, "this is still being built")),
+    let Global { color, quiet, json, no_input, verbose, .. } = cli.global;
+    // Lines of the log and a spinner do not get on with each other.
+    let ui = Rc::new(Ui::new(Manner { color, quiet, json, no_input, still: verbose > 0, around }));
+    log(verbose, ui.err().color);
+    let result = match (&cli.command, env) {
+        (Command::Generate(args), _) => generate::run(args, &ui),
+        (_, Err(error)) => Err(error.into()),
+        (_, Ok(env)) => work(&cli, env, &ui),
     };
     report(&ui, result)
 }
 
+/// Builds what a command needs, and runs it.
+fn work(cli: &Cli, env: EnvVars, ui: &Rc<Ui>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::caused(Kind::Failed, "start", &error))?;
+    let folder =
+        std::env::current_dir().map_err(|error| Failure::caused(Kind::Failed, "find the working directory", &error))?;
+    let clock = clock(&env);
+    let app = App::new(Rc::clone(ui), clock, env, overrides(cli), folder);
+    let result = runtime.block_on(perform(&cli.command, &app));
+    // Whatever still blocks on another thread, a browser or a read of stdin, is not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+async fn perform(command: &Command, app: &App) -> Result<(), Failure> {
+    if command.reads_settings() {
+        app.settle().await?;
+    }
+    match command {
+        Command::Login(args) => login::run(app, args).await,
+        Command::Logout(args) => logout::run(app, args).await,
+        Command::Whoami(args) => whoami::run(app, args).await,
+        Command::Run(args) => run::run(app, args).await,
+        Command::Chat(args) => chat::run(app, args).await,
+        Command::Tools(args) => tools::run(app, args).await,
+        Command::Audit(args) => audit::run(app, args),
+        Command::Token(args) => token::run(app, args).await,
+        Command::Demo(args) => demo::run(app, args).await,
+        Command::Dev(args) => dev::run(app, args).await,
+        Command::Doctor(args) => doctor::run(app, args).await,
+        Command::Config(args) => config::run(app, args).await,
+        Command::Generate(args) => generate::run(args, &app.ui),
+    }
+}
+
+impl Command {
+    /// Whether it does what the settings say, so that a `.env` in the working directory matters.
+    fn reads_settings(&self) -> bool {
+        match self {
+            Self::Config(args) => args.reads_settings(),
+            Self::Demo(_) | Self::Dev(_) | Self::Generate(_) => false,
+            _ => true,
+        }
+    }
+}
+
+/// What the flags say about settings.
+fn overrides(cli: &Cli) -> Overrides {
+    let Global { profile, config, env_file, .. } = cli.global.clone();
+    let model = match &cli.command {
+        Command::Run(args) => args.limits.model.clone(),
+        Command::Chat(args) => args.limits.model.clone(),
+        _ => None,
+    };
+    let store = match &cli.command {
+        Command::Login(args) => args.store.clone(),
+        _ => None,
+    };
+    Overrides { profile, config, env_file, model, store }
+}
+
+fn surroundings(env: &EnvVars) -> Surroundings {
+    Surroundings::read(|name| env.get(name).map(str::to_owned))
+}
+
+#[cfg(not(feature = "test-clock"))]
+fn clock(_: &EnvVars) -> SharedClock {
+    Arc::new(SystemClock::new())
+}
+
+/// Process tests move the clock of the program together with the tenant's.
+#[cfg(feature = "test-clock")]
+fn clock(env: &EnvVars) -> SharedClock {
+    match env.get("AGENTCTL_TEST_CLOCK") {
+        Some(file) => Arc::new(crate::clock::FileClock::new(file.into())),
+        None => Arc::new(SystemClock::new()),
+    }
+}
+
+/// The log on stderr: our own words only, because other crates do not know what is a secret.
+fn log(verbose: u8, color: bool) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "agentctl=info,warn",
+        2 => "agentctl=debug,warn",
+        _ => "agentctl=trace,warn",
+    };
+    let filter = tracing_subscriber::EnvFilter::new(level);
+    let written = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
+    // A second call in one process, as tests make it, keeps the first log.
+    let _ = written.try_init();
+}
+
 /// Help, the version, or a usage error.
-fn usage(error: &clap::Error, json: bool, around: Surroundings) -> ExitCode {
-    let ui = Ui::new(Manner { json, around, ..Manner::default() });
+fn usage(error: &clap::Error, args: &[OsString], around: Surroundings) -> ExitCode {
     let asked_for = error.exit_code() == 0;
-    if json && !asked_for {
-        return report(&ui, Err(in_json(&error.render().to_string())));
+    let json = !asked_for && args::wants_json(args);
+    let ui = Ui::new(Manner { json, around, ..Manner::default() });
+    let rendered = error.render();
+    if json {
+        let failure = in_json(&rendered.to_string());
+        // Whoever reads the events of a run gets its terminal event here as well.
+        let is_run = args.iter().any(|arg| arg == "run");
+        let failure = if is_run { run::close(&ui, SystemClock::new().now(), failure) } else { failure };
+        return report(&ui, Err(failure));
     }
     let look = if asked_for { ui.out() } else { ui.err() };
-    let rendered = error.render();
     // The parser repeats what was typed as it is. Its own text needs no escaping, so what does was typed.
     let text = match escape::text(&rendered.to_string()) {
         Cow::Borrowed(_) if look.color => rendered.ansi().to_string(),

@@ -47,7 +47,7 @@ pub(crate) async fn read(words: &[String]) -> Result<String, Failure> {
 
 /// All of stdin. It is read on a thread of its own, so that a signal or a time-out need not wait for whoever holds the
 /// other end of the pipe.
-async fn stdin() -> Result<String, Failure> {
+pub(crate) async fn stdin() -> Result<String, Failure> {
     let (done, text) = oneshot::channel();
     std::thread::spawn(move || {
         let mut bytes = Vec::new();

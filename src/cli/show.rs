@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, time::Duration};
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -25,6 +25,8 @@ pub(crate) struct Show<'a> {
     ui: &'a Ui,
     clock: SharedClock,
     bell: bool,
+    /// Events become lines of JSON on stdout.
+    lines: bool,
     state: RefCell<State>,
 }
 
@@ -39,9 +41,16 @@ struct State {
 }
 
 impl<'a> Show<'a> {
-    /// Shows on `ui`; with `bell` the terminal rings when an approval was answered.
+    /// Shows a run on `ui`; with `bell` the terminal rings when an approval was answered.
     pub(crate) fn new(ui: &'a Ui, clock: SharedClock, bell: bool) -> Self {
-        Self { ui, clock, bell, state: RefCell::default() }
+        Self { ui, clock, bell, lines: ui.json(), state: RefCell::default() }
+    }
+
+    /// Shows a single call: also with `--json` it is talk, because stdout is for one object.
+    pub(crate) fn call(ui: &'a Ui, clock: SharedClock, bell: bool) -> Self {
+        let mut show = Self::new(ui, clock, bell);
+        show.lines = false;
+        show
     }
 
     /// One event.
@@ -51,7 +60,7 @@ impl<'a> Show<'a> {
             Event::ApprovalAnswered { .. } => self.state.borrow_mut().open = None,
             _ => {}
         }
-        if self.ui.json() {
+        if self.lines {
             self.ui.data(&JsonLine { schema_version: 1, time: self.now(), event: &event });
         } else {
             self.tell(event);
@@ -60,7 +69,7 @@ impl<'a> Show<'a> {
 
     /// The model was asked something.
     pub(crate) fn thinking(&self) {
-        if !self.ui.json() && !std::mem::replace(&mut self.state.borrow_mut().thinking, true) {
+        if !self.lines && !std::mem::replace(&mut self.state.borrow_mut().thinking, true) {
             self.ui.begin_wait(Wait::for_machine("Thinking", &self.clock));
         }
     }
@@ -77,9 +86,8 @@ impl<'a> Show<'a> {
         self.state.borrow().open.clone()
     }
 
-    /// The moment as JSON carries it.
-    pub(crate) fn now(&self) -> String {
-        self.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true)
+    fn now(&self) -> String {
+        rfc3339(self.clock.now())
     }
 
     fn stop_thinking(&self) {
@@ -165,6 +173,18 @@ impl<'a> Show<'a> {
             _ => self.ui.say(Line::new().bad("✗ ").bold(tool).plain(": ").field(message)),
         }
     }
+}
+
+impl Drop for Show<'_> {
+    /// A run that is stopped leaves no spinner behind.
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A time as JSON carries it.
+pub(crate) fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// One line of `run --json`.

@@ -1,9 +1,10 @@
 //! The signals that end a command. Once they are listened for, the process no longer dies of them by itself: the command
 //! drops what it was doing, reports, and leaves with the signal's exit code.
 
-use std::{future::Future, io};
+use std::{future::Future, io, time::Duration};
 
 use super::failure::{Failure, Kind};
+use crate::clock::SharedClock;
 
 /// Listens for SIGINT, SIGTERM and SIGHUP.
 #[derive(Debug)]
@@ -55,13 +56,39 @@ impl Signals {
     }
 }
 
-/// Does `work` unless a signal comes first; then the work is dropped where it stands.
-pub(crate) async fn or_signal<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let mut signals = Signals::listen().map_err(|error| Failure::caused(Kind::Failed, "listen for signals", &error))?;
-    tokio::select! {
-        biased;
-        kind = signals.next() => Err(stopped(kind)),
-        result = work => result,
+/// What ends a command before its work is done: a signal, or the time given by `--timeout`.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    signals: Signals,
+    clock: SharedClock,
+    deadline: Option<Duration>,
+}
+
+impl Stop {
+    /// From now on, signals do not kill the process; the time begins to run.
+    pub(crate) fn after(timeout: Option<Duration>, clock: &SharedClock) -> Result<Self, Failure> {
+        let signals = Signals::listen().map_err(|error| Failure::caused(Kind::Failed, "listen for signals", &error))?;
+        Ok(Self { signals, clock: clock.clone(), deadline: timeout.map(|timeout| clock.elapsed() + timeout) })
+    }
+
+    /// Waits for it. May be dropped and asked again.
+    pub(crate) async fn next(&mut self) -> Failure {
+        let Some(deadline) = self.deadline else { return stopped(self.signals.next().await) };
+        tokio::select! {
+            kind = self.signals.next() => stopped(kind),
+            () = self.clock.sleep(deadline.saturating_sub(self.clock.elapsed())) => {
+                Failure::new(Kind::Timeout, "the time given by --timeout is over")
+            }
+        }
+    }
+
+    /// Does `work` unless it is stopped first; then the work is dropped where it stands.
+    pub(crate) async fn or<T>(&mut self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            failure = self.next() => Err(failure),
+            result = work => result,
+        }
     }
 }
 

@@ -100,14 +100,14 @@ fn bar(wait: Wait) -> ProgressBar {
         .with_key("wait", move |_: &ProgressState, w: &mut dyn fmt::Write| {
             let _ = write!(w, "{wait}{tail}");
         });
-    bar.set_style(style);
+    bar.set_style(style.tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "));
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }
 
-/// `4:51`, `1:02:03`.
-pub(crate) fn minutes(left: Duration) -> String {
-    let s = left.as_secs();
+/// `4:51`, `1:02:03`. A second that has begun counts, so a fresh five minutes read `5:00`.
+fn minutes(left: Duration) -> String {
+    let s = left.as_millis().div_ceil(1000);
     match s / 3600 {
         0 => format!("{}:{:02}", s / 60, s % 60),
         hours => format!("{hours}:{:02}:{:02}", s / 60 % 60, s % 60),

@@ -1,6 +1,19 @@
 //! `agentctl token`: a fresh access token for a script.
 
 use clap::Args as ClapArgs;
+use serde_json::json;
+
+use super::{
+    app::App,
+    caller,
+    failure::{Failure, Kind},
+    show::rfc3339,
+};
+use crate::{
+    call::ActionId,
+    session::Wanted,
+    tool::{CredentialSource, Registry},
+};
 
 /// Print a fresh access token, for scripts
 #[derive(Debug, ClapArgs)]
@@ -20,4 +33,132 @@ pub(crate) struct Args {
     /// A scope it must have (repeat for more)
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
+}
+
+/// Does it.
+pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    let mut stop = app.stop(None)?;
+    stop.or(print(app, args)).await
+}
+
+async fn print(app: &App, args: &Args) -> Result<(), Failure> {
+    app.tenant()?;
+    let config = app.config()?;
+    if let Some(agent) = caller::calling_agent(|name| app.env.get(name).map(str::to_owned))
+        && !config.token_for_agents
+    {
+        return Err(Failure::new(
+            Kind::NotPermitted,
+            format!("{agent} runs this, and tokens are not handed to agents"),
+        )
+        .hint(
+            "let it use `agentctl run` or `agentctl tools call`; `token_for_agents = true` in the profile allows it",
+        ));
+    }
+    let default = |given: &Option<String>, own: Option<&crate::config::Setting<String>>| {
+        given.clone().or_else(|| own.map(|setting| setting.value.clone()))
+    };
+    let own = args.audience.is_none() && args.resource.is_none();
+    let wanted = Wanted {
+        audience: default(&args.audience, config.audience.as_ref().filter(|_| own)),
+        resource: default(&args.resource, config.resource.as_ref().filter(|_| own)),
+        scopes: args.scopes.clone(),
+    };
+    let registry = app.registry()?;
+    let resources = config.tool_vars.iter().filter(|(name, _)| name.ends_with("_RESOURCE"));
+    let resources: Vec<&str> = resources.map(|(_, setting)| setting.value.as_str()).collect();
+    if let Some(tool) = guarded(&guarded_tools(&registry), &resources, &wanted) {
+        return Err(Failure::new(
+            Kind::NotPermitted,
+            format!("what this token could do is what {tool} asks you about first"),
+        )
+        .hint(format!("use `agentctl tools call {tool}`")));
+    }
+    let account = app.logged_in().await?;
+    let action = ActionId::mint();
+    let what = json!({ "audience": wanted.audience, "resource": wanted.resource, "scopes": wanted.scopes });
+    let actor = json!({ "iss": account.iss, "sub": account.sub, "profile": config.profile.value });
+    let audit = app.audit()?;
+    audit.request(&action, app.clock.now(), json!({ "tool": "agentctl token", "actor": actor, "arguments": what }))?;
+    let granted = app.session().await?.access_token(&wanted).await;
+    let outcome = match &granted {
+        Ok(granted) => {
+            json!({ "outcome": "done", "scopes": granted.scopes, "expires_at": rfc3339(granted.expires_at) })
+        }
+        Err(error) => json!({ "outcome": "failed", "message": error.to_string() }),
+    };
+    audit.response(&action, app.clock.now(), outcome)?;
+    let granted = granted?;
+    // What was asked for is not always what is granted: a server may give more.
+    let more = Wanted { scopes: granted.scopes.clone().unwrap_or_default(), ..wanted };
+    if let Some(tool) = guarded(&guarded_tools(&registry), &resources, &more) {
+        return Err(Failure::new(
+            Kind::NotPermitted,
+            format!("the server granted more than was asked for, up to what {tool} needs an approval for"),
+        )
+        .hint("let the server grant that scope to the approval client only"));
+    }
+    if app.ui.json() {
+        app.ui.data(&json!({
+            "schema_version": 1, "ok": true, "access_token": granted.token.expose(),
+            "expires_at": rfc3339(granted.expires_at), "scopes": granted.scopes,
+        }));
+    } else {
+        app.ui.answer(granted.token.expose());
+    }
+    Ok(())
+}
+
+/// A tool that asks first, and what its token is for.
+struct Guarded {
+    name: String,
+    audience: Option<String>,
+    scopes: Vec<String>,
+}
+
+fn guarded_tools(registry: &Registry) -> Vec<Guarded> {
+    let asks = registry.tools().filter(|tool| tool.needs_approval());
+    asks.map(|tool| {
+        let (source, audience, scopes) = tool.credential();
+        let audience = audience.filter(|_| source != CredentialSource::None);
+        Guarded { name: tool.name().to_owned(), audience, scopes: scopes.to_vec() }
+    })
+    .collect()
+}
+
+/// The tool with an approval whose audience, resource or scope is wanted. Scopes that only name the person are nobody's.
+fn guarded<'a>(tools: &'a [Guarded], resources: &[&str], wanted: &Wanted) -> Option<&'a str> {
+    const PERSON: [&str; 6] = ["openid", "profile", "email", "offline_access", "address", "phone"];
+    let same_scope = |tool: &Guarded| {
+        tool.scopes.iter().any(|scope| !PERSON.contains(&scope.as_str()) && wanted.scopes.contains(scope))
+    };
+    let same_audience = |tool: &Guarded| tool.audience.is_some() && tool.audience == wanted.audience;
+    let a_resource = wanted.resource.as_deref().is_some_and(|resource| resources.contains(&resource));
+    let found = tools.iter().find(|tool| a_resource || same_audience(tool) || same_scope(tool))?;
+    Some(&found.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_token_for_what_a_tool_asks_about() {
+        let tools = [Guarded {
+            name: "buy_product".into(),
+            audience: Some("shop".into()),
+            scopes: vec!["openid".into(), "product:buy".into()],
+        }];
+        let wanted = |audience: Option<&str>, resource: Option<&str>, scopes: &[&str]| Wanted {
+            audience: audience.map(Into::into),
+            resource: resource.map(Into::into),
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        };
+        let asks = |wanted: &Wanted| guarded(&tools, &["https://shop.example"], wanted).is_some();
+        assert!(asks(&wanted(Some("shop"), None, &[])));
+        assert!(asks(&wanted(None, None, &["product:buy"])));
+        assert!(asks(&wanted(None, Some("https://shop.example"), &[])));
+        assert!(!asks(&wanted(Some("other"), None, &["openid", "product:read"])));
+        assert!(!asks(&wanted(None, None, &[])));
+    }
 }

@@ -1,9 +1,24 @@
 //! `agentctl tools`: the tools there are, and a call without a model.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args as ClapArgs, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::{
+    app::App,
+    failure::{Failure, Kind},
+    show::Show,
+    ui::{Line, Ui},
+    verdict,
+};
+use crate::{
+    call::{ToolCall, ToolOutput},
+    tool::{self, CredentialSource, Registry, Tool},
+};
 
 /// List, show, check and call tools
 #[derive(Debug, ClapArgs)]
@@ -48,4 +63,235 @@ struct CallArgs {
     /// Give up after this time (90, 90s, 5m)
     #[arg(long, value_name = "TIME", value_parser = super::args::duration)]
     timeout: Option<Duration>,
+}
+
+/// Does it.
+pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    match &args.what {
+        What::List => list(&app.ui, &app.registry()?),
+        What::Show { name } => show(&app.ui, &app.registry()?, name)?,
+        What::Check { file } => return check(&app.ui, file),
+        What::Call(args) => return call(app, args).await,
+    }
+    Ok(())
+}
+
+fn list(ui: &Ui, registry: &Registry) {
+    if ui.json() {
+        let tools: Vec<Value> = registry.tools().map(describe).collect();
+        let hidden: Vec<Value> =
+            registry.hidden().iter().map(|tool| json!({ "name": tool.name, "reason": tool.reason })).collect();
+        return ui.data(&json!({ "schema_version": 1, "ok": true, "tools": tools, "not_offered": hidden }));
+    }
+    for tool in registry.tools() {
+        let asks = if tool.needs_approval() { ", asks you first" } else { "" };
+        let line = Line::new().bold(tool.name()).dim(&format!("  {}{asks}  ", tool.effect().word()));
+        ui.answer_line(&line.field(tool.description()));
+    }
+    for tool in registry.hidden() {
+        ui.status(Line::new().dim("not offered: ").field(&tool.name).dim(": ").field(&tool.reason));
+    }
+}
+
+fn show(ui: &Ui, registry: &Registry, name: &str) -> Result<(), Failure> {
+    let Some(tool) = registry.get(name) else { return Err(no_such_tool(registry, name)) };
+    let mut facts = describe(tool);
+    if ui.json() {
+        facts["schema_version"] = json!(1);
+        facts["ok"] = json!(true);
+        ui.data(&facts);
+        return Ok(());
+    }
+    ui.answer_line(&Line::new().bold(tool.name()).plain("  ").field(tool.description()));
+    let (source, audience, scopes) = tool.credential();
+    let (method, url) = tool.request();
+    let audience = audience.map(|audience| format!(" for {audience}")).unwrap_or_default();
+    let rows = [
+        ("effect", tool.effect().word().to_owned()),
+        ("approval", if tool.needs_approval() { "you are asked on your device" } else { "none" }.to_owned()),
+        (
+            "permission",
+            tool.permission().map_or("none".to_owned(), |(relation, object)| format!("{relation} on {object}")),
+        ),
+        ("credential", format!("{}{audience} {}", source_word(source), scopes.join(" "))),
+        ("request", format!("{method} {url}")),
+        ("from", tool.source().to_owned()),
+    ];
+    for (name, value) in rows {
+        ui.answer_line(&Line::new().dim(&format!("  {name:<12}")).field(value.trim()));
+    }
+    let parameters = tool.parameters();
+    let required = parameters["required"].as_array().cloned().unwrap_or_default();
+    for (name, schema) in parameters["properties"].as_object().into_iter().flatten() {
+        let kind = schema["type"].as_str().unwrap_or("any");
+        let optional = if required.iter().any(|wanted| wanted == name) { "" } else { ", optional" };
+        let words = schema["description"].as_str().unwrap_or_default();
+        let line = Line::new().plain("  --arg ").bold(name).dim(&format!("=<{kind}{optional}>  "));
+        ui.answer_line(&line.field(words));
+    }
+    Ok(())
+}
+
+fn describe(tool: &Tool) -> Value {
+    let (source, audience, scopes) = tool.credential();
+    let (method, url) = tool.request();
+    json!({
+        "name": tool.name(),
+        "toolset": tool.toolset(),
+        "description": tool.description(),
+        "effect": tool.effect().word(),
+        "approval": tool.needs_approval(),
+        "permission": tool.permission().map(|(relation, object)| json!({ "relation": relation, "object": object })),
+        "credential": { "source": source_word(source), "audience": audience, "scopes": scopes },
+        "request": { "method": method, "url": url },
+        "from": tool.source(),
+        "parameters": tool.parameters(),
+    })
+}
+
+fn source_word(source: CredentialSource) -> &'static str {
+    match source {
+        CredentialSource::Approval => "approval",
+        CredentialSource::User => "user",
+        CredentialSource::Connection => "connection",
+        CredentialSource::None => "none",
+    }
+}
+
+fn no_such_tool(registry: &Registry, name: &str) -> Failure {
+    if let Some(hidden) = registry.hidden().iter().find(|tool| tool.name == name) {
+        let why = format!("the tool {name} is not offered: {}", hidden.reason);
+        return Failure::new(Kind::Usage, why)
+            .hint("`agentctl config show` shows the settings and where they come from");
+    }
+    Failure::new(Kind::Usage, format!("there is no tool {name}")).hint("`agentctl tools list` shows what there is")
+}
+
+fn check(ui: &Ui, file: &Path) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::new(Kind::Usage, format!("failed to read {}: {error}", file.display())))?;
+    let findings = tool::check(&text);
+    if ui.json() {
+        let found: Vec<Value> = findings
+            .iter()
+            .map(|finding| json!({ "tool": finding.tool, "problem": finding.problem, "mend": finding.mend }))
+            .collect();
+        let ok = findings.is_empty();
+        ui.data(&json!({ "schema_version": 1, "ok": ok, "exit_code": u8::from(!ok), "findings": found }));
+    } else {
+        for finding in &findings {
+            let line = Line::new().bad("✗ ").bold(finding.tool.as_deref().unwrap_or("the file")).plain(": ");
+            ui.answer_line(&line.field(&finding.problem));
+            ui.answer_line(&Line::new().dim("  mend: ").field(&finding.mend));
+        }
+        if findings.is_empty() {
+            ui.answer_line(&Line::new().good("✓ ").plain("nothing to mend"));
+        }
+    }
+    let failed = || Failure::new(Kind::Failed, "the manifest breaks the rules").told();
+    if findings.is_empty() { Ok(()) } else { Err(failed()) }
+}
+
+async fn call(app: &App, args: &CallArgs) -> Result<(), Failure> {
+    let mut stop = app.stop(args.timeout)?;
+    let work = async {
+        let dispatcher = app.dispatcher().await?;
+        let Some(tool) = dispatcher.registry.get(&args.name) else {
+            return Err(no_such_tool(&dispatcher.registry, &args.name));
+        };
+        let arguments = match &args.args_json {
+            Some(text) => text.clone(),
+            None => Value::Object(arguments(&tool.parameters(), &args.arguments)?).to_string(),
+        };
+        let call = ToolCall { id: "call_cli".to_owned(), name: args.name.clone(), arguments };
+        // The one object on stdout is the output; the way there is talk.
+        let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
+        let output = dispatcher.call(&call, None, &|event| show.event(event)).await;
+        show.end();
+        Ok(output?)
+    };
+    let output = tokio::select! {
+        biased;
+        stopped = stop.next() => Err(stopped),
+        output = work => output,
+        never = app.heartbeats() => match never {},
+    };
+    app.ui.end_wait();
+    finish(&app.ui, &args.name, &output?)
+}
+
+/// The answer to stdout, the outcome into the exit code.
+fn finish(ui: &Ui, name: &str, output: &ToolOutput) -> Result<(), Failure> {
+    let kind = verdict::kind(output.outcome);
+    if ui.json() {
+        ui.data(&json!({
+            "schema_version": 1,
+            "ok": kind.is_none(),
+            "exit_code": kind.map_or(0, Kind::exit_code),
+            "error": kind.map(Kind::word),
+            "tool": name,
+            "outcome": output.outcome.word(),
+            "message": output.message,
+            "result": output.data,
+        }));
+    } else if let Some(data) = &output.data {
+        let text = if ui.out().terminal { serde_json::to_string_pretty(data) } else { serde_json::to_string(data) };
+        ui.answer(&text.unwrap_or_default());
+    }
+    match kind {
+        None => Ok(()),
+        Some(kind) => Err(Failure::new(kind, output.message.clone()).told()),
+    }
+}
+
+/// Arguments of the command line as the tool's schema wants them: where it wants text they stay text, elsewhere they are
+/// read as JSON. What the schema does not know is passed on, so that the tool itself refuses it.
+fn arguments(schema: &Value, pairs: &[String]) -> Result<Map<String, Value>, Failure> {
+    let mut arguments = Map::new();
+    for pair in pairs {
+        let Some((name, text)) = pair.split_once('=') else {
+            return Err(
+                Failure::new(Kind::Usage, format!("`--arg {pair}` has no value")).hint("write --arg NAME=VALUE")
+            );
+        };
+        let wants_text = schema["properties"][name]["type"] == "string";
+        let value = match wants_text {
+            true => Value::from(text),
+            false => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
+        };
+        if arguments.insert(name.to_owned(), value).is_some() {
+            return Err(Failure::new(Kind::Usage, format!("the argument {name} is given twice")));
+        }
+    }
+    Ok(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::Outcome;
+
+    #[test]
+    fn arguments_follow_the_schema() {
+        let schema = json!({ "properties": { "product": { "type": "string" }, "qty": { "type": "integer" } } });
+        let read = |pairs: &[&str]| {
+            let pairs: Vec<String> = pairs.iter().map(|pair| (*pair).to_owned()).collect();
+            arguments(&schema, &pairs).map(Value::Object)
+        };
+        assert_eq!(read(&["product=12", "qty=2"]).unwrap(), json!({"product": "12", "qty": 2}));
+        assert_eq!(read(&["product=a=b", "qty=two"]).unwrap(), json!({"product": "a=b", "qty": "two"}));
+        assert_eq!(read(&["other=[1]"]).unwrap(), json!({"other": [1]}));
+        assert_eq!(read(&["product"]).unwrap_err().kind, Kind::Usage);
+        assert_eq!(read(&["qty=1", "qty=2"]).unwrap_err().kind, Kind::Usage);
+    }
+
+    #[test]
+    fn the_outcome_decides_the_exit_code() {
+        let ui = Ui::test();
+        let done = ToolOutput { outcome: Outcome::Done, message: "found 1".into(), data: Some(json!([1])) };
+        assert!(finish(&ui, "t", &done).is_ok());
+        assert_eq!(ui.take().0, "[1]\n");
+        let denied = ToolOutput::refused(Outcome::Denied, "the user denied it");
+        assert_eq!(finish(&ui, "t", &denied).unwrap_err().kind.exit_code(), 11);
+    }
 }

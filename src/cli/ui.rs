@@ -50,6 +50,8 @@ pub(crate) struct Manner {
     pub(crate) json: bool,
     /// `--no-input`.
     pub(crate) no_input: bool,
+    /// Nothing moves, wherever it is shown.
+    pub(crate) still: bool,
     /// What the environment says.
     pub(crate) around: Surroundings,
 }
@@ -58,7 +60,8 @@ impl Ui {
     /// The process's own streams.
     pub(crate) fn new(manner: Manner) -> Self {
         let look = |terminal| Look::decide(manner.color, terminal, manner.around);
-        let (out, err) = (look(io::stdout().is_terminal()), look(io::stderr().is_terminal()));
+        let (out, mut err) = (look(io::stdout().is_terminal()), look(io::stderr().is_terminal()));
+        err.motion &= !manner.still;
         Self {
             out: Stream { look: out, sink: RefCell::new(Sink::Out(io::stdout())) },
             err: Stream { look: err, sink: RefCell::new(Sink::Err(io::stderr())) },
@@ -202,23 +205,21 @@ impl Ui {
     /// Begins a wait.
     pub(crate) fn begin_wait(&self, wait: Wait) {
         self.settle();
-        let first = self.spinner.borrow_mut().begin(wait, self.err.look.motion && !self.json);
-        if let (Some(line), false) = (first, self.json) {
+        let first = self.spinner.borrow_mut().begin(wait, self.err.look.motion);
+        if let Some(line) = first {
             self.status(line.as_str());
         }
     }
 
     /// Something changed while a wait goes on.
     pub(crate) fn wait_news(&self, news: &str) {
-        if !self.json {
-            self.status(Line::new().dim("  ").plain(news));
-        }
+        self.status(Line::new().dim("  ").plain(news));
     }
 
     /// Says that a wait still goes on, where no spinner shows it.
     pub(crate) fn heartbeat(&self) {
         let line = self.spinner.borrow().heartbeat();
-        if let (Some(line), false) = (line, self.json) {
+        if let Some(line) = line {
             self.status(line.as_str());
         }
     }

@@ -74,7 +74,8 @@ pub(crate) fn failure(kind: Kind, calls: &[(String, Outcome)]) -> Failure {
     match kind {
         Kind::LoginNeeded => failure.hint("run `agentctl login`"),
         Kind::Limit if culprit.is_none() => failure.hint("`--max-turns` allows more"),
-        _ => failure,
+        // The lines of the call itself have said it.
+        _ => failure.told(),
     }
 }
 

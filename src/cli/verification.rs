@@ -53,9 +53,10 @@ impl Verification<'_> {
 
 /// `15 minutes`, `1 minute`, `45 seconds`.
 fn words(time: Duration) -> String {
-    let (number, unit) = match time.as_secs() {
+    // Rounded: the answer that said 900 seconds took a moment to arrive.
+    let (number, unit) = match time.as_millis().div_ceil(1000) {
         s if s < 60 => (s, "second"),
-        s => (s / 60, "minute"),
+        s => ((s + 30) / 60, "minute"),
     };
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
@@ -110,7 +111,7 @@ mod tests {
 
     #[test]
     fn times_are_words() {
-        assert_eq!(words(Duration::from_secs(900)), "15 minutes");
+        assert_eq!(words(Duration::from_millis(899_600)), "15 minutes");
         assert_eq!(words(Duration::from_secs(60)), "1 minute");
         assert_eq!(words(Duration::from_secs(45)), "45 seconds");
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One kind of trouble, for the next requests with a label.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -21,6 +22,10 @@ pub(super) struct Fault {
     pub(super) status: Option<u16>,
     pub(super) retry_after_s: Option<u64>,
     pub(super) delay_ms: Option<u64>,
+    /// For `alter`: a merge patch (RFC 7396) for the JSON answer.
+    pub(super) answer: Option<Value>,
+    /// For `alter`: a merge patch for the claims of the answer's ID token, which is then signed anew.
+    pub(super) claims: Option<Value>,
 }
 
 /// What happens.
@@ -39,6 +44,8 @@ pub(super) enum Kind {
     Delay,
     /// Half of the answer's body, then the connection is cut.
     Half,
+    /// The next good answer says something else: what a hostile or broken server would send.
+    Alter,
 }
 
 /// Whether the request still has its effect.
@@ -83,12 +90,39 @@ pub(super) fn take(faults: &mut Vec<Fault>, labels: &[&str]) -> Option<Fault> {
     Some(met)
 }
 
+/// Applies a merge patch (RFC 7396): members replace members, null removes, everything else replaces the whole.
+pub(super) fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    if let Value::Object(target) = target {
+        for (name, value) in patch {
+            if value.is_null() {
+                target.remove(name);
+            } else {
+                merge(target.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn fault(json: &str) -> Fault {
         serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_patch_replaces_removes_and_adds() {
+        let mut target = serde_json::json!({"a": 1, "b": {"c": 2, "d": 3}});
+        merge(&mut target, &serde_json::json!({"a": null, "b": {"c": 4}, "e": [5]}));
+        assert_eq!(target, serde_json::json!({"b": {"c": 4, "d": 3}, "e": [5]}));
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub(super) async fn pass(State(world): State<Arc<World>>, request: Request, next
 }
 
 async fn suffer(world: &World, fault: &Fault, request: Request, next: Next, cut: &Cut) -> Response {
+    if fault.kind == Kind::Alter {
+        return alter(world, fault, next.run(request).await).await;
+    }
     let served = match (fault.when, fault.kind) {
         (When::Before, Kind::Delay) => {
             world.clock.sleep(fault.delay()).await;
@@ -88,7 +91,7 @@ async fn suffer(world: &World, fault: &Fault, request: Request, next: Next, cut:
                 None => refusal.into_response(),
             }
         }
-        Kind::Status => trouble(fault),
+        Kind::Status | Kind::Alter => trouble(fault),
         Kind::Html => {
             let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok());
             let page = "<!doctype html><html><head><title>502 Bad Gateway</title></head>\
@@ -98,6 +101,28 @@ async fn suffer(world: &World, fault: &Fault, request: Request, next: Next, cut:
             response
         }
     }
+}
+
+/// Changes a good answer; any other passes as it is, and the fault waits for the next.
+async fn alter(world: &World, fault: &Fault, response: Response) -> Response {
+    let status = response.status();
+    let (response, body) = read_json(response).await;
+    let Some(mut body) = body.filter(|_| status.is_success()) else {
+        world.with(|state, _| state.faults.insert(0, Fault { times: 1, ..fault.clone() }));
+        return response;
+    };
+    if let Some(patch) = &fault.claims
+        && let Some(mut claims) = body["id_token"].as_str().and_then(|token| world.keys.verify(token))
+    {
+        faults::merge(&mut claims, patch);
+        if let Ok(token) = world.keys.sign("JWT", &claims) {
+            body["id_token"] = Value::String(token);
+        }
+    }
+    if let Some(patch) = &fault.answer {
+        faults::merge(&mut body, patch);
+    }
+    json_answer(status.as_u16(), &body)
 }
 
 fn trouble(fault: &Fault) -> Response {

@@ -10,7 +10,6 @@ use std::{
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use axum::http::HeaderName;
-use chrono::Utc;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
 
@@ -372,31 +371,32 @@ async fn somebody_elses_token_is_refused() {
     assert!(matches!(session.access_token(&wanted(&["x"])).await, Err(Error::SomebodyElse)));
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn what_cannot_be_kept_is_not_used() {
     let world = World::new().await;
-    let mut settings = parts(&world.server.issuer(), &world.dir.0);
-    settings.clock = Arc::new(crate::clock::ManualClock::new(Utc::now()));
     world.logged_in().await;
+    let mut settings = parts(&world.server.issuer(), &world.dir.0);
+    let now = settings.clock.now();
+    settings.clock = Arc::new(crate::clock::ManualClock::new(now));
     let session = Session::new(settings);
-    // From now on the store can be read and not written: a folder lies where its temporary file's folder should be.
-    let store = world.dir.path("store");
-    let content = std::fs::read(&store).unwrap();
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
-    if is_root {
-        // Permissions do not stop root; that an unkept grant is used by the same process is shown below all the same.
-        session.memory().unkept =
-            Some(Grant::from_bytes(&session.parts.store.get(&session.key).await.unwrap().unwrap()).unwrap());
-        assert!(session.access_token(&wanted(&["x"])).await.is_ok());
-        assert!(session.memory().unkept.is_none());
-        return;
-    }
-    std::fs::set_permissions(&world.dir.0, std::os::unix::fs::PermissionsExt::from_mode(0o500)).unwrap();
+    // While the server answers, the store becomes something that nothing is written to.
+    let (store, aside) = (world.dir.path("store"), world.dir.path("aside"));
+    let (idp, from, to) = (world.idp.clone(), store.clone(), aside.clone());
+    world.server.handle(move |seen| {
+        if seen.path == "/token" && !to.exists() {
+            std::fs::rename(&from, &to).unwrap();
+            std::os::unix::fs::symlink(&to, &from).unwrap();
+        }
+        idp.lock().unwrap().answer(seen)
+    });
     let error = session.access_token(&wanted(&["x"])).await.unwrap_err();
     assert!(matches!(error, Error::NotKept(_)), "{error}");
-    std::fs::set_permissions(&world.dir.0, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    assert_eq!(std::fs::read(&store).unwrap(), content);
-    assert!(session.access_token(&wanted(&["x"])).await.is_ok(), "the new one was still in memory");
+    std::fs::rename(&aside, &store).unwrap();
+    std::fs::write(&aside, "so that it does not happen again").unwrap();
+    let granted = session.access_token(&wanted(&["x"])).await.unwrap();
+    assert_eq!(granted.token.expose(), "at-3", "the refresh token that was not kept was still in memory");
+    assert!(world.session().access_token(&wanted(&["y"])).await.is_ok(), "and then it was kept");
 }
 
 #[tokio::test]

@@ -1,0 +1,391 @@
+//! Everything a command may need, built when it is first asked for: `--help` touches nothing, `whoami` no network.
+
+use std::{
+    cell::OnceCell,
+    convert::Infallible,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    clients,
+    failure::{Failure, Kind},
+    run::LimitArgs,
+    signals::Stop,
+    spinner::{HEARTBEAT, Wait},
+    stdin::Lines,
+    ui::{Line, Ui},
+};
+use crate::{
+    agent::{Agent, Limits},
+    approval::Approvals,
+    clock::SharedClock,
+    config::{self, Config, DotEnv, EnvVars, Overrides, Permission, StoreKind},
+    dispatch::{Actor, Dispatcher},
+    guard::{Guard, PermissionMode},
+    http::{self, Http},
+    model::{Model, ModelOptions},
+    oauth::Client,
+    policy::Binding,
+    session::{Account, Session, SessionParts},
+    store::{
+        audit::Audit,
+        credentials::{Store, Unlock},
+        journal::Journal,
+    },
+    tool::{OriginRules, Registry},
+};
+
+/// How long a call of the keyring may take where nobody can answer a dialogue.
+const KEYRING_ALONE: Duration = Duration::from_secs(3);
+/// The same where a person can.
+const KEYRING_WITH_PERSON: Duration = Duration::from_secs(60);
+/// A wait that is longer than this is worth a word.
+const SOON: Duration = Duration::from_millis(500);
+
+/// The parts of the program.
+#[derive(Debug)]
+pub(crate) struct App {
+    /// The person.
+    pub(crate) ui: Rc<Ui>,
+    /// The time.
+    pub(crate) clock: SharedClock,
+    /// The environment.
+    pub(crate) env: EnvVars,
+    /// Lines of stdin.
+    pub(crate) lines: Lines,
+    overrides: Overrides,
+    folder: PathBuf,
+    config: OnceCell<Config>,
+    http: OnceCell<Http>,
+    store: OnceCell<Arc<Store>>,
+    session: OnceCell<Rc<Session>>,
+    journal: OnceCell<Rc<Journal>>,
+}
+
+impl App {
+    /// Nothing is built yet. `folder` is the working directory.
+    pub(crate) fn new(ui: Rc<Ui>, clock: SharedClock, env: EnvVars, overrides: Overrides, folder: PathBuf) -> Self {
+        Self {
+            ui,
+            clock,
+            env,
+            lines: Lines::default(),
+            overrides,
+            folder,
+            config: OnceCell::new(),
+            http: OnceCell::new(),
+            store: OnceCell::new(),
+            session: OnceCell::new(),
+            journal: OnceCell::new(),
+        }
+    }
+
+    /// The same program in another folder, with another environment and without flags.
+    pub(crate) fn inside(&self, env: EnvVars, folder: &Path) -> Self {
+        Self::new(Rc::clone(&self.ui), self.clock.clone(), env, Overrides::default(), folder.to_owned())
+    }
+
+    /// The settings. An untrusted `.env` is not read; [`App::settle`] asks about it.
+    pub(crate) fn config(&self) -> Result<&Config, Failure> {
+        once(&self.config, || {
+            let config = Config::load(&self.env, &self.overrides, &self.folder)?;
+            for warning in &config.warnings {
+                self.ui.warn(warning);
+            }
+            Ok(config)
+        })
+    }
+
+    /// Asks the person about a `.env` that nobody has decided about yet. Without a person it stays unread.
+    pub(crate) async fn settle(&self) -> Result<(), Failure> {
+        // Not through `config`: its settings would stay as they are before the answer. Settings that cannot be read are
+        // the command's to report.
+        let Ok(config) = Config::load(&self.env, &self.overrides, &self.folder) else { return Ok(()) };
+        let DotEnv::Untrusted { path, hash, names } = &config.dotenv else { return Ok(()) };
+        let shown = path.display().to_string();
+        if !self.ui.can_ask() {
+            self.ui.warn(&format!("{shown} is not read: nobody has trusted it"));
+            self.ui.hint("`--env-file .env` reads it for this once; at a terminal you are asked");
+            return Ok(());
+        }
+        self.ui.say(Line::new().bold(&shown).plain(" would set:"));
+        for name in names {
+            self.ui.say(Line::new().plain("    ").field(name));
+        }
+        self.ui.say("It could send your login, your messages or your orders elsewhere.");
+        let question = Line::new().plain("Type trust to read it from now on; anything else leaves it unread:");
+        let answer = self.lines.ask(&self.ui, &*self.clock, question).await;
+        let answer = answer.map_err(|error| Failure::caused(Kind::Failed, "read your answer", &error))?;
+        // The end of the input is no answer, so the question comes again next time.
+        let Some(answer) = answer else { return Ok(()) };
+        config::remember(&config.dirs, path, hash, answer.trim() == "trust")?;
+        Ok(())
+    }
+
+    /// The same program for another profile.
+    pub(crate) fn of_profile(&self, profile: &str) -> Result<Self, Failure> {
+        let overrides = Overrides { profile: Some(profile.to_owned()), ..self.overrides.clone() };
+        Ok(Self::new(Rc::clone(&self.ui), self.clock.clone(), self.env.clone(), overrides, self.folder.clone()))
+    }
+
+    /// Where `config.toml` lies or would lie, whether or not what stands there can be read.
+    pub(crate) fn config_file(&self) -> Result<PathBuf, Failure> {
+        let named = self.overrides.config.clone().or_else(|| self.env.get("AGENTCTL_CONFIG").map(PathBuf::from));
+        match named {
+            Some(path) => Ok(self.folder.join(path)),
+            None => Ok(self.dirs()?.config.join("config.toml")),
+        }
+    }
+
+    /// The name of the profile in use, whether or not it exists.
+    pub(crate) fn profile_name(&self) -> String {
+        let named = self.overrides.profile.as_deref().or_else(|| self.env.get("AGENTCTL_PROFILE"));
+        named.unwrap_or("default").to_owned()
+    }
+
+    /// Every profile of `config.toml`; the one in use if there are none.
+    pub(crate) fn profiles(&self) -> Result<Vec<String>, Failure> {
+        let config = self.config()?;
+        let text = std::fs::read_to_string(&config.file.value).unwrap_or_default();
+        let file: toml::Table = text.parse().unwrap_or_default();
+        let names = file.get("profiles").and_then(toml::Value::as_table).map(|table| table.keys().cloned().collect());
+        Ok(names.filter(|names: &Vec<String>| !names.is_empty()).unwrap_or_else(|| vec![config.profile.value.clone()]))
+    }
+
+    /// The way to servers.
+    pub(crate) fn http(&self) -> Result<&Http, Failure> {
+        once(&self.http, || {
+            let pem = self.config()?.ca_file.as_ref().map(|file| {
+                std::fs::read(&file.value).map_err(|error| {
+                    let what = format!("read the certificate authority {}", file.value.display());
+                    Failure::caused(Kind::Usage, &what, &error).hint(format!("it comes from {}", file.source))
+                })
+            });
+            Ok(Http::new(http::Options { extra_ca_pem: pem.transpose()?, ..http::Options::default() }))
+        })
+    }
+
+    /// Where credentials are kept. Nothing is opened before the first use.
+    pub(crate) fn store(&self) -> Result<&Arc<Store>, Failure> {
+        once(&self.store, || {
+            let config = self.config()?;
+            let limit = if self.ui.can_ask() { KEYRING_WITH_PERSON } else { KEYRING_ALONE };
+            Ok(Arc::new(match config.store.value {
+                StoreKind::Keyring => Store::keyring(&config.dirs.locks, limit),
+                StoreKind::Memory => Store::memory(),
+                StoreKind::File => {
+                    let unlock = match (&config.store_passphrase, &config.store_key_file) {
+                        (Some(passphrase), _) => Unlock::Passphrase(passphrase.clone()),
+                        (None, Some(file)) => Unlock::KeyFile(file.value.clone()),
+                        (None, None) => Unlock::Nothing,
+                    };
+                    Store::file(config.credentials_file(), unlock, limit)
+                }
+            }))
+        })
+    }
+
+    /// What lasts of runs, approvals and executions.
+    pub(crate) fn journal(&self) -> Result<Rc<Journal>, Failure> {
+        let journal = once(&self.journal, || Ok(Rc::new(Journal::open(&self.config()?.dirs.state)?)))?;
+        Ok(Rc::clone(journal))
+    }
+
+    /// The log.
+    pub(crate) fn audit(&self) -> Result<Audit, Failure> {
+        Ok(Audit::open(&self.config()?.dirs.state))
+    }
+
+    /// The tools of the profile.
+    pub(crate) fn registry(&self) -> Result<Registry, Failure> {
+        let config = self.config()?;
+        let settings = config.tool_vars.iter().map(|(name, setting)| (name.clone(), setting.value.clone())).collect();
+        let issuer = config.issuer.as_ref().and_then(|issuer| url::Url::parse(&issuer.value).ok());
+        let origins = OriginRules {
+            // Plain http to this machine is for a tenant on this machine.
+            loopback_http: issuer.is_some_and(|issuer| issuer.scheme() == "http" && http::is_loopback(&issuer)),
+            pinned: config.audiences.clone(),
+        };
+        Ok(Registry::load(&config.dirs.config.join("toolsets"), &settings, &origins)?)
+    }
+
+    /// The issuer, if a tenant is configured; else the two lines that say what to do.
+    pub(crate) fn tenant(&self) -> Result<&str, Failure> {
+        let config = self.config()?;
+        match (&config.issuer, &config.login.client_id) {
+            (Some(issuer), Some(_)) => Ok(&issuer.value),
+            (Some(_), None) => Err(unconfigured("no login client is configured (AGENTCTL_CLIENT_ID)")),
+            _ => Err(unconfigured("no tenant is configured")),
+        }
+    }
+
+    /// Who is logged in, and fresh tokens for them.
+    pub(crate) async fn session(&self) -> Result<&Rc<Session>, Failure> {
+        if let Some(session) = self.session.get() {
+            return Ok(session);
+        }
+        let issuer = self.tenant()?.to_owned();
+        let (config, store) = (self.config()?, self.store()?);
+        let client = clients::find(&config.login, false, &issuer, config.provider.value, store).await?;
+        let Some(client) = client else {
+            return Err(unconfigured("no login client is configured (AGENTCTL_CLIENT_ID)"));
+        };
+        let parts = SessionParts {
+            http: self.http()?.clone(),
+            clock: self.clock.clone(),
+            store: Arc::clone(store),
+            provider: config.provider.value,
+            issuer,
+            client,
+            account: config.profile.value.clone(),
+            audience: config.audience.as_ref().map(|setting| setting.value.clone()),
+            resource: config.resource.as_ref().map(|setting| setting.value.clone()),
+            scopes: config.scopes.value.clone(),
+            state_dir: config.dirs.state.clone(),
+        };
+        Ok(self.session.get_or_init(|| Rc::new(Session::new(parts))))
+    }
+
+    /// The account of whoever is logged in.
+    pub(crate) async fn logged_in(&self) -> Result<Account, Failure> {
+        let session = self.session().await?;
+        let account = self.patiently(async { Ok(session.account().await?) }).await?;
+        account.ok_or_else(|| Failure::new(Kind::LoginNeeded, "nobody is logged in").hint("run `agentctl login`"))
+    }
+
+    /// The client that asks for approvals: its own, or the login's where that can prove who it is.
+    pub(crate) async fn approval_client(&self) -> Result<Option<Client>, Failure> {
+        let config = self.config()?;
+        let Some(issuer) = &config.issuer else { return Ok(None) };
+        let store = self.store()?;
+        let own = config.approval.client_id.is_some();
+        let role = if own { &config.approval } else { &config.login };
+        let client = clients::find(role, own, &issuer.value, config.provider.value, store).await?;
+        Ok(client.filter(|client| own || clients::is_confidential(client)))
+    }
+
+    /// The road of every call.
+    pub(crate) async fn dispatcher(&self) -> Result<Dispatcher, Failure> {
+        let config = self.config()?;
+        let registry = self.registry()?;
+        let session = Rc::clone(self.session().await?);
+        let account = self.logged_in().await?;
+        let client = self.patiently(self.approval_client()).await?;
+        let actor = Actor {
+            iss: Some(account.iss),
+            sub: Some(account.sub),
+            client: client.as_ref().map(|client| client.id.clone()),
+            profile: config.profile.value.clone(),
+        };
+        let approvals = Approvals {
+            http: self.http()?.clone(),
+            clock: self.clock.clone(),
+            session,
+            journal: self.journal()?,
+            store: Arc::clone(self.store()?),
+            provider: config.provider.value,
+            client,
+            binding: Some(binding(config.binding.value)),
+            pushes_per_minute: config.limits.pushes_per_minute.value,
+            locks: config.dirs.locks.clone(),
+        };
+        let permission = match config.permission.as_ref().map(|setting| setting.value) {
+            Some(Permission::None) => PermissionMode::None,
+            // Without a server to ask, a tool that declares a permission is refused, whatever else is said.
+            Some(Permission::Fga) | None => PermissionMode::Unset,
+        };
+        Ok(Dispatcher {
+            registry,
+            guard: Guard::new(approvals, permission),
+            audit: self.audit()?,
+            journal: self.journal()?,
+            http: self.http()?.clone(),
+            clock: self.clock.clone(),
+            actor,
+            max_spend: None,
+        })
+    }
+
+    /// Whoever holds conversations with the model.
+    pub(crate) async fn agent(&self, limits: &LimitArgs) -> Result<Agent, Failure> {
+        let config = self.config()?;
+        let settings = &config.model;
+        let Some(name) = &settings.name else {
+            return Err(Failure::new(Kind::Usage, "no model is configured")
+                .hint("set AGENTCTL_MODEL (and OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own)"));
+        };
+        let options = ModelOptions {
+            base_url: settings.base_url.value.clone(),
+            api_key: settings.api_key.clone(),
+            name: name.value.clone(),
+            max_tokens: settings.max_tokens.value,
+        };
+        Ok(Agent {
+            model: Model::new(self.http()?.clone(), options, self.clock.clone()),
+            dispatcher: self.dispatcher().await?,
+            journal: self.journal()?,
+            limits: Limits { max_turns: limits.max_turns.unwrap_or(config.limits.max_turns.value) },
+        })
+    }
+
+    /// What ends the command before its time.
+    pub(crate) fn stop(&self, timeout: Option<Duration>) -> Result<Stop, Failure> {
+        Stop::after(timeout, &self.clock)
+    }
+
+    /// Says every now and then that a wait goes on, where no spinner does.
+    pub(crate) async fn heartbeats(&self) -> Infallible {
+        if self.ui.err().motion {
+            return std::future::pending().await;
+        }
+        loop {
+            self.clock.sleep(HEARTBEAT).await;
+            self.ui.heartbeat();
+        }
+    }
+
+    /// Does something that asks the credential store, and says so if that takes longer than a moment.
+    pub(crate) async fn patiently<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            biased;
+            result = &mut work => return result,
+            () = self.clock.sleep(SOON) => {}
+        }
+        let mut wait = Wait::for_machine(&format!("Waiting for {}", self.store()?.describe()), &self.clock);
+        wait.long = true;
+        self.ui.begin_wait(wait);
+        let result = work.await;
+        self.ui.end_wait();
+        result
+    }
+
+    fn dirs(&self) -> Result<config::Dirs, Failure> {
+        Ok(config::Dirs::find(self.env.get("AGENTCTL_HOME").map(|home| self.folder.join(home)).as_deref())?)
+    }
+}
+
+/// The value of the cell, made if it is not there yet.
+fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T, Failure>) -> Result<&T, Failure> {
+    if let Some(value) = cell.get() {
+        return Ok(value);
+    }
+    let value = make()?;
+    Ok(cell.get_or_init(|| value))
+}
+
+fn unconfigured(what: &str) -> Failure {
+    Failure::new(Kind::Usage, what)
+        .hint("`agentctl demo` shows everything without one; `agentctl config init` sets one up")
+}
+
+fn binding(binding: config::Binding) -> Binding {
+    match binding {
+        config::Binding::Code => Binding::Code,
+        config::Binding::Message => Binding::Message,
+        config::Binding::Details => Binding::Details,
+    }
+}

@@ -1,0 +1,189 @@
+//! What counts as a yes, and what never does, against a server that lies or fails.
+
+use serde_json::{Value, json};
+
+use crate::support::{Dev, Home, Output, agentctl};
+
+const BUY: [&str; 6] = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg"];
+
+fn logged_in(dev: &Dev) -> Home {
+    let home = dev.home();
+    dev.auto("approve", "approve");
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    home
+}
+
+fn buy(home: &Home) -> Output {
+    agentctl(home).args(BUY).arg("qty=2").run()
+}
+
+/// How often the tenant was asked to make a phone ring.
+fn pushes(dev: &Dev) -> usize {
+    dev.history("ciba")
+        .iter()
+        .filter(|request| request["path"].as_str().is_some_and(|path| path.contains("bc-")))
+        .count()
+}
+
+#[test]
+fn an_answer_that_was_altered_is_thrown_away() {
+    let details = |change: &dyn Fn(&mut Value)| {
+        let mut granted = json!([{ "type": "purchase", "actions": ["buy_product"], "agent": "agentctl",
+            "arguments": { "product": "phones", "qty": 2 }, "locations": ["http://127.0.0.1:1"], "digest": "sha-256:x" }]);
+        change(&mut granted);
+        json!({ "answer": { "authorization_details": granted } })
+    };
+    let now = chrono_like_now();
+    for (alteration, said) in [
+        (details(&|_| ()), "other details"),
+        (details(&|granted| granted[0]["arguments"]["qty"] = json!(9)), "other details"),
+        (json!({ "answer": { "authorization_details": [] } }), "other details"),
+        (json!({ "answer": { "scope": "openid product:read" } }), "missing: product:buy"),
+        (json!({ "answer": { "id_token": null } }), "ID token"),
+        (json!({ "answer": { "id_token": "a.b.c" } }), "ID token"),
+        (json!({ "claims": { "sub": "auth0|mallory" } }), "somebody else"),
+        (json!({ "claims": { "iss": "https://other.example/" } }), "another issuer"),
+        (json!({ "claims": { "aud": "another-client" } }), "this client"),
+        (json!({ "claims": { "aud": ["agentctl-approval", "another-client"] } }), "this client"),
+        (json!({ "claims": { "azp": "another-client" } }), "this client"),
+        (json!({ "claims": { "exp": now - 3600 } }), "expired"),
+        (json!({ "claims": { "iat": now - 7200, "exp": now + 3600 } }), "older than the request"),
+        (json!({ "claims": { "at_hash": "AAAAAAAAAAAAAAAAAAAAAA" } }), "another answer"),
+    ] {
+        let dev = Dev::start();
+        let home = logged_in(&dev);
+        let mut fault = alteration.clone();
+        fault["on"] = json!("ciba_poll");
+        fault["kind"] = json!("alter");
+        dev.fault(&fault);
+        let output = buy(&home).code(13).err(&[said]);
+        assert!(dev.orders().is_empty(), "{alteration}\n{output}");
+    }
+}
+
+/// Seconds since 1970, as the tenant's tokens count them.
+fn chrono_like_now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[test]
+fn a_yes_without_details_is_as_good_as_its_message() {
+    let without = json!({ "on": "ciba_poll", "kind": "alter", "answer": { "authorization_details": null } });
+    // Every argument stands in BUY-2-phones: the message is enough.
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    dev.fault(&without);
+    buy(&home).code(0);
+    // A price limit does not: the yes may have been to any price.
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    dev.fault(&without);
+    let output = agentctl(&home).args(BUY).args(["qty=2", "--arg", "price_limit=900"]).run();
+    output.code(13).err(&["bound to the call by code only"]);
+    assert!(dev.orders().is_empty());
+}
+
+#[test]
+fn who_denies_twice_is_left_alone() {
+    let call = json!({ "tool_calls": [{ "name": "buy_product", "arguments": { "product": "phones", "qty": 2 } }] });
+    let mut again = call.clone();
+    again["repeat"] = json!(3);
+    let dev = Dev::scripted(json!([again, { "text": "Never mind." }]));
+    let home = logged_in(&dev);
+    dev.auto("off", "deny");
+    let output = agentctl(&home).args(["run", "go"]).run().code(11).out(&["Never mind."]);
+    assert_eq!(pushes(&dev), 2, "{output}");
+}
+
+#[test]
+fn five_pushes_a_minute_over_all_processes() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    for _ in 0..5 {
+        buy(&home).code(0);
+    }
+    buy(&home).code(14).err(&["within a minute"]);
+    assert_eq!(pushes(&dev), 5);
+    dev.advance(61);
+    buy(&home).code(0);
+}
+
+#[test]
+fn one_at_a_time_reaches_the_person() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    dev.auto("off", "off");
+    let first = agentctl(&home).args(BUY).arg("qty=1").start();
+    first.wait_for_stderr("Check that it shows:");
+    let second = agentctl(&home).args(BUY).arg("qty=2").start();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(pushes(&dev), 1);
+    dev.post("/approvals/latest/approve", &json!({}));
+    first.finish().code(0);
+    second.wait_for_stderr("Check that it shows:");
+    dev.post("/approvals/latest/approve", &json!({}));
+    second.finish().code(0);
+    assert_eq!(dev.orders().len(), 2);
+}
+
+#[test]
+fn what_a_product_is_called_cannot_deceive() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    dev.auto("off", "deny");
+    let name = "product=phones\u{1b}[2K\r\u{202e}Approved \u{200b}\tx";
+    let output = agentctl(&home).args(["tools", "call", "buy_product", "--arg", name, "--arg", "qty=2"]).run().code(11);
+    for hidden in ['\u{1b}', '\r', '\u{202e}', '\u{200b}'] {
+        assert!(!output.stderr.contains(hidden) && !output.stdout.contains(hidden), "{hidden:?}\n{output}");
+    }
+    assert!(output.stderr.contains("<U+202E>"), "{output}");
+    let asked = &dev.history("ciba")[0]["form"];
+    let message = asked["binding_message"].as_str().unwrap();
+    assert!(message.chars().all(|c| c.is_ascii_alphanumeric() || "+-_.,:#".contains(c)), "{message}");
+}
+
+#[test]
+fn the_network_may_be_gone_for_twenty_seconds() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    dev.auto("off", "off");
+    let running = agentctl(&home).args(BUY).arg("qty=2").start();
+    running.wait_for_stderr("Check that it shows:");
+    dev.fault(&json!({ "on": "ciba_poll", "kind": "drop", "times": 3 }));
+    running.wait_for_stderr("cannot be reached");
+    dev.post("/approvals/latest/approve", &json!({}));
+    dev.advance(20);
+    running.finish().code(0);
+    assert_eq!(dev.orders().len(), 1);
+}
+
+#[test]
+fn polls_are_never_early() {
+    let dev = Dev::with(&["--interval", "2"]);
+    let home = logged_in(&dev);
+    dev.auto("off", "off");
+    let running = agentctl(&home).args(BUY).arg("qty=2").start();
+    running.wait_for_stderr("Check that it shows:");
+    dev.fault(&json!({ "on": "ciba_poll", "kind": "slow_down" }));
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    dev.advance(8);
+    dev.post("/approvals/latest/approve", &json!({}));
+    running.finish().code(0);
+    let slow = dev.history("ciba_poll").iter().filter(|poll| poll["answer"]["body"]["error"] == "slow_down").count();
+    assert_eq!(slow, 1, "only the one that was ordered");
+}
+
+#[test]
+fn nothing_is_done_that_cannot_be_written_down() {
+    for file in ["journal.db", "audit.jsonl"] {
+        let dev = Dev::start();
+        let home = logged_in(&dev);
+        let state = agentctl(&home).args(["config", "path", "--json"]).run().code(0).json()["state"].clone();
+        // A folder in the file's place: unlike missing rights, it stops root too.
+        let path = std::path::Path::new(state.as_str().unwrap()).join(file);
+        let _ = std::fs::remove_file(&path);
+        std::fs::create_dir_all(path.join("x")).unwrap();
+        let output = buy(&home).code(1);
+        assert!(dev.orders().is_empty() && pushes(&dev) == 0, "{file}\n{output}");
+    }
+}
