@@ -57,7 +57,11 @@ fn a_login_and_a_purchase_by_hand() {
         let shown = message.split('.').all(|part| text.contains(part));
         assert!(shown, "the phone does not show {message}:\n{text}");
         assert!(text.contains("phones"), "the phone does not show the details:\n{text}");
-        click(&driver, "Approve").await
+        click(&driver, "Approve").await?;
+        // A browser that is closed at once takes its last request with it.
+        let waiting = || dev.get("/pending")["approvals"].as_array().is_some_and(Vec::is_empty).then_some(());
+        wait_until(Duration::from_secs(20), "the yes to arrive", waiting);
+        Ok(())
     });
     run.finish().code(0).err(&["Approved"]);
     assert_eq!(dev.orders().len(), 1);
