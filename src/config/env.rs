@@ -204,6 +204,10 @@ mod tests {
             .collect();
         let known: Vec<&str> = VARIABLES.iter().map(|(name, _)| *name).collect();
         assert_eq!(shown, known, ".env.example and VARIABLES differ");
+        let page = include_str!("../../docs/configuration.md");
+        for name in &known {
+            assert!(page.contains(&format!("`{name}`")), "{name} is not in docs/configuration.md");
+        }
         // And every one of them is read somewhere: the shop's as a group, the others by name.
         let code = include_str!("load.rs").split("#[cfg(test)]").next().unwrap();
         for name in known.iter().filter(|name| !name.starts_with("SHOP_")) {

@@ -189,6 +189,14 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_documentation_is_read() {
+        let page = include_str!("../../docs/configuration.md");
+        let example = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let file: File = toml::from_str(example).unwrap();
+        assert!(file.profiles.contains_key(&file.profile.unwrap()));
+    }
+
+    #[test]
     fn distances() {
         for (one, other, expected) in
             [("", "", 0), ("a", "", 1), ("issuer", "isuser", 1), ("abc", "acb", 1), ("kitten", "sitting", 3)]

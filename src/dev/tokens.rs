@@ -95,7 +95,9 @@ pub(super) fn issue(
 }
 
 fn id_token(world: &World, now: Now, order: &Order<'_>, access_token: &str) -> Result<String, Refusal> {
-    let mut claims = person_claims(world.preset, order.person, order.scopes);
+    // A plain OpenID provider keeps name and address for the userinfo endpoint (OpenID Connect Core §5.4).
+    let told = if world.preset == Preset::Oidc { &[] } else { order.scopes };
+    let mut claims = person_claims(world.preset, order.person, told);
     let own = json!({
         "iss": world.issuer,
         "aud": order.client_id,

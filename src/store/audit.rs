@@ -3,7 +3,7 @@
 //! Each action has two entries, a request before it and a response after. An entry is on the disk before its call returns,
 //! and several processes append at once. Nothing is ever taken away: when a crash left half a line, the log goes on behind
 //! it with an entry of kind `recovered`, whose `prev` covers the half line together with the last whole one. Verifying names
-//! such places; it does not call the log untouched. What this proves and what not: docs/threat-model.md.
+//! such places; it does not call the log untouched. Whoever can write to the folder can also write the whole chain anew.
 
 use std::{
     fs::{File, OpenOptions},

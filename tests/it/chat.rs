@@ -11,12 +11,18 @@ fn logged_in(dev: &Dev) -> Home {
     home
 }
 
+/// An empty prompt. What is typed before it is shown meets a terminal in another mode, where ^D means something else.
+fn wait_for_prompt(terminal: &Terminal) {
+    let empty = |screen: &str| screen.lines().last().is_some_and(|line| line.trim() == "agentctl>");
+    terminal.wait_until("an empty prompt", empty);
+}
+
 #[test]
 fn a_purchase_in_the_shell() {
     let dev = Dev::start();
     let home = logged_in(&dev);
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 100, 40);
-    terminal.wait_for(">");
+    wait_for_prompt(&terminal);
     terminal.enter("what phones are there");
     terminal.wait_for("Finch Mini");
     terminal.enter("buy 2 phones");
@@ -27,6 +33,7 @@ fn a_purchase_in_the_shell() {
     terminal.wait_for("Approved");
     let screen = terminal.wait_for("Ordered 2 x");
     assert!(!screen.contains("Waiting for your approval"), "the spinner is left behind\n{screen}");
+    wait_for_prompt(&terminal);
     terminal.control('d');
     let (code, _) = terminal.finish();
     assert_eq!(code, 0);
@@ -56,16 +63,19 @@ fn the_keys_of_the_shell() {
     let dev = Dev::start();
     let home = logged_in(&dev);
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 100, 40);
-    terminal.wait_for(">");
+    wait_for_prompt(&terminal);
     terminal.type_text("half a thought");
     terminal.wait_for("half a thought");
     terminal.control('c');
+    wait_for_prompt(&terminal);
     terminal.enter("tell me a joke");
     terminal.wait_for("not a language model");
+    wait_for_prompt(&terminal);
     // The line before comes back with the arrow key.
     terminal.type_text("\u{1b}[A");
     terminal.wait_until("the line from before, twice", |screen| screen.matches("tell me a joke").count() == 2);
     terminal.control('c');
+    wait_for_prompt(&terminal);
     terminal.control('d');
     let (code, screen) = terminal.finish();
     assert_eq!(code, 0, "{screen}");

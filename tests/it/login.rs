@@ -30,7 +30,7 @@ fn a_login_can_be_begun_and_completed_by_two_processes() {
     let dev = Dev::start();
     let home = dev.home();
     let output = agentctl(&home).args(["login", "--json", "--no-wait"]).run().code(10);
-    let begun = output.json();
+    let begun = output.json()["login"].clone();
     let code = begun["user_code"].as_str().unwrap_or_else(|| panic!("{output}"));
     assert!(begun["verification_uri"].is_string(), "{output}");
     assert!(begun.get("device_code").is_none() && !output.stderr.contains("device_code"), "{output}");

@@ -98,7 +98,8 @@ fn a_client_can_prove_itself_by_a_key() {
     fs::write(&config, text).unwrap();
     home.set("AGENTCTL_CONFIG", config.to_str().unwrap());
     let jwk = agentctl(&home).args(["config", "client-key", "approval", "--json"]).run().code(0).json();
-    let jwk = if jwk["jwk"].is_object() { jwk["jwk"].clone() } else { jwk };
+    let jwk = &jwk["public_jwk"];
+    assert_eq!(jwk["kty"], "EC");
     assert!(jwk.get("d").is_none(), "the private half must stay here");
     idp.post("/client-key", &json!({ "jwk": jwk }));
     idp.auto("off", "approve");

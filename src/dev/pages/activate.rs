@@ -112,9 +112,9 @@ async fn go_on(State(world): Shared, headers: HeaderMap, body: Bytes) -> Respons
     world.changed.notify_waiters();
     match (result, yes) {
         (Ok(_), Some(_)) => {
-            message(StatusCode::OK, "You are logged in", "Go back to your terminal; this page can be closed.")
+            message(StatusCode::OK, "You are logged in", "Go back to your terminal. You can close this page.")
         }
-        (Ok(_), None) => message(StatusCode::OK, "Refused", "Nobody was logged in. This page can be closed."),
+        (Ok(_), None) => message(StatusCode::OK, "Refused", "Nobody was logged in. You can close this page."),
         (Err(NoAnswer::Unknown | NoAnswer::NotOpen), _) => {
             message(StatusCode::CONFLICT, "Too late", "This login was answered before, or its time is over.")
         }
@@ -217,7 +217,8 @@ mod tests {
             assert!(done.text.contains("You are logged in"));
             let tokens = bench.device_poll(device["device_code"].as_str().unwrap()).await.json();
             let claims = bench.world.keys.verify(tokens["id_token"].as_str().unwrap()).unwrap();
-            assert_eq!(claims["name"], "Grace Hopper");
+            let subject = crate::dev::people::find("grace", preset).unwrap().subject(preset);
+            assert_eq!(claims["sub"], *subject);
         }
     }
 

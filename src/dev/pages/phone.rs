@@ -131,14 +131,13 @@ fn view(state: &Everything, approval: &Approval, now: Now) -> View {
     }
 }
 
-/// Message and code, when the message ends in one: the eye must find what it has to compare.
+/// A message and the code at its end, if there is one: the eye must find what it has to compare. Together they are the
+/// message, letter for letter, as the terminal shows it.
 fn split_code(message: &str) -> (&str, &str) {
     let is_code = |tail: &str| tail.len() == 8 && tail.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-    match message.rsplit_once(['.', '-', '_', '#', ' ']) {
-        Some((head, tail)) if is_code(tail) => (head, tail),
-        _ if is_code(message) => ("", message),
-        _ => (message, ""),
-    }
+    let start = message.rfind(['.', '-', '_', '#', ' ']).map_or(0, |separator| separator + 1);
+    let (text, tail) = message.split_at(start);
+    if is_code(tail) { (text, tail) } else { (message, "") }
 }
 
 /// Every member of the details, nothing left out: the arguments first, because they say what will happen, then the rest.
@@ -205,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_code_is_found_at_the_end() {
-        assert_eq!(split_code("BUY-2-phones.7F3KQ9ZT"), ("BUY-2-phones", "7F3KQ9ZT"));
+        assert_eq!(split_code("BUY-2-phones.7F3KQ9ZT"), ("BUY-2-phones.", "7F3KQ9ZT"));
         assert_eq!(split_code("7F3KQ9ZT"), ("", "7F3KQ9ZT"));
         assert_eq!(split_code("buy two phones"), ("buy two phones", ""));
     }

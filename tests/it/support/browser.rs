@@ -2,10 +2,12 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    panic::{AssertUnwindSafe, resume_unwind},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
+use futures::FutureExt as _;
 use tempfile::TempDir;
 use thirtyfour::{ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver, prelude::WebDriverError};
 
@@ -57,13 +59,17 @@ impl Browser {
             }
             let driver = WebDriver::new(format!("http://127.0.0.1:{}", self.port), wanted).await.unwrap();
             driver.set_implicit_wait_timeout(Duration::from_secs(10)).await.unwrap();
-            let came = work(driver.clone()).await;
+            // A browser that is not closed stays behind, so a failed assertion has to wait for that.
+            let came = AssertUnwindSafe(work(driver.clone())).catch_unwind().await;
             let seen = match &came {
-                Ok(()) => String::new(),
-                Err(_) => driver.source().await.unwrap_or_default(),
+                Ok(Ok(())) => String::new(),
+                _ => driver.source().await.unwrap_or_default(),
             };
             driver.quit().await.unwrap();
-            came.unwrap_or_else(|error| panic!("{error}\nthe page was\n{seen}"));
+            match came {
+                Ok(came) => came.unwrap_or_else(|error| panic!("{error}\nthe page was\n{seen}")),
+                Err(failed) => resume_unwind(failed),
+            }
         });
     }
 }

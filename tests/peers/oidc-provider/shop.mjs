@@ -43,7 +43,7 @@ export function openShop(verify) {
     if (!product) return [404, { error: 'no such product' }];
     const total = (Number(product.price) * Number(body.qty)).toFixed(2);
     if (body.priceLimit != null && Number(total) > Number(body.priceLimit)) return [409, { error: 'above the price limit' }];
-    const placed = { id: `ord_${orders.length + 81}`, product: product.name, qty: Number(body.qty), total, currency: 'EUR' };
+    const placed = { order_id: `ord_${orders.length + 81}`, product: product.name, qty: Number(body.qty), total, currency: 'EUR' };
     orders.push({ ...placed, key, sub: payload.sub, client_id: payload.client_id, digest: details.digest });
     byKey.set(key, placed);
     return [201, placed];
