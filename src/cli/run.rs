@@ -138,7 +138,8 @@ fn still_open(failure: Failure, show: &Show<'_>) -> Failure {
             let message = format!("the time given by --timeout is over, and approval {approval} has not been answered");
             Failure::new(Kind::Pending, message)
         }
-        _ => failure,
+        Some(_) => failure.hint("your device may still show the request; answering it does nothing any more"),
+        None => failure,
     }
 }
 
