@@ -147,15 +147,16 @@ def main():
             row("20000 tokens", ["run", "say 20000 words"], [*curl, "say", "20000"], "curl")
             row("one tool call", ["run", "what phones are there"], [*curl, "search"], "curl, 3 requests")
             if wanted("purchase"):
-                # Both the journal and the tenant allow five pushes a minute; the tenant's count starts anew with its
-                # clock, the journal's with the journal.
+                # A person gets five pushes a minute at most, and the tenant and agentctl both hold to it.
+                pushes = [0]
+
                 def fresh():
-                    tenant.manage("/clock", {"advance_s": 61})
-                    for file in (home / "state").glob("journal.db*"):
-                        file.unlink()
+                    if pushes[0] % 4 == 0 and pushes[0]:
+                        time.sleep(61)
+                    pushes[0] += 1
 
                 buy = [binary, "run", "buy 2 phones"]
-                pair("purchase", buy, [*curl, "buy"], environment, min(runs, 10), "curl, same steps", fresh)
+                pair("purchase", buy, [*curl, "buy"], environment, min(runs, 7), "curl, same steps", fresh)
         finally:
             tenant.close()
 
