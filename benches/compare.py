@@ -10,6 +10,7 @@ system's own accounting of each finished process and its children.
 """
 
 import argparse
+import base64
 import json
 import os
 import pathlib
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -59,11 +61,14 @@ def measure(command, environment):
     return wall, (usage.ru_utime + usage.ru_stime) * 1000, usage.ru_maxrss, process.returncode
 
 
-def pair(name, ours, other, environment, runs, label):
+def pair(name, ours, other, environment, runs, label, before=lambda: None):
     """Both in turn, after one warm-up each; prints medians and the median of the ratios pair by pair."""
     rows = []
     for turn in range(runs + 1):
-        a, b = measure(ours, environment), measure(other, environment)
+        before()
+        a = measure(ours, environment)
+        before()
+        b = measure(other, environment)
         for who, result in (("agentctl", a), (label, b)):
             if result[3] != 0:
                 sys.exit(f"{name}: {who} ended with {result[3]}")
@@ -76,6 +81,29 @@ def pair(name, ours, other, environment, runs, label):
         f"   {label:18} {median(1, 0):8.1f} ms {median(1, 1):7.1f} ms {median(1, 2) / 1024:6.1f} MiB   ratio {ratio:6.2f}",
         flush=True,
     )
+
+
+def post_form(url, **fields):
+    with urllib.request.urlopen(url, data=urllib.parse.urlencode(fields).encode()) as answer:
+        return json.loads(answer.read())
+
+
+def token_for_curl(tenant):
+    """A login of its own for the curl scripts: (access token for the catalogue, sub)."""
+    issuer, client = tenant.environment["AGENTCTL_ISSUER"], tenant.environment["AGENTCTL_CLIENT_ID"]
+    device = post_form(issuer + "oauth/device/code", client_id=client, scope=tenant.environment["AGENTCTL_SCOPES"])
+    tenant.manage(f"/logins/{device['user_code']}/approve", {})
+    time.sleep(device["interval"])
+    grant = "urn:ietf:params:oauth:grant-type:device_code"
+    login = post_form(issuer + "oauth/token", client_id=client, grant_type=grant, device_code=device["device_code"])
+    claims = login["id_token"].split(".")[1]
+    subject = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["sub"]
+    audience = tenant.environment["SHOP_API_AUDIENCE"]
+    fresh = post_form(
+        issuer + "oauth/token", client_id=client, grant_type="refresh_token", refresh_token=login["refresh_token"],
+        audience=audience, scope="product:read",
+    )
+    return fresh["access_token"], subject
 
 
 def main():
@@ -98,7 +126,10 @@ def main():
             environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **tenant.environment}
             # A key file opens the store at once; a passphrase costs Argon2id its 50 ms on purpose.
             environment.pop("AGENTCTL_STORE_PASSPHRASE", None)
-            environment.update(AGENTCTL_STORE_KEY_FILE=str(key), AGENTCTL_HOME=str(folder / "home"))
+            token, subject = token_for_curl(tenant)
+            home = folder / "home"
+            environment.update(AGENTCTL_STORE_KEY_FILE=str(key), AGENTCTL_HOME=str(home))
+            environment.update(BENCH_TOKEN=token, BENCH_SUB=subject)
             tenant.manage("/auto", {"logins": "approve", "approvals": "approve", "after_ms": 300})
             subprocess.run([binary, "login", "--no-browser"], env=environment, check=True, capture_output=True)
 
@@ -116,9 +147,16 @@ def main():
             row("20000 tokens", ["run", "say 20000 words"], [*curl, "say", "20000"], "curl")
             row("one tool call", ["run", "what phones are there"], [*curl, "search"], "curl, 3 requests")
             if wanted("purchase"):
-                # The tenant allows five pushes a minute for one person, as real ones do; its clock is moved between runs
-                # by ours only in tests, so here the purchase is timed with as many runs as the limit allows.
-                pair("purchase", [binary, "run", "buy 2 phones"], [*curl, "buy"], environment, min(runs, 2), "curl, same steps")
+                # A person gets five pushes a minute at most, and the tenant and agentctl both hold to it.
+                pushes = [0]
+
+                def fresh():
+                    if pushes[0] % 4 == 0 and pushes[0]:
+                        time.sleep(61)
+                    pushes[0] += 1
+
+                buy = [binary, "run", "buy 2 phones"]
+                pair("purchase", buy, [*curl, "buy"], environment, min(runs, 7), "curl, same steps", fresh)
         finally:
             tenant.close()
 

@@ -387,6 +387,7 @@ Register-ArgumentCompleter -Native -CommandName 'agentctl' -ScriptBlock {
             [CompletionResult]::new('--issuer', '--issuer', [CompletionResultType]::ParameterName, 'The issuer''s address')
             [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'The public client that logs you in')
             [CompletionResult]::new('--approval-client-id', '--approval-client-id', [CompletionResultType]::ParameterName, 'The confidential client that asks for approvals')
+            [CompletionResult]::new('--permission', '--permission', [CompletionResultType]::ParameterName, 'What permissions of tools are checked against: fga, or none')
             [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'The model')
             [CompletionResult]::new('--base-url', '--base-url', [CompletionResultType]::ParameterName, 'The model''s address, if it is not OpenAI''s')
             [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')

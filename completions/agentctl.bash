@@ -352,7 +352,7 @@ _agentctl() {
             return 0
             ;;
         agentctl__subcmd__config__subcmd__init)
-            opts="-y -p -q -v -h --provider --issuer --client-id --approval-client-id --model --base-url --yes --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            opts="-y -p -q -v -h --provider --issuer --client-id --approval-client-id --permission --model --base-url --yes --profile --config --env-file --quiet --verbose --color --no-input --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -371,6 +371,10 @@ _agentctl() {
                     return 0
                     ;;
                 --approval-client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --permission)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -365,6 +365,7 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand --issuer 'The issuer''s address'
             cand --client-id 'The public client that logs you in'
             cand --approval-client-id 'The confidential client that asks for approvals'
+            cand --permission 'What permissions of tools are checked against: fga, or none'
             cand --model 'The model'
             cand --base-url 'The model''s address, if it is not OpenAI''s'
             cand -p 'Use this profile of config.toml'

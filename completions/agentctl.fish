@@ -294,6 +294,7 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_see
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l issuer -d 'The issuer\'s address' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l client-id -d 'The public client that logs you in' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l approval-client-id -d 'The confidential client that asks for approvals' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l permission -d 'What permissions of tools are checked against: fga, or none' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l model -d 'The model' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l base-url -d 'The model\'s address, if it is not OpenAI\'s' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -s p -l profile -d 'Use this profile of config.toml' -r

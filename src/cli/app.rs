@@ -126,9 +126,9 @@ impl App {
     }
 
     /// The same program for another profile.
-    pub(crate) fn of_profile(&self, profile: &str) -> Result<Self, Failure> {
+    pub(crate) fn of_profile(&self, profile: &str) -> Self {
         let overrides = Overrides { profile: Some(profile.to_owned()), ..self.overrides.clone() };
-        Ok(Self::new(Rc::clone(&self.ui), self.clock.clone(), self.env.clone(), overrides, self.folder.clone()))
+        Self::new(Rc::clone(&self.ui), self.clock.clone(), self.env.clone(), overrides, self.folder.clone())
     }
 
     /// Where `config.toml` lies or would lie, whether or not what stands there can be read.

@@ -49,7 +49,10 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let interactive = app.ui.can_ask() && std::io::stdout().is_terminal();
     let mut reader = match interactive {
         // The prompt comes first; the keyring and the rest are asked when there is something to ask the model.
-        true => Reader::Terminal(Repl::start(Some(app.config()?.dirs.state.join("history")))),
+        true => {
+            restore_on_panic();
+            Reader::Terminal(Repl::start(Some(app.config()?.dirs.state.join("history"))))
+        }
         false => Reader::Plain(Lines::default()),
     };
     let mut talk = Talk { app, args, agent: None, conversation: None };
@@ -86,6 +89,8 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
             // ^C stopped the answer; without a terminal it was meant for the whole.
             Err(failure) if failure.kind == Kind::Interrupted && !interactive => return Err(failure),
             Err(failure) if failure.kind == Kind::Interrupted => app.ui.say("Stopped."),
+            // Without a terminal nobody is there to mend it and go on.
+            Err(failure) if !interactive && !failure.told => return Err(failure),
             // One message that failed does not end the conversation.
             Err(failure) => app.ui.failure(&failure),
         }
@@ -111,10 +116,24 @@ impl Reader {
 
     /// The editor's thread still holds the terminal in raw mode when a signal ends the program.
     fn leave(&self) {
-        #[cfg(unix)]
         if let Self::Terminal(_) = self {
-            let _ = std::process::Command::new("stty").arg("sane").status();
+            sane();
         }
+    }
+}
+
+/// The shipped program aborts when it panics, and then nobody else takes the terminal out of raw mode.
+fn restore_on_panic() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        sane();
+        before(info);
+    }));
+}
+
+fn sane() {
+    if cfg!(unix) {
+        let _ = std::process::Command::new("stty").arg("sane").status();
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     ui::{Line, Ui},
 };
 use crate::{
+    config::Permission,
     files,
     oauth::{Provider, client_auth::generate_client_key},
     secret::ClientSecret,
@@ -59,6 +60,9 @@ struct InitArgs {
     /// The confidential client that asks for approvals
     #[arg(long, value_name = "ID")]
     approval_client_id: Option<String>,
+    /// What permissions of tools are checked against: fga, or none
+    #[arg(long, value_name = "KIND")]
+    permission: Option<Permission>,
     /// The model
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
@@ -228,7 +232,18 @@ async fn answers(app: &App, args: &InitArgs) -> Result<Answers, Failure> {
         "The client that logs you in (public, with the device flow)",
     )
     .await?;
+    let permission = match (args.permission, asks) {
+        (Some(permission), _) => Some(permission),
+        (None, true) => {
+            let question = "Tools may declare a permission. Check it with fga, or do without (none)? [leave it open]";
+            let answer = optional(app, question).await?;
+            let read = answer.map(|answer| answer.parse::<Permission>()).transpose();
+            read.map_err(|why| Failure::new(Kind::Usage, why))?
+        }
+        (None, false) => None,
+    };
     Ok(Answers {
+        permission: permission.map(|permission| permission.to_string()),
         profile: app.profile_name(),
         provider: provider.to_string(),
         issuer,

@@ -134,12 +134,11 @@ async fn answer(tenant: &Tenant, phone: Phone, ui: &Ui, clock: &SharedClock) -> 
     let mut device = tenant.phone();
     loop {
         let push = device.next_push().await;
+        // The client's own lines about it come first.
+        clock.sleep(MOMENT).await;
         let yes = match phone {
             Phone::Terminal => ask(ui, &lines, clock, &push).await,
-            _ => {
-                clock.sleep(MOMENT).await;
-                phone == Phone::Approve
-            }
+            _ => phone == Phone::Approve,
         };
         // If its time is over, or the run gave up, there is nobody to tell: the run says so itself.
         let _ = if yes { device.approve(&push.id) } else { device.deny(&push.id) };

@@ -42,7 +42,7 @@ enum Shell {
     Fish,
     Elvish,
     #[value(name = "powershell")]
-    PowerShell,
+    Power,
 }
 
 /// Does it.
@@ -74,7 +74,7 @@ fn completions(shell: Shell) -> Vec<u8> {
         Shell::Zsh => generate(shells::Zsh, &mut command, name, &mut script),
         Shell::Fish => generate(shells::Fish, &mut command, name, &mut script),
         Shell::Elvish => generate(shells::Elvish, &mut command, name, &mut script),
-        Shell::PowerShell => generate(shells::PowerShell, &mut command, name, &mut script),
+        Shell::Power => generate(shells::PowerShell, &mut command, name, &mut script),
     }
     script
 }
@@ -122,7 +122,7 @@ mod tests {
             (Shell::Zsh, "_agentctl"),
             (Shell::Fish, "agentctl.fish"),
             (Shell::Elvish, "agentctl.elv"),
-            (Shell::PowerShell, "_agentctl.ps1"),
+            (Shell::Power, "_agentctl.ps1"),
         ];
         for (shell, name) in shells {
             let file = root.join("completions").join(name);

@@ -15,6 +15,8 @@ pub(crate) struct Answers {
     pub(crate) client_id: String,
     /// The confidential client that asks for approvals.
     pub(crate) approval_client_id: Option<String>,
+    /// What permissions are checked against: `none`, or left open.
+    pub(crate) permission: Option<String>,
     /// The model.
     pub(crate) model: Option<String>,
     /// The model's address.
@@ -35,8 +37,8 @@ profile = {name}
 # auth0, keycloak or oidc: what discovery does not say about the server.
 provider = {provider}
 issuer = {issuer}
-# What fine-grained permission a tool may declare is checked against: \"none\" until there is a server for it.
-permission = \"none\"
+# What a permission that a tool declares is checked against. Unset, such a tool is refused; \"none\" does without.
+{permission}
 # Where the login is kept: keyring, file (sealed by a passphrase or a key file) or memory.
 # store = \"keyring\"
 # The API that plain logins are for, if your server asks for one.
@@ -50,6 +52,7 @@ client_id = {client}
         name = quoted(&answers.profile),
         provider = quoted(&answers.provider),
         issuer = quoted(&answers.issuer),
+        permission = setting("permission", answers.permission.as_deref(), "none"),
         client = quoted(&answers.client_id),
     );
     let _ = write!(
@@ -109,6 +112,7 @@ mod tests {
             issuer: "https://tenant.example/".into(),
             client_id: "abc".into(),
             approval_client_id: Some("d\"e\nf".into()),
+            permission: None,
             model: Some("gpt-5-mini".into()),
             base_url: None,
         };
@@ -120,5 +124,6 @@ mod tests {
         assert_eq!(profile["approval"]["client_id"].as_str(), Some("d\"e\nf"));
         assert_eq!(profile["model"]["name"].as_str(), Some("gpt-5-mini"));
         assert!(profile["model"].get("base_url").is_none());
+        assert!(profile.get("permission").is_none(), "nothing is loosened unless somebody says so");
     }
 }

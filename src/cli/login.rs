@@ -134,11 +134,12 @@ async fn finish(app: &App, args: &Args, session: &Session, login: DeviceLogin) -
         tokio::select! {
             biased;
             account = &mut finished => break account,
-            line = app.lines.next(), if page.is_some() => match (line, page.take()) {
+            line = app.lines.next(), if page.is_some() => {
                 // A closed stdin opens nothing.
-                (Ok(Some(_)), Some(page)) => browser::open(page.as_str()),
-                _ => {}
-            },
+                if let (Ok(Some(_)), Some(page)) = (line, page.take()) {
+                    browser::open(page.as_str());
+                }
+            }
             never = app.heartbeats() => match never {},
         }
     };

@@ -50,10 +50,17 @@ async fn log_out(app: &App, args: &Args) -> Result<(), Failure> {
     }
     let mut reports = Vec::new();
     for profile in profiles {
-        let other = app.of_profile(&profile)?;
-        if other.tenant().is_ok() {
-            reports.push((profile, other.session().await?.logout().await?));
-        }
+        let report = if profile == app.config()?.profile.value {
+            app.session().await?.logout().await?
+        } else {
+            let other = app.of_profile(&profile);
+            if let Err(failure) = other.tenant() {
+                app.ui.warn(&format!("profile {profile} is left out: {}", failure.message));
+                continue;
+            }
+            other.session().await?.logout().await?
+        };
+        reports.push((profile, report));
     }
     tell(app, &reports)
 }

@@ -31,11 +31,9 @@ pub(crate) fn draw(text: &str, columns: usize, rows: usize) -> Option<Vec<String
     Some((0..side).step_by(2).map(row).collect())
 }
 
-/// Black on white, said in so many words.
+/// Black on white, said in so many words: these two of the 256 colours belong to no theme.
 pub(crate) fn style() -> anstyle::Style {
-    anstyle::Style::new()
-        .fg_color(Some(anstyle::RgbColor(0, 0, 0).into()))
-        .bg_color(Some(anstyle::RgbColor(255, 255, 255).into()))
+    anstyle::Ansi256Color(16).on(anstyle::Ansi256Color(231))
 }
 
 #[cfg(test)]

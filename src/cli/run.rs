@@ -131,14 +131,12 @@ pub(crate) fn judge(end: TurnEnd) -> (String, Result<(), Failure>) {
     (end.text, Err(failure))
 }
 
-/// If the time is over while the person has a request on their device, that is what there is to say.
+/// What there is to say if a request is still on the person's device. The approval was abandoned with the wait, so it is not
+/// pending: a later yes does nothing.
 fn still_open(failure: Failure, show: &Show<'_>) -> Failure {
     match show.open_approval() {
-        Some(approval) if failure.kind == Kind::Timeout => {
-            let message = format!("the time given by --timeout is over, and approval {approval} has not been answered");
-            Failure::new(Kind::Pending, message)
-        }
-        _ => failure,
+        Some(_) => failure.hint("your device may still show the request; answering it does nothing any more"),
+        None => failure,
     }
 }
 

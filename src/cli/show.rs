@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(out, "I bought 2 phones.\n");
         assert_eq!(
             err,
-            "● buy_product   price_limit: 900   product: \"phones\"   qty: 2\n  \
+            "● buy_product   product: \"phones\"   qty: 2   price_limit: 900\n  \
              This needs your approval. A request was sent to your device.\n  \
              Check that it shows:   BUY-2-phones.7F3KQ9ZT\n  \
              It goes to https://shop.example, for up to 900.00 EUR; permission: not required\n\

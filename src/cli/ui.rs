@@ -490,6 +490,6 @@ mod tests {
         let ui = Ui::test_with(Look::default(), true);
         ui.failure(&failure);
         let (out, err) = ui.take();
-        assert!(out.starts_with(r#"{"error":"login_needed","exit_code":4,"#) && err.is_empty(), "{out}");
+        assert!(out.contains(r#""exit_code":4,"error":"login_needed","#) && err.is_empty(), "{out}");
     }
 }

@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn the_exit_code_follows_the_table() {
         use Outcome::*;
-        let table: &[(&[(&str, Outcome)], bool, Option<Kind>)] = &[
+        type Row<'a> = (&'a [(&'a str, Outcome)], bool, Option<Kind>);
+        let table: &[Row<'_>] = &[
             (&[], false, None),
             (&[("buy", Done)], false, None),
             (&[("buy", Denied)], false, Some(Kind::Denied)),

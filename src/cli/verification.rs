@@ -104,7 +104,7 @@ mod tests {
         let ui = Ui::test_with(look, false);
         verification().show(&ui, Some((80, 40)));
         let (_, err) = ui.take();
-        assert!(err.contains("\u{1b}[38;2;0;0;0m\u{1b}[48;2;255;255;255m"), "{err}");
+        assert!(err.contains("\u{1b}[38;5;16m\u{1b}[48;5;231m"), "{err}");
         verification().show(&ui, Some((80, 24)));
         assert!(!ui.take().1.contains('▀'));
     }

@@ -29,27 +29,29 @@ async fn show(app: &App) -> Result<(), Failure> {
     app.tenant()?;
     let (config, store) = (app.config()?, app.store()?);
     let session = app.session().await?;
-    let account = app.patiently(async { Ok(session.account().await?) }).await?;
+    let account = app.patiently(async { Ok(session.account().await?) }).await;
+    // A store that cannot be used is no reason to hide the rest.
+    let (account, trouble) = match account {
+        Ok(Some(account)) => (Some(account), None),
+        Ok(None) => (None, Some(nobody())),
+        Err(failure) => (None, Some(failure)),
+    };
     let permission = permission(config.permission.as_ref().map(|setting| setting.value));
     let rows = identity_rows(config.rows());
     let ui = &app.ui;
-    let nobody = || Failure::new(Kind::LoginNeeded, "nobody is logged in").hint("run `agentctl login`");
     if ui.json() {
         let settings: Vec<_> = rows
             .iter()
             .map(|(name, value, source)| json!({ "name": name, "value": value, "source": source }))
             .collect();
-        let mut object = match &account {
-            Some(_) => json!({ "schema_version": 1, "ok": true }),
-            None => nobody().to_json(),
-        };
+        let mut object = trouble.as_ref().map_or_else(|| json!({ "schema_version": 1, "ok": true }), Failure::to_json);
         object["account"] = json!(account);
         object["profile"] = json!(config.profile.value);
         object["store"] = json!({ "kind": config.store.value.to_string(), "description": store.describe() });
         object["permission"] = json!(permission);
         object["settings"] = json!(settings);
         ui.data(&object);
-        return if account.is_some() { Ok(()) } else { Err(nobody().told()) };
+        return trouble.map_or(Ok(()), |failure| Err(failure.told()));
     }
     if let Some(account) = &account {
         ui.answer_line(&Line::new().bold(&name(account)));
@@ -67,7 +69,11 @@ async fn show(app: &App) -> Result<(), Failure> {
     for (name, value, source) in rows {
         row(app, &name, &value, &source);
     }
-    if account.is_some() { Ok(()) } else { Err(nobody()) }
+    trouble.map_or(Ok(()), Err)
+}
+
+fn nobody() -> Failure {
+    Failure::new(Kind::LoginNeeded, "nobody is logged in").hint("run `agentctl login`")
 }
 
 fn row(app: &App, name: &str, value: &str, source: &str) {

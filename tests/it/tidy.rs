@@ -122,6 +122,28 @@ fn the_table_points_downwards() {
     }
 }
 
+/// Only the guard makes a permit, only the executor takes the credential out of it, and it cannot be copied.
+#[test]
+fn permits_are_made_and_spent_in_one_place() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let naming = |text: &str| -> Vec<String> {
+        let mut files: Vec<String> = rust_files(&root)
+            .into_iter()
+            .filter(|file| fs::read_to_string(file).unwrap().contains(text))
+            .map(|file| file.strip_prefix(&root).unwrap().display().to_string())
+            .collect();
+        files.sort();
+        files
+    };
+    assert_eq!(naming("into_token"), ["guard.rs", "tool/http.rs"]);
+    assert_eq!(naming("permit: Permit {"), ["guard.rs"]);
+    assert_eq!(naming("plan.execute("), ["dispatch.rs"]);
+    let guard = fs::read_to_string(root.join("guard.rs")).unwrap();
+    let before = guard.split("pub struct Permit").next().unwrap();
+    assert!(!before.lines().rev().take(3).any(|line| line.contains("derive")), "a permit derives nothing");
+    assert!(!guard.contains("impl Clone for Permit"));
+}
+
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];

@@ -50,10 +50,21 @@ impl Browser {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut wanted = DesiredCapabilities::chrome();
-            // In a container there is no sandbox and little shared memory.
+            // In a container there is no sandbox and little shared memory; and a test's browser calls nobody at home.
             let profile = format!("--user-data-dir={}", self.folder.path().display());
-            let arguments =
-                ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=412,900", &profile];
+            let arguments = [
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-dev-shm-usage",
+                "--disable-gpu",
+                "--disable-quic",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-first-run",
+                "--window-size=412,900",
+                &profile,
+            ];
             for argument in arguments {
                 wanted.add_arg(argument).unwrap();
             }
