@@ -327,6 +327,7 @@ Register-ArgumentCompleter -Native -CommandName 'agentctl' -ScriptBlock {
             [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Where the tenant listens')
             [CompletionResult]::new('--manage', '--manage', [CompletionResultType]::ParameterName, 'Where the management API listens')
             [CompletionResult]::new('--interval', '--interval', [CompletionResultType]::ParameterName, 'Seconds between polls that clients are told')
+            [CompletionResult]::new('--leeway', '--leeway', [CompletionResultType]::ParameterName, 'Seconds during which a rotated refresh token may be used once more')
             [CompletionResult]::new('--preset', '--preset', [CompletionResultType]::ParameterName, 'Whose habits to show: auth0, keycloak or oidc')
             [CompletionResult]::new('--script', '--script', [CompletionResultType]::ParameterName, 'The turns the model plays, as a JSON file')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Make the model''s chance repeatable')

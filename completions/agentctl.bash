@@ -520,7 +520,7 @@ _agentctl() {
             return 0
             ;;
         agentctl__subcmd__dev)
-            opts="-p -q -v -h --listen --manage --unsafe-listen --interval --preset --script --seed --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            opts="-p -q -v -h --listen --manage --unsafe-listen --interval --leeway --preset --script --seed --profile --config --env-file --quiet --verbose --color --no-input --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -535,6 +535,10 @@ _agentctl() {
                     return 0
                     ;;
                 --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --leeway)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -308,6 +308,7 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand --listen 'Where the tenant listens'
             cand --manage 'Where the management API listens'
             cand --interval 'Seconds between polls that clients are told'
+            cand --leeway 'Seconds during which a rotated refresh token may be used once more'
             cand --preset 'Whose habits to show: auth0, keycloak or oidc'
             cand --script 'The turns the model plays, as a JSON file'
             cand --seed 'Make the model''s chance repeatable'

@@ -249,6 +249,7 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand demo" -s h -l help -d 
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l listen -d 'Where the tenant listens' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l manage -d 'Where the management API listens' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l interval -d 'Seconds between polls that clients are told' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l leeway -d 'Seconds during which a rotated refresh token may be used once more' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l preset -d 'Whose habits to show: auth0, keycloak or oidc' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l script -d 'The turns the model plays, as a JSON file' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l seed -d 'Make the model\'s chance repeatable' -r

@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Seconds between polls that clients are told
     #[arg(long, value_name = "S", default_value_t = 5)]
     interval: u64,
+    /// Seconds during which a rotated refresh token may be used once more
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    leeway: u64,
     /// Whose habits to show: auth0, keycloak or oidc
     #[arg(long, value_name = "NAME", default_value = "auth0")]
     preset: Preset,
@@ -54,8 +57,8 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         preset: args.preset,
         script: args.script.as_ref().map(script).transpose()?,
         seed: args.seed,
+        leeway_s: args.leeway,
         unsafe_listen: args.unsafe_listen,
-        ..Options::default()
     };
     let tenant = dev::start(options, app.clock.clone()).await?;
     let home = Scratch::new("agentctl-dev")?;

@@ -16,6 +16,7 @@ mod audit;
 mod browser;
 mod chat;
 mod cmd;
+mod disk;
 mod keyring;
 mod login;
 mod peers;
