@@ -10,7 +10,9 @@ pub(crate) fn peer_is_missing(what: &str, how_to_get_it: &str) {
     // Written past the test runner, which would keep the line of a test that passes to itself.
     use std::io::Write as _;
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    let _ = writeln!(std::io::stderr(), "skipped: {name}: {what} is missing ({how_to_get_it})");
+    // In one piece and on a line of its own, whatever the runner is writing at that moment.
+    let line = format!("\nskipped: {name}: {what} is missing ({how_to_get_it})\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// Where a program is, if it is installed.
