@@ -187,6 +187,18 @@ fn a_shop_that_fails_is_told_and_never_paid_twice() {
 }
 
 #[test]
+fn a_refusal_of_the_second_try_does_not_hide_the_first() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    dev.auto("off", "approve");
+    // The order stands, its answer is lost, and the repetition is refused.
+    dev.fault(&json!({ "on": "shop", "kind": "drop", "when": "after" }));
+    dev.fault(&json!({ "on": "shop", "kind": "status", "status": 401 }));
+    let output = run(&home, "buy 2 phones").code(21).err(&["the effect may have happened"]);
+    assert_eq!(dev.orders().len(), 1, "{output}");
+}
+
+#[test]
 fn an_answer_of_ten_megabytes_is_refused() {
     let dev = Dev::start();
     let mut home = logged_in(&dev);
