@@ -119,6 +119,16 @@ impl Dispatcher {
         let entry = Entry::open(self, &plan.action, run)?;
         let action = plan.action.clone();
 
+        let has_effect = action.effect != "read";
+        let digest = action.digest.to_text();
+        if let Some(run) = run
+            && has_effect
+            && self.journal.unclear_in_run(run, &action.tool, &digest)?
+        {
+            let reason = "this very call was sent before in this run, and whether it happened is not known: it is neither \
+                          approved nor sent again; the user should look whether it happened";
+            return entry.close(ToolOutput::refused(Outcome::Unknown, reason), None, &Record::default(), tell);
+        }
         if !action.requirements.spend.within(self.max_spend) {
             let reason = "it may cost more than the spend limit allows; name a price_limit within it".to_owned();
             return entry.close(ToolOutput::refused(Outcome::Limit, reason), None, &Record::default(), tell);
@@ -130,10 +140,8 @@ impl Dispatcher {
             }
         };
         // A read changes nothing, so there is nothing to repeat or to recover: the log has it, the journal does not need it.
-        let has_effect = action.effect != "read";
         self.guard.executing(&record)?;
         if has_effect {
-            let digest = action.digest.to_text();
             let key = plan.idempotency_key().unwrap_or_default();
             self.journal.start_execution(&action.id, run, &action.tool, &digest, key, self.clock.now())?;
         }

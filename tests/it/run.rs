@@ -199,6 +199,21 @@ fn a_refusal_of_the_second_try_does_not_hide_the_first() {
 }
 
 #[test]
+fn what_may_have_happened_is_not_asked_for_again() {
+    let mut call =
+        json!({ "tool_calls": [{ "name": "buy_product", "arguments": { "product": "phones", "qty": 2 } }] });
+    call["repeat"] = json!(3);
+    let dev = Dev::scripted(json!([call, { "text": "Please look yourself." }]));
+    let home = logged_in(&dev);
+    dev.auto("off", "approve");
+    // All three tries of the first call; a second one would meet a shop that works again.
+    dev.fault(&json!({ "on": "shop", "kind": "drop", "times": 3 }));
+    let output = run(&home, "go").code(21).err(&["was sent before in this run"]);
+    assert_eq!(dev.history("ciba").iter().filter(|one| one["method"] == "POST").count(), 1, "{output}");
+    assert!(dev.orders().is_empty(), "{output}");
+}
+
+#[test]
 fn an_answer_of_ten_megabytes_is_refused() {
     let dev = Dev::start();
     let mut home = logged_in(&dev);
