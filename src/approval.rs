@@ -315,6 +315,13 @@ impl Approvals {
         Ok(self.journal.move_approval(id, ApprovalState::Executing, state, &change)?)
     }
 
+    /// Gives up a yes that was not used, and erases its token.
+    pub fn abandon(&self, id: &ApprovalId) {
+        let change = ApprovalChange::at(self.clock.now());
+        // If it cannot be written down, the call has been refused all the same.
+        let _ = self.journal.move_approval(id, ApprovalState::Approved, ApprovalState::Abandoned, &change);
+    }
+
     async fn request_and_wait(
         &self,
         asking: &Asking<'_>,
