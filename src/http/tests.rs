@@ -118,7 +118,7 @@ fn only_https_or_loopback() {
         assert!(check_url(&Url::parse(good).unwrap()).is_ok(), "{good}");
     }
     let bad =
-        ["http://a.example/", "http://localhost.example/", "http://0.0.0.0/", "file:///etc/passwd", "javascript:x"];
+        ["http://a.example/", "http://localhost.example/", "http://shop.localhost/", "http://0.0.0.0/", "file:///etc/passwd", "javascript:x"];
     for bad in bad {
         assert!(check_url(&Url::parse(bad).unwrap()).is_err(), "{bad}");
     }
