@@ -89,11 +89,23 @@ pub struct Hidden {
     pub reason: String,
 }
 
+/// What may be had by an approval only.
+#[derive(Clone, Debug)]
+pub struct Guarded {
+    /// The tool that asks.
+    pub tool: String,
+    /// The audience and the resource of its token, as far as they are known.
+    pub targets: Vec<String>,
+    /// Its scopes.
+    pub scopes: Vec<String>,
+}
+
 /// The tools of a profile.
 #[derive(Debug, Default)]
 pub struct Registry {
     tools: BTreeMap<String, Tool>,
     hidden: Vec<Hidden>,
+    guarded: Vec<Guarded>,
 }
 
 impl Registry {
@@ -125,6 +137,12 @@ impl Registry {
         &self.hidden
     }
 
+    /// What the tools with an approval may do, also those that are not offered.
+    #[must_use]
+    pub fn guarded(&self) -> &[Guarded] {
+        &self.guarded
+    }
+
     /// One tool.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Tool> {
@@ -144,6 +162,7 @@ impl Registry {
             if taken {
                 return Err(Error::Duplicate { origin: origin.to_owned(), name: spec.name });
             }
+            self.guarded.extend(guarded(&spec, settings));
             if let Some(reason) = not_offered(&spec, settings, origins) {
                 self.hidden.push(Hidden { name: spec.name, reason });
                 continue;
@@ -241,6 +260,18 @@ fn toolset_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     files.retain(|path| path.extension().is_some_and(|end| end == "toml"));
     files.sort();
     Ok(files)
+}
+
+fn guarded(spec: &ToolSpec, settings: &Settings) -> Option<Guarded> {
+    let Some(ApprovalField::Ask(_)) = spec.approval else { return None };
+    let credential = Some(&spec.credential).filter(|credential| credential.source != CredentialSource::None);
+    let targets = credential.into_iter().flat_map(|credential| [&credential.audience, &credential.resource]);
+    let settled = |text: &String| Template::parse(text).ok()?.settled(settings).ok();
+    Some(Guarded {
+        tool: spec.name.clone(),
+        targets: targets.flatten().filter_map(settled).collect(),
+        scopes: spec.credential.scopes.clone(),
+    })
 }
 
 /// Why a well-formed tool is not offered under these settings.
@@ -370,6 +401,19 @@ mod tests {
         let at = |url| reason(&[("SHOP_API_URL", url), ("SHOP_API_AUDIENCE", "shop")], &pinned);
         assert_eq!(at("https://shop.example/o"), None);
         assert!(at("https://evil.example/o").unwrap().contains("not among the origins"));
+    }
+
+    #[test]
+    fn what_needs_an_approval_is_known_also_where_the_tool_is_not_offered() {
+        let settings = Settings::from([
+            ("SHOP_API_AUDIENCE".to_owned(), "shop".to_owned()),
+            ("SHOP_API_RESOURCE".to_owned(), "https://shop.example".to_owned()),
+        ]);
+        let registry = Registry::load(Path::new("/nonexistent"), &settings, &OriginRules::default()).unwrap();
+        assert!(registry.get("buy_product").is_none());
+        let [guarded] = registry.guarded() else { panic!("{:?}", registry.guarded()) };
+        assert_eq!(guarded.targets, ["shop", "https://shop.example"]);
+        assert!(guarded.scopes.iter().any(|scope| scope == "product:buy"));
     }
 
     #[test]

@@ -280,3 +280,21 @@ fn tools_can_be_called_without_a_model() {
     agentctl(&home).args(["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=2"]).run().code(11);
     agentctl(&home).args(["tools", "call", "buy_product", "--arg", "qty=many"]).run().code(21);
 }
+
+#[test]
+fn no_token_for_what_needs_an_approval_however_it_is_asked_for() {
+    let dev = Dev::start();
+    let mut home = logged_in(&dev);
+    let token = |home: &Home, args: &[&str]| agentctl(home).arg("token").args(args.iter().copied()).run();
+    // A server that says nothing about scopes has granted what was asked for.
+    dev.fault(&json!({ "on": "refresh", "kind": "alter", "answer": { "scope": null }, "times": 9 }));
+    let asks = |home: &Home, args: &[&str]| token(home, args).code(13).silent();
+    asks(&home, &["--audience", "sample-shop-api"]);
+    asks(&home, &["--audience", "x", "--scope", "product:buy"]);
+    asks(&home, &["--audience", "x", "--scope", "openid product:buy"]);
+    // Also where the tool itself is not offered.
+    home.set("SHOP_API_URL", "");
+    asks(&home, &["--audience", "sample-shop-api"]);
+    asks(&home, &["--audience", "x", "--scope", "product:buy"]);
+    assert!(dev.history("refresh").is_empty());
+}
