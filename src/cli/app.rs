@@ -208,6 +208,11 @@ impl App {
             // Plain http to this machine is for a tenant on this machine.
             loopback_http: issuer.is_some_and(|issuer| issuer.scheme() == "http" && http::is_loopback(&issuer)),
             pinned: config.audiences.clone(),
+            default_targets: [&config.audience, &config.resource]
+                .into_iter()
+                .flatten()
+                .map(|setting| setting.value.clone())
+                .collect(),
         };
         Ok(Registry::load(&config.dirs.config.join("toolsets"), &settings, &origins)?)
     }

@@ -67,6 +67,8 @@ pub struct OriginRules {
     pub loopback_http: bool,
     /// For an audience, the only origins that its tokens may be sent to.
     pub pinned: BTreeMap<String, Vec<String>>,
+    /// The audience and the resource of tokens for which a tool names neither.
+    pub default_targets: Vec<String>,
 }
 
 /// One callable thing.
@@ -287,12 +289,17 @@ fn not_offered(spec: &ToolSpec, settings: &Settings, origins: &OriginRules) -> O
     if let Some(reason) = origin_refused(&url, origins) {
         return Some(reason);
     }
-    let audience = spec.credential.audience.as_ref()?;
-    let audience = Template::parse(audience).ok()?.settled(settings).ok()?;
-    let allowed = origins.pinned.get(&audience)?;
+    let settled = |text: &String| Template::parse(text).ok()?.settled(settings).ok();
+    let named = [&spec.credential.audience, &spec.credential.resource];
+    let mut targets: Vec<String> = named.into_iter().flatten().filter_map(settled).collect();
+    if targets.is_empty() && spec.credential.source != CredentialSource::None {
+        targets.clone_from(&origins.default_targets);
+    }
     let origin = url.origin().ascii_serialization();
-    (!allowed.contains(&origin)).then(|| {
-        format!("{origin} is not among the origins that the profile allows for {audience}: {}", allowed.join(", "))
+    targets.iter().find_map(|target| {
+        let allowed = origins.pinned.get(target).filter(|allowed| !allowed.contains(&origin))?;
+        let allowed = allowed.join(", ");
+        Some(format!("{origin} is not among the origins that the profile allows for {target}: {allowed}"))
     })
 }
 
@@ -340,7 +347,7 @@ mod tests {
             ("SHOP_API_AUDIENCE".to_owned(), "sample-shop-api".to_owned()),
         ]);
         settings.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let rules = OriginRules { loopback_http: true, pinned: BTreeMap::new() };
+        let rules = OriginRules { loopback_http: true, ..OriginRules::default() };
         Registry::load(Path::new("/nonexistent"), &settings, &rules).unwrap()
     }
 
@@ -394,13 +401,20 @@ mod tests {
         assert!(reason(&[("SHOP_API_URL", "http://shop.example/o")], &none).unwrap().contains("not https"));
         assert!(reason(&[("SHOP_API_URL", "file:///etc/passwd")], &none).is_some());
         assert_eq!(reason(&[("SHOP_API_URL", "https://shop.example/o")], &none), None);
-        let pinned = OriginRules {
+        let mut pinned = OriginRules {
+            default_targets: Vec::new(),
             loopback_http: false,
             pinned: BTreeMap::from([("shop".to_owned(), vec!["https://shop.example".to_owned()])]),
         };
         let at = |url| reason(&[("SHOP_API_URL", url), ("SHOP_API_AUDIENCE", "shop")], &pinned);
         assert_eq!(at("https://shop.example/o"), None);
         assert!(at("https://evil.example/o").unwrap().contains("not among the origins"));
+        let evil = ("SHOP_API_URL", "https://evil.example/o");
+        assert!(reason(&[evil, ("SHOP_API_RESOURCE", "shop")], &pinned).unwrap().contains("not among"));
+        // A tool that names no audience gets the session's own.
+        assert_eq!(reason(&[evil], &pinned), None);
+        pinned.default_targets = vec!["shop".to_owned()];
+        assert!(reason(&[evil], &pinned).unwrap().contains("not among"));
     }
 
     #[test]
