@@ -214,12 +214,6 @@ struct Asking<'a> {
 }
 
 impl Approvals {
-    /// The session of the person who is asked.
-    #[must_use]
-    pub fn session(&self) -> &Session {
-        &self.session
-    }
-
     /// Asks the person about one action and waits for the answer. Dropping the future abandons the approval: a later yes
     /// is not used.
     ///
@@ -401,11 +395,12 @@ impl Approvals {
                 answered("denied", None);
                 return Err(Error::Denied);
             }
-            Ok(Ending::Expired) => {
+            Ok(Ending::Expired) if open.state != ApprovalState::Redeeming => {
                 answered("expired", None);
                 return Err(Error::Expired);
             }
-            Ok(Ending::Lost) => {
+            // Also when the time is over: a request whose answer never came may have spent a yes.
+            Ok(Ending::Lost | Ending::Expired) => {
                 answered("failed", None);
                 return Err(Error::Lost);
             }

@@ -166,7 +166,7 @@ impl Guard {
             }
             Credential::User(wanted) => {
                 record.token = Some(wanted.clone());
-                user_token(self.approvals.session(), wanted).await.map(Some)
+                user_token(&self.approvals.session, wanted).await.map(Some)
             }
         }?;
         unused.approval = None;

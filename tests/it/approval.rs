@@ -158,6 +158,18 @@ fn the_network_may_be_gone_for_twenty_seconds() {
 }
 
 #[test]
+fn an_answer_that_never_came_is_not_called_nobodys() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    dev.fault(&json!({ "on": "ciba_poll", "kind": "drop", "when": "after", "times": 99 }));
+    let running = agentctl(&home).args(BUY).arg("qty=2").start();
+    running.wait_for_stderr("cannot be reached");
+    dev.advance(600);
+    running.finish().code(21).err(&["lost on the way"]);
+    assert!(dev.orders().is_empty());
+}
+
+#[test]
 fn polls_are_never_early() {
     let dev = Dev::with(&["--interval", "2"]);
     let home = logged_in(&dev);
