@@ -137,6 +137,11 @@ impl Guard {
         record: &mut Record,
     ) -> Result<Option<AccessToken>, (Outcome, String)> {
         record.permission = self.permitted(action)?;
+        let no_connections = || (Outcome::ConnectionNeeded, "third-party accounts cannot be connected yet".to_owned());
+        // Nobody's phone rings for what cannot be done, whatever they answer.
+        if action.requirements.credential == Credential::Connection {
+            return Err(no_connections());
+        }
         let mut approved = None;
         let mut unused = Unused { approvals: &self.approvals, approval: None };
         if let Some(approval) = &action.requirements.approval {
@@ -157,9 +162,7 @@ impl Guard {
         }
         let token = match &action.requirements.credential {
             Credential::None => Ok(None),
-            Credential::Connection => {
-                Err((Outcome::ConnectionNeeded, "third-party accounts cannot be connected yet".to_owned()))
-            }
+            Credential::Connection => Err(no_connections()),
             Credential::Approval(wanted) => {
                 record.token = Some(wanted.clone());
                 approved.map(Some).ok_or_else(|| (Outcome::NotPermitted, "it was not approved".to_owned()))

@@ -199,3 +199,40 @@ fn nothing_is_done_that_cannot_be_written_down() {
         assert!(dev.orders().is_empty() && pushes(&dev) == 0, "{file}\n{output}");
     }
 }
+
+/// A tool of one's own that asks, with a token from elsewhere than the approval.
+fn own_tool(home: &Home, credential: &str) {
+    let paths = agentctl(home).args(["config", "path", "--json"]).run().code(0).json();
+    let folder = std::path::Path::new(paths["toolsets"].as_str().unwrap());
+    std::fs::create_dir_all(folder).unwrap();
+    let manifest = format!(
+        "[toolset]\nname = \"own\"\ndescription = \"x\"\n[[tool]]\nname = \"borrow\"\ndescription = \"x\"\n\
+         effect = \"irreversible\"\n[tool.approval]\nbinding_message = \"BORROW\"\n[tool.credential]\n{credential}\n\
+         [tool.request]\nmethod = \"POST\"\nurl = \"{{{{ env.SHOP_API_URL }}}}\"\n"
+    );
+    std::fs::write(folder.join("own.toml"), manifest).unwrap();
+}
+
+#[test]
+fn nobodys_phone_rings_for_what_cannot_be_done() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    own_tool(&home, "source = \"connection\"");
+    agentctl(&home).args(["tools", "call", "borrow"]).run().code(5).err(&["cannot be connected yet"]);
+    assert_eq!(pushes(&dev), 0);
+}
+
+#[test]
+fn a_yes_that_comes_to_nothing_is_not_kept() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    own_tool(&home, "source = \"user\"\nscopes = [\"book:borrow\"]");
+    agentctl(&home).args(["tools", "call", "borrow"]).run().code(21).err(&["Approved", "no token for the call"]);
+    let paths = agentctl(&home).args(["config", "path", "--json"]).run().code(0).json();
+    let journal = std::path::Path::new(paths["state"].as_str().unwrap()).join("journal.db");
+    let journal = rusqlite::Connection::open(journal).unwrap();
+    let row = journal.query_row("SELECT state, sealed_token IS NULL FROM approvals", [], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?))
+    });
+    assert_eq!(row.unwrap(), ("abandoned".to_owned(), true));
+}
