@@ -83,6 +83,15 @@ fn imports_go_down_the_stairs() {
     assert!(count > 10, "only {count} imports were found, so the search must be broken");
 }
 
+/// The credential of a permit is for the executor alone (invariant 1); that only the guard makes one is the compiler's.
+#[test]
+fn one_place_takes_the_token_of_a_permit() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let takes = |file: &PathBuf| fs::read_to_string(file).unwrap().contains("permit.into_token()");
+    let takers: Vec<PathBuf> = rust_files(&root).into_iter().filter(takes).collect();
+    assert_eq!(takers, [root.join("tool/http.rs")]);
+}
+
 #[test]
 fn files_are_short() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
