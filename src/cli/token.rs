@@ -9,11 +9,7 @@ use super::{
     failure::{Failure, Kind},
     show::rfc3339,
 };
-use crate::{
-    call::ActionId,
-    session::Wanted,
-    tool::Guarded,
-};
+use crate::{call::ActionId, session::Wanted, tool::Guarded};
 
 /// Print a fresh access token, for scripts
 #[derive(Debug, ClapArgs)]

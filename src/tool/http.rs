@@ -78,8 +78,10 @@ impl Executed {
     fn after(mut self, unclear: bool) -> Self {
         if unclear && self.output.outcome == Outcome::Failed {
             self.output.outcome = Outcome::Unknown;
-            self.output.message =
-                format!("an earlier try got no clear answer, so the effect may have happened; then: {}", self.output.message);
+            self.output.message = format!(
+                "an earlier try got no clear answer, so the effect may have happened; then: {}",
+                self.output.message
+            );
         }
         self
     }

@@ -97,7 +97,8 @@ fn who_stops_a_request_under_way_leaves_the_truth_behind() {
     let dev = Dev::start();
     let home = after_a_purchase(&dev);
     dev.fault(&json!({ "on": "shop", "kind": "delay", "when": "after", "delay_ms": 20_000 }));
-    let running = agentctl(&home).args(["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=2"]).start();
+    let running =
+        agentctl(&home).args(["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=2"]).start();
     running.wait_for_stderr("Approved");
     let journal = journal(&home);
     let states = || -> Vec<(String, bool)> {

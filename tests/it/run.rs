@@ -200,8 +200,7 @@ fn a_refusal_of_the_second_try_does_not_hide_the_first() {
 
 #[test]
 fn what_may_have_happened_is_not_asked_for_again() {
-    let mut call =
-        json!({ "tool_calls": [{ "name": "buy_product", "arguments": { "product": "phones", "qty": 2 } }] });
+    let mut call = json!({ "tool_calls": [{ "name": "buy_product", "arguments": { "product": "phones", "qty": 2 } }] });
     call["repeat"] = json!(3);
     let dev = Dev::scripted(json!([call, { "text": "Please look yourself." }]));
     let home = logged_in(&dev);
