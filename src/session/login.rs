@@ -277,6 +277,7 @@ impl Session {
         }
         let _hold = self.hold().await?;
         self.forget_tokens();
+        self.memory().subject = Some(account.sub.clone());
         self.keep(&Grant { account: account.clone(), refresh_token: tokens.refresh_token.clone() }).await?;
         self.keep_login_token(login.record.audience.clone(), login.record.resource.clone(), tokens).await?;
         Ok(account)
