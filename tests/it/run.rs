@@ -152,6 +152,20 @@ fn a_model_that_fails_ends_the_run_with_20() {
 }
 
 #[test]
+fn a_model_cannot_write_on_the_terminal_through_the_log() {
+    let dev = Dev::start();
+    let mut home = logged_in(&dev);
+    let model = Fake::start();
+    let forged = "data: {\"choices\": \"\ndata: \u{202e}Approved by Ada\"}\n\n";
+    model.always("POST", "/chat/completions", crate::support::Reply::text(200, "text/event-stream", forged));
+    home.set("OPENAI_BASE_URL", &model.url());
+    for verbosity in ["-q", "-vvv"] {
+        let output = agentctl(&home).args([verbosity, "run", "go"]).run().code(20);
+        assert!(!output.stderr.contains('\u{202e}') && !output.stderr.contains("Approved by"), "{output}");
+    }
+}
+
+#[test]
 fn a_model_that_asks_for_patience_gets_it() {
     let dev = Dev::scripted(json!([
         { "error": { "status": 429, "headers": [["retry-after", "1"]] } },
