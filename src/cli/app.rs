@@ -293,7 +293,8 @@ impl App {
             store: Arc::clone(self.store()?),
             provider: config.provider.value,
             client,
-            binding: Some(binding(config.binding.value)),
+            // Without a word of the profile it depends on the effect.
+            binding: (config.binding.source != config::Source::Default).then(|| binding(config.binding.value)),
             pushes_per_minute: config.limits.pushes_per_minute.value,
             locks: config.dirs.locks.clone(),
         };

@@ -201,13 +201,14 @@ fn nothing_is_done_that_cannot_be_written_down() {
 }
 
 /// A tool of one's own that asks, with a token from elsewhere than the approval.
-fn own_tool(home: &Home, credential: &str) {
+fn own_tool(home: &Home, effect: &str, credential: &str) {
     let paths = agentctl(home).args(["config", "path", "--json"]).run().code(0).json();
     let folder = std::path::Path::new(paths["toolsets"].as_str().unwrap());
     std::fs::create_dir_all(folder).unwrap();
     let manifest = format!(
         "[toolset]\nname = \"own\"\ndescription = \"x\"\n[[tool]]\nname = \"borrow\"\ndescription = \"x\"\n\
-         effect = \"irreversible\"\n[tool.approval]\nbinding_message = \"BORROW\"\n[tool.credential]\n{credential}\n\
+         effect = \"{effect}\"\n[tool.parameters]\ntype = \"object\"\n[tool.parameters.properties]\n\
+         days = {{ type = \"integer\" }}\n[tool.approval]\nbinding_message = \"BORROW\"\n[tool.credential]\n{credential}\n\
          [tool.request]\nmethod = \"POST\"\nurl = \"{{{{ env.SHOP_API_URL }}}}\"\n"
     );
     std::fs::write(folder.join("own.toml"), manifest).unwrap();
@@ -217,7 +218,7 @@ fn own_tool(home: &Home, credential: &str) {
 fn nobodys_phone_rings_for_what_cannot_be_done() {
     let dev = Dev::start();
     let home = logged_in(&dev);
-    own_tool(&home, "source = \"connection\"");
+    own_tool(&home, "irreversible", "source = \"connection\"");
     agentctl(&home).args(["tools", "call", "borrow"]).run().code(5).err(&["cannot be connected yet"]);
     assert_eq!(pushes(&dev), 0);
 }
@@ -226,7 +227,7 @@ fn nobodys_phone_rings_for_what_cannot_be_done() {
 fn a_yes_that_comes_to_nothing_is_not_kept() {
     let dev = Dev::start();
     let home = logged_in(&dev);
-    own_tool(&home, "source = \"user\"\nscopes = [\"book:borrow\"]");
+    own_tool(&home, "irreversible", "source = \"user\"\nscopes = [\"book:borrow\"]");
     agentctl(&home).args(["tools", "call", "borrow"]).run().code(21).err(&["Approved", "no token for the call"]);
     let paths = agentctl(&home).args(["config", "path", "--json"]).run().code(0).json();
     let journal = std::path::Path::new(paths["state"].as_str().unwrap()).join("journal.db");
@@ -235,4 +236,16 @@ fn a_yes_that_comes_to_nothing_is_not_kept() {
         Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?))
     });
     assert_eq!(row.unwrap(), ("abandoned".to_owned(), true));
+}
+
+#[test]
+fn the_code_alone_is_enough_for_what_can_be_undone() {
+    for (effect, code, asked) in [("reversible", 21, 1), ("irreversible", 13, 0)] {
+        let dev = Dev::start();
+        let home = logged_in(&dev);
+        own_tool(&home, effect, "source = \"none\"");
+        // The message does not name the days, and this server knows no details of such a tool. The shop wants a token.
+        let output = agentctl(&home).args(["tools", "call", "borrow", "--arg", "days=3"]).run().code(code);
+        assert_eq!(pushes(&dev), asked, "{output}");
+    }
 }
