@@ -214,12 +214,6 @@ struct Asking<'a> {
 }
 
 impl Approvals {
-    /// The session of the person who is asked.
-    #[must_use]
-    pub fn session(&self) -> &Session {
-        &self.session
-    }
-
     /// Asks the person about one action and waits for the answer. Dropping the future abandons the approval: a later yes
     /// is not used.
     ///
@@ -315,6 +309,13 @@ impl Approvals {
         Ok(self.journal.move_approval(id, ApprovalState::Executing, state, &change)?)
     }
 
+    /// Gives up a yes that was not used, and erases its token.
+    pub fn abandon(&self, id: &ApprovalId) {
+        let change = ApprovalChange::at(self.clock.now());
+        // If it cannot be written down, the call has been refused all the same.
+        let _ = self.journal.move_approval(id, ApprovalState::Approved, ApprovalState::Abandoned, &change);
+    }
+
     async fn request_and_wait(
         &self,
         asking: &Asking<'_>,
@@ -394,11 +395,12 @@ impl Approvals {
                 answered("denied", None);
                 return Err(Error::Denied);
             }
-            Ok(Ending::Expired) => {
+            Ok(Ending::Expired) if open.state != ApprovalState::Redeeming => {
                 answered("expired", None);
                 return Err(Error::Expired);
             }
-            Ok(Ending::Lost) => {
+            // Also when the time is over: a request whose answer never came may have spent a yes.
+            Ok(Ending::Lost | Ending::Expired) => {
                 answered("failed", None);
                 return Err(Error::Lost);
             }

@@ -3,7 +3,10 @@
 //! Every door (chat, one-shot, `tools call`) enters here. A refusal is an output for the model. Only what makes it
 //! impossible to go on honestly, a journal or a log that cannot be written, is an error.
 
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use serde_json::{Value, json};
 
@@ -35,6 +38,29 @@ pub enum Error {
     /// The journal, seen by the approval.
     #[error("the journal cannot be written, so nothing was done: {0}")]
     Approval(#[from] approval::Error),
+    /// Either of them, when the request had been sent already.
+    #[error("`{tool}` ended as {outcome:?}, but that could not be written down: {why}")]
+    Afterwards {
+        /// Which tool.
+        tool: String,
+        /// How it ended.
+        outcome: &'static str,
+        /// Why it was not written down.
+        why: String,
+    },
+}
+
+impl Error {
+    /// The same error, met when the call was over.
+    fn afterwards(self, tool: &str, outcome: Outcome) -> Self {
+        let why = match self {
+            Self::Audit(error) => error.to_string(),
+            Self::Journal(error) => error.to_string(),
+            Self::Approval(error) => error.to_string(),
+            Self::Afterwards { why, .. } => why,
+        };
+        Self::Afterwards { tool: tool.to_owned(), outcome: outcome.word(), why }
+    }
 }
 
 /// Who acts, for the log.
@@ -93,6 +119,16 @@ impl Dispatcher {
         let entry = Entry::open(self, &plan.action, run)?;
         let action = plan.action.clone();
 
+        let has_effect = action.effect != "read";
+        let digest = action.digest.to_text();
+        if let Some(run) = run
+            && has_effect
+            && self.journal.unclear_in_run(run, &action.tool, &digest)?
+        {
+            let reason = "this very call was sent before in this run, and whether it happened is not known: it is neither \
+                          approved nor sent again; the user should look whether it happened";
+            return entry.close(ToolOutput::refused(Outcome::Unknown, reason), None, &Record::default(), tell);
+        }
         if !action.requirements.spend.within(self.max_spend) {
             let reason = "it may cost more than the spend limit allows; name a price_limit within it".to_owned();
             return entry.close(ToolOutput::refused(Outcome::Limit, reason), None, &Record::default(), tell);
@@ -104,22 +140,28 @@ impl Dispatcher {
             }
         };
         // A read changes nothing, so there is nothing to repeat or to recover: the log has it, the journal does not need it.
-        let has_effect = action.effect != "read";
         self.guard.executing(&record)?;
         if has_effect {
-            let digest = action.digest.to_text();
             let key = plan.idempotency_key().unwrap_or_default();
             self.journal.start_execution(&action.id, run, &action.tool, &digest, key, self.clock.now())?;
         }
-        entry.doing.set(has_effect);
+        entry.doing.replace(Some(record));
         let executed = plan.execute(permit, tool, &self.http, &*self.clock).await;
-        entry.doing.set(false);
-        if has_effect {
-            let outcome = executed.output.outcome.word();
-            self.journal.end_execution(&action.id, self.clock.now(), outcome, executed.http_status)?;
-        }
-        self.guard.executed(&record, executed.output.outcome)?;
-        entry.close(executed.output, executed.http_status, &record, tell)
+        let record = entry.doing.take().unwrap_or_default();
+        // It is over, whatever can still be written down: each place is tried, and the person is told.
+        let outcome = executed.output.outcome;
+        let ended = if has_effect {
+            self.journal.end_execution(&action.id, self.clock.now(), outcome.word(), executed.http_status)
+        } else {
+            Ok(())
+        };
+        let approved = self.guard.executed(&record, outcome);
+        let closed = entry.close(executed.output, executed.http_status, &record, tell);
+        ended
+            .map_err(Error::from)
+            .and(approved.map_err(Error::from))
+            .and(closed)
+            .map_err(|error| error.afterwards(&action.tool, outcome))
     }
 
     /// The tools that are offered.
@@ -145,7 +187,8 @@ fn not_understood(tool: &str, message: String, tell: Tell<'_>) -> ToolOutput {
 struct Entry<'a> {
     road: &'a Dispatcher,
     action: Action,
-    doing: Cell<bool>,
+    /// While the request is under way: what let it run.
+    doing: RefCell<Option<Record>>,
     closed: Cell<bool>,
 }
 
@@ -166,7 +209,7 @@ impl<'a> Entry<'a> {
                 "spend": action.requirements.spend.words(),
             }),
         )?;
-        Ok(Self { road, action: action.clone(), doing: Cell::new(false), closed: Cell::new(false) })
+        Ok(Self { road, action: action.clone(), doing: RefCell::default(), closed: Cell::new(false) })
     }
 
     fn close(
@@ -177,7 +220,7 @@ impl<'a> Entry<'a> {
         tell: Tell<'_>,
     ) -> Result<ToolOutput, Error> {
         self.closed.set(true);
-        self.write(output.outcome, &output.message, http_status, record)?;
+        let written = self.write(output.outcome, &output.message, http_status, record);
         tell(Event::ToolCompleted {
             action: Some(self.action.id.clone()),
             tool: self.action.tool.clone(),
@@ -185,7 +228,7 @@ impl<'a> Entry<'a> {
             message: output.message.clone(),
             data: output.data.clone(),
         });
-        Ok(output)
+        written.map(|()| output)
     }
 
     fn write(&self, outcome: Outcome, message: &str, http_status: Option<u16>, record: &Record) -> Result<(), Error> {
@@ -207,15 +250,20 @@ impl Drop for Entry<'_> {
         if self.closed.get() {
             return;
         }
-        let (outcome, message) = if self.doing.get() {
+        let record = self.doing.take();
+        let has_effect = self.action.effect != "read";
+        let (outcome, message) = if record.is_some() && has_effect {
             (Outcome::Unknown, "stopped while the request was under way")
         } else {
             (Outcome::Cancelled, "stopped before anything was done")
         };
-        if self.doing.get() {
-            let _ = self.road.journal.end_execution(&self.action.id, self.road.clock.now(), outcome.word(), None);
+        // There is nobody left to tell if any of this fails; `audit verify` shows a request without its response.
+        if let Some(record) = &record {
+            if has_effect {
+                let _ = self.road.journal.end_execution(&self.action.id, self.road.clock.now(), outcome.word(), None);
+            }
+            let _ = self.road.guard.executed(record, outcome);
         }
-        // There is nobody left to tell if this fails; `audit verify` shows a request without its response.
-        let _ = self.write(outcome, message, None, &Record::default());
+        let _ = self.write(outcome, message, None, &record.unwrap_or_default());
     }
 }

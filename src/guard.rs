@@ -5,7 +5,7 @@
 
 use crate::{
     approval::{self, Approvals, Evidence},
-    call::{ActionId, Digest, Outcome, RunId},
+    call::{ActionId, ApprovalId, Digest, Outcome, RunId},
     event::Tell,
     policy::{Action, Credential, TokenWanted},
     secret::AccessToken,
@@ -137,7 +137,13 @@ impl Guard {
         record: &mut Record,
     ) -> Result<Option<AccessToken>, (Outcome, String)> {
         record.permission = self.permitted(action)?;
+        let no_connections = || (Outcome::ConnectionNeeded, "third-party accounts cannot be connected yet".to_owned());
+        // Nobody's phone rings for what cannot be done, whatever they answer.
+        if action.requirements.credential == Credential::Connection {
+            return Err(no_connections());
+        }
         let mut approved = None;
+        let mut unused = Unused { approvals: &self.approvals, approval: None };
         if let Some(approval) = &action.requirements.approval {
             let wanted = match &action.requirements.credential {
                 Credential::Approval(wanted) => wanted.clone(),
@@ -148,25 +154,26 @@ impl Guard {
                 .ask(action, approval, &wanted, &record.permission, run, tell)
                 .await
                 .map_err(|error| (error.outcome(), error.to_string()))?;
+            unused.approval = Some(granted.evidence.approval.clone());
             record.approval = Some(granted.evidence);
             approved = Some(granted.token);
             // What was permitted before the phone rang may have been taken back while it did.
             record.permission = self.permitted(action)?;
         }
-        match &action.requirements.credential {
+        let token = match &action.requirements.credential {
             Credential::None => Ok(None),
-            Credential::Connection => {
-                Err((Outcome::ConnectionNeeded, "third-party accounts cannot be connected yet".to_owned()))
-            }
+            Credential::Connection => Err(no_connections()),
             Credential::Approval(wanted) => {
                 record.token = Some(wanted.clone());
                 approved.map(Some).ok_or_else(|| (Outcome::NotPermitted, "it was not approved".to_owned()))
             }
             Credential::User(wanted) => {
                 record.token = Some(wanted.clone());
-                user_token(self.approvals.session(), wanted).await.map(Some)
+                user_token(&self.approvals.session, wanted).await.map(Some)
             }
-        }
+        }?;
+        unused.approval = None;
+        Ok(token)
     }
 
     fn permitted(&self, action: &Action) -> Result<String, (Outcome, String)> {
@@ -180,6 +187,21 @@ impl Guard {
                     action.tool, permission.relation, permission.object
                 ),
             )),
+        }
+    }
+}
+
+/// A yes whose call has not got its permit yet. Dropped with it, because something else is missing or the person stopped
+/// waiting, it is abandoned: nothing may take it up later.
+struct Unused<'a> {
+    approvals: &'a Approvals,
+    approval: Option<ApprovalId>,
+}
+
+impl Drop for Unused<'_> {
+    fn drop(&mut self) {
+        if let Some(approval) = &self.approval {
+            self.approvals.abandon(approval);
         }
     }
 }

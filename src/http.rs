@@ -117,11 +117,12 @@ impl Http {
     }
 }
 
-/// Whether `url` names this very machine: a loopback address or `localhost`.
+/// Whether `url` names this very machine: a loopback address or `localhost`. Names below `localhost` are not among them:
+/// some systems ask the network for their addresses.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
         Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
         None => false,

@@ -5,7 +5,7 @@
 //! text that stands beside it. The HTTP step is ours too (`middleware`), so that a status is never lost and every retry is
 //! announced.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use async_openai::{Client, config::OpenAIConfig, error::OpenAIError, middleware::HttpRequestFactory};
 use futures::StreamExt as _;
@@ -27,6 +27,9 @@ const SILENCE: Duration = Duration::from_secs(120);
 const TRIES: u32 = 3;
 /// The longest `Retry-After` that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// More than any answer weighs, decompressed: one without an end must not fill the memory.
+const MAX_BYTES: usize = 16 << 20;
 
 /// Why the model did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -316,6 +319,7 @@ async fn send(http: &reqwest::Client, factory: HttpRequestFactory) -> Result<req
         let refused = Refused { status: status.as_u16(), message: said(&body, &content_type), retry_after };
         return Err(OpenAIError::Boxed(Box::new(refused)));
     }
+    let response = limited(response, MAX_BYTES);
     if content_type.starts_with("application/json") {
         // A server that does not stream sends one object; as the only event of a stream it goes the same way.
         let body = response.bytes().await?;
@@ -329,6 +333,17 @@ async fn send(http: &reqwest::Client, factory: HttpRequestFactory) -> Result<req
         return Err(OpenAIError::Boxed(Box::new(refused)));
     }
     Ok(response)
+}
+
+/// The same answer, cut off with an error where it becomes too long.
+fn limited(response: reqwest::Response, limit: usize) -> reqwest::Response {
+    let mut left = limit;
+    let pieces = response.bytes_stream().map(move |piece| {
+        let piece = piece.map_err(io::Error::other)?;
+        left = left.checked_sub(piece.len()).ok_or_else(|| io::Error::other("the answer is too long"))?;
+        Ok::<_, io::Error>(piece)
+    });
+    reqwest::Response::from(::http::Response::new(reqwest::Body::wrap_stream(pieces)))
 }
 
 /// The first few kilobytes of an error, whatever follows.
@@ -500,7 +515,7 @@ impl Assembly {
             let begins = piece.function.as_ref().is_some_and(|function| function.name.is_some());
             match last {
                 None => 0,
-                Some((index, _)) if begins => index + 1,
+                Some((index, _)) if begins => index.saturating_add(1),
                 Some((index, _)) => *index,
             }
         });

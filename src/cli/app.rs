@@ -208,6 +208,11 @@ impl App {
             // Plain http to this machine is for a tenant on this machine.
             loopback_http: issuer.is_some_and(|issuer| issuer.scheme() == "http" && http::is_loopback(&issuer)),
             pinned: config.audiences.clone(),
+            default_targets: [&config.audience, &config.resource]
+                .into_iter()
+                .flatten()
+                .map(|setting| setting.value.clone())
+                .collect(),
         };
         Ok(Registry::load(&config.dirs.config.join("toolsets"), &settings, &origins)?)
     }
@@ -288,7 +293,8 @@ impl App {
             store: Arc::clone(self.store()?),
             provider: config.provider.value,
             client,
-            binding: Some(binding(config.binding.value)),
+            // Without a word of the profile it depends on the effect.
+            binding: (config.binding.source != config::Source::Default).then(|| binding(config.binding.value)),
             pushes_per_minute: config.limits.pushes_per_minute.value,
             locks: config.dirs.locks.clone(),
         };

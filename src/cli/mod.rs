@@ -228,13 +228,14 @@ fn clock(env: &EnvVars) -> SharedClock {
     }
 }
 
-/// The log on stderr: our own words only, because other crates do not know what is a secret.
+/// The log on stderr: our own words only, because other crates do not know what is a secret, and print as it is what came
+/// from a server.
 fn log(verbose: u8, color: bool) {
     let level = match verbose {
-        0 => "warn",
-        1 => "agentctl=info,warn",
-        2 => "agentctl=debug,warn",
-        _ => "agentctl=trace,warn",
+        0 => "agentctl=warn",
+        1 => "agentctl=info",
+        2 => "agentctl=debug",
+        _ => "agentctl=trace",
     };
     let filter = tracing_subscriber::EnvFilter::new(level);
     let written = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);

@@ -9,11 +9,7 @@ use super::{
     failure::{Failure, Kind},
     show::rfc3339,
 };
-use crate::{
-    call::ActionId,
-    session::Wanted,
-    tool::{CredentialSource, Registry},
-};
+use crate::{call::ActionId, session::Wanted, tool::Guarded};
 
 /// Print a fresh access token, for scripts
 #[derive(Debug, ClapArgs)]
@@ -62,12 +58,11 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
     let wanted = Wanted {
         audience: default(&args.audience, config.audience.as_ref().filter(|_| own)),
         resource: default(&args.resource, config.resource.as_ref().filter(|_| own)),
-        scopes: args.scopes.clone(),
+        // On the wire a blank separates scopes, so one value must not pass as one scope and arrive as two.
+        scopes: args.scopes.iter().flat_map(|scope| scope.split_whitespace()).map(str::to_owned).collect(),
     };
     let registry = app.registry()?;
-    let resources = config.tool_vars.iter().filter(|(name, _)| name.ends_with("_RESOURCE"));
-    let resources: Vec<&str> = resources.map(|(_, setting)| setting.value.as_str()).collect();
-    if let Some(tool) = guarded(&guarded_tools(&registry), &resources, &wanted) {
+    if let Some(tool) = guarded(registry.guarded(), &wanted) {
         return Err(Failure::new(
             Kind::NotPermitted,
             format!("what this token could do is what {tool} asks you about first"),
@@ -81,17 +76,25 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
     let audit = app.audit()?;
     audit.request(&action, app.clock.now(), json!({ "tool": "agentctl token", "actor": actor, "arguments": what }))?;
     let granted = app.session().await?.access_token(&wanted).await;
-    let outcome = match &granted {
-        Ok(granted) => {
+    // What was asked for is not always what is granted: a server may give more. One that does not say has given what was
+    // asked for, and where nothing was, what the login has (RFC 6749 §5.1, §6).
+    let more = granted.as_ref().ok().and_then(|granted| {
+        let asked = if wanted.scopes.is_empty() { &account.scopes } else { &wanted.scopes };
+        let scopes = granted.scopes.as_ref().unwrap_or(asked).clone();
+        guarded(registry.guarded(), &Wanted { scopes, ..wanted.clone() })
+    });
+    let outcome = match (&granted, more) {
+        (Ok(granted), None) => {
             json!({ "outcome": "done", "scopes": granted.scopes, "expires_at": rfc3339(granted.expires_at) })
         }
-        Err(error) => json!({ "outcome": "failed", "message": error.to_string() }),
+        (Ok(granted), Some(tool)) => {
+            json!({ "outcome": "not_permitted", "scopes": granted.scopes, "message": format!("{tool} needs an approval") })
+        }
+        (Err(error), _) => json!({ "outcome": "failed", "message": error.to_string() }),
     };
     audit.response(&action, app.clock.now(), outcome)?;
     let granted = granted?;
-    // What was asked for is not always what is granted: a server may give more.
-    let more = Wanted { scopes: granted.scopes.clone().unwrap_or_default(), ..wanted };
-    if let Some(tool) = guarded(&guarded_tools(&registry), &resources, &more) {
+    if let Some(tool) = more {
         return Err(Failure::new(
             Kind::NotPermitted,
             format!("the server granted more than was asked for, up to what {tool} needs an approval for"),
@@ -109,33 +112,15 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A tool that asks first, and what its token is for.
-struct Guarded {
-    name: String,
-    audience: Option<String>,
-    scopes: Vec<String>,
-}
-
-fn guarded_tools(registry: &Registry) -> Vec<Guarded> {
-    let asks = registry.tools().filter(|tool| tool.needs_approval());
-    asks.map(|tool| {
-        let (source, audience, scopes) = tool.credential();
-        let audience = audience.filter(|_| source != CredentialSource::None);
-        Guarded { name: tool.name().to_owned(), audience, scopes: scopes.to_vec() }
-    })
-    .collect()
-}
-
 /// The tool with an approval whose audience, resource or scope is wanted. Scopes that only name the person are nobody's.
-fn guarded<'a>(tools: &'a [Guarded], resources: &[&str], wanted: &Wanted) -> Option<&'a str> {
+fn guarded<'a>(tools: &'a [Guarded], wanted: &Wanted) -> Option<&'a str> {
     const PERSON: [&str; 6] = ["openid", "profile", "email", "offline_access", "address", "phone"];
     let same_scope = |tool: &Guarded| {
         tool.scopes.iter().any(|scope| !PERSON.contains(&scope.as_str()) && wanted.scopes.contains(scope))
     };
-    let same_audience = |tool: &Guarded| tool.audience.is_some() && tool.audience == wanted.audience;
-    let a_resource = wanted.resource.as_deref().is_some_and(|resource| resources.contains(&resource));
-    let found = tools.iter().find(|tool| a_resource || same_audience(tool) || same_scope(tool))?;
-    Some(&found.name)
+    let targets = [&wanted.audience, &wanted.resource];
+    let same_target = |tool: &Guarded| targets.into_iter().flatten().any(|target| tool.targets.contains(target));
+    tools.iter().find(|tool| same_target(tool) || same_scope(tool)).map(|tool| tool.tool.as_str())
 }
 
 #[cfg(test)]
@@ -145,8 +130,8 @@ mod tests {
     #[test]
     fn no_token_for_what_a_tool_asks_about() {
         let tools = [Guarded {
-            name: "buy_product".into(),
-            audience: Some("shop".into()),
+            tool: "buy_product".into(),
+            targets: vec!["shop".into(), "https://shop.example".into()],
             scopes: vec!["openid".into(), "product:buy".into()],
         }];
         let wanted = |audience: Option<&str>, resource: Option<&str>, scopes: &[&str]| Wanted {
@@ -154,7 +139,7 @@ mod tests {
             resource: resource.map(Into::into),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         };
-        let asks = |wanted: &Wanted| guarded(&tools, &["https://shop.example"], wanted).is_some();
+        let asks = |wanted: &Wanted| guarded(&tools, wanted).is_some();
         assert!(asks(&wanted(Some("shop"), None, &[])));
         assert!(asks(&wanted(None, None, &["product:buy"])));
         assert!(asks(&wanted(None, Some("https://shop.example"), &[])));

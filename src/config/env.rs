@@ -33,12 +33,19 @@ pub const VARIABLES: &[(&str, &str)] = &[
 ];
 
 /// Whether a variable is ignored in a `.env` of the working directory, trusted or not: those that say where agentctl keeps
-/// its things and who decides.
+/// its things, who decides, and whose word is taken for an address (the file that it names may change unnoticed).
 #[must_use]
 pub fn never_from_dotenv(name: &str) -> bool {
-    ["AGENTCTL_HOME", "AGENTCTL_CONFIG", "AGENTCTL_PROFILE", "AGENTCTL_STORE", "AGENTCTL_PERMISSION", "AGENTCTL_FGA_"]
-        .iter()
-        .any(|start| name.starts_with(start))
+    const STARTS: [&str; 7] = [
+        "AGENTCTL_HOME",
+        "AGENTCTL_CONFIG",
+        "AGENTCTL_PROFILE",
+        "AGENTCTL_STORE",
+        "AGENTCTL_PERMISSION",
+        "AGENTCTL_FGA_",
+        "AGENTCTL_CA_FILE",
+    ];
+    STARTS.iter().any(|start| name.starts_with(start))
 }
 
 /// A variable's own name out of the table, if it is there.
@@ -224,6 +231,7 @@ mod tests {
         for name in ["AGENTCTL_HOME", "AGENTCTL_STORE_PASSPHRASE", "AGENTCTL_PERMISSION", "AGENTCTL_FGA_API_URL"] {
             assert!(never_from_dotenv(name), "{name}");
         }
+        assert!(never_from_dotenv("AGENTCTL_CA_FILE"));
         assert!(!never_from_dotenv("AGENTCTL_ISSUER"));
         assert!(!never_from_dotenv("SHOP_API_URL"));
     }

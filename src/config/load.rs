@@ -291,14 +291,16 @@ impl Reader<'_> {
         issuer: Option<&Setting<String>>,
         warnings: &mut Vec<String>,
     ) -> BTreeMap<String, Setting<String>> {
-        let own_issuer = issuer.is_some_and(|issuer| matches!(issuer.source, Source::DotEnv(_)));
+        let known = self.profile.issuer.as_ref(); // to name it again is not to name one's own
+        let own = |it: &Setting<String>| matches!(it.source, Source::DotEnv(_)) && known != Some(&it.value);
+        let own_issuer = issuer.is_some_and(own);
         let mut vars = BTreeMap::new();
         for name in names {
             let fallback = || self.profile(self.profile.tools.get(name).filter(|value| !value.is_empty()).cloned());
             let setting = match self.layers.get(name) {
                 Some(Setting { source: Source::DotEnv(path), .. }) if !own_issuer => {
                     warnings.push(format!(
-                        "{name} in {} is not used, because that file does not name the issuer; \
+                        "{name} in {} is not used, because that file names no issuer of its own; \
                          set it in the profile, or name the file with --env-file",
                         path.display()
                     ));

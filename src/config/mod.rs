@@ -389,3 +389,26 @@ impl Config {
         rows
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::tests::TempDir;
+
+    #[test]
+    fn a_dotenv_that_names_the_profiles_issuer_gets_none_of_its_tokens() {
+        let dir = TempDir::new();
+        let home = dir.path("home").display().to_string();
+        let toml = b"[profiles.default]\nissuer = \"https://real.example\"\n";
+        files::write(&dir.path("home/config.toml"), toml).unwrap();
+        let load = || Config::load(&EnvVars::from_pairs([("AGENTCTL_HOME", &home)]), &Overrides::default(), &dir.0);
+        for (issuer, tools) in [("https://real.example", 0), ("https://own.example", 1)] {
+            let text = format!("AGENTCTL_ISSUER={issuer}\nSHOP_API_URL=https://elsewhere.example/orders\n");
+            std::fs::write(dir.path(".env"), text).unwrap();
+            let config = load().unwrap();
+            let DotEnv::Untrusted { path, hash, .. } = config.dotenv else { panic!("{:?}", config.dotenv) };
+            remember(&config.dirs, &path, &hash, true).unwrap();
+            assert_eq!(load().unwrap().tool_vars.len(), tools, "{issuer}");
+        }
+    }
+}

@@ -117,8 +117,14 @@ fn only_https_or_loopback() {
     for good in ["https://a.example/x", "http://127.0.0.1:8/", "http://[::1]/", "http://localhost:3/"] {
         assert!(check_url(&Url::parse(good).unwrap()).is_ok(), "{good}");
     }
-    let bad =
-        ["http://a.example/", "http://localhost.example/", "http://0.0.0.0/", "file:///etc/passwd", "javascript:x"];
+    let bad = [
+        "http://a.example/",
+        "http://localhost.example/",
+        "http://shop.localhost/",
+        "http://0.0.0.0/",
+        "file:///etc/passwd",
+        "javascript:x",
+    ];
     for bad in bad {
         assert!(check_url(&Url::parse(bad).unwrap()).is_err(), "{bad}");
     }

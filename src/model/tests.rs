@@ -55,6 +55,21 @@ fn quirks_of_other_servers_are_understood() {
 }
 
 #[test]
+fn an_absurd_index_is_no_crash() {
+    let last = delta(json!({"tool_calls": [{"index": u64::MAX, "function": {"name": "a", "arguments": "{}"}}]}));
+    let next = delta(json!({"tool_calls": [{"function": {"name": "b", "arguments": "{}"}}]}));
+    assert_eq!(assemble(&[last, next, end("stop")]).unwrap().tool_calls.len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_without_an_end_is_cut_off() {
+    let answer = |bytes: usize| reqwest::Response::from(::http::Response::new(vec![b'x'; bytes]));
+    assert_eq!(limited(answer(100), 100).bytes().await.unwrap().len(), 100);
+    let error = limited(answer(101), 100).bytes().await.unwrap_err();
+    assert_eq!(root_cause(&error), "the answer is too long");
+}
+
+#[test]
 fn half_an_answer_is_none() {
     let call = delta(json!({"tool_calls": [{"index": 0, "function": {"name": "a", "arguments": "{\"q\":"}}]}));
     assert!(matches!(assemble(std::slice::from_ref(&call)), Err(Error::Cut(_))));

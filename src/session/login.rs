@@ -210,7 +210,7 @@ impl Session {
             if let Answer::Refused { refusal, interval, retry_after } = &answer
                 && refusal.error == "slow_down"
             {
-                let asked = interval.max(retry_after).unwrap_or_default().as_secs();
+                let asked = interval.max(retry_after).unwrap_or_default().min(MAX_LIFETIME).as_secs();
                 record.interval_s = (record.interval_s + 5).max(asked);
             }
             if login.parked
@@ -277,6 +277,7 @@ impl Session {
         }
         let _hold = self.hold().await?;
         self.forget_tokens();
+        self.memory().subject = Some(account.sub.clone());
         self.keep(&Grant { account: account.clone(), refresh_token: tokens.refresh_token.clone() }).await?;
         self.keep_login_token(login.record.audience.clone(), login.record.resource.clone(), tokens).await?;
         Ok(account)

@@ -83,6 +83,8 @@ pub struct Session {
 #[derive(Debug, Default)]
 struct Memory {
     tokens: HashMap<String, Granted>,
+    /// Whom this process acts for: who was logged in when it first looked.
+    subject: Option<String>,
     /// A grant that the store did not take. It is newer than the store's.
     unkept: Option<Grant>,
 }
@@ -123,6 +125,9 @@ pub enum Error {
     /// A refresh brought a token about somebody else.
     #[error("the server answered with somebody else's token")]
     SomebodyElse,
+    /// This process began to act for another person than the one who is logged in now.
+    #[error("somebody else has logged in here since this command began")]
+    Changed,
     /// What the store holds is not a grant.
     #[error("the stored login is damaged")]
     Damaged,
@@ -239,6 +244,7 @@ impl Session {
         };
         self.forget_tokens();
         self.memory().unkept = None;
+        self.memory().subject = None;
         self.parts.store.delete(&self.key).await?;
         self.parts.store.delete(&self.pending_key).await?;
         Ok(LogoutReport { account: grant.map(|grant| grant.account), revoked })
@@ -254,7 +260,15 @@ impl Session {
             return Ok(Some(grant));
         }
         let bytes = self.parts.store.get(&self.key).await?;
-        bytes.map(|bytes| Grant::from_bytes(&bytes).ok_or(Error::Damaged)).transpose()
+        let grant = bytes.map(|bytes| Grant::from_bytes(&bytes).ok_or(Error::Damaged)).transpose()?;
+        if let Some(grant) = &grant {
+            // What is asked, done and logged under one person's name must not go on under another's.
+            let mut memory = self.memory();
+            if memory.subject.get_or_insert_with(|| grant.account.sub.clone()) != &grant.account.sub {
+                return Err(Error::Changed);
+            }
+        }
+        Ok(grant)
     }
 
     /// The grant's lock, across all processes of this person.

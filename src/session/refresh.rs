@@ -55,6 +55,9 @@ impl Session {
     /// If nobody is logged in any more, the server or the store fails, or the server grants less than is wanted.
     pub async fn access_token(&self, wanted: &Wanted) -> Result<Granted, Error> {
         let wanted = self.complete(wanted);
+        if self.memory().subject.is_none() {
+            self.grant().await?;
+        }
         let label = self.label(&wanted);
         if let Some(granted) = self.fresh(&label).await? {
             return Ok(granted);
@@ -122,7 +125,8 @@ impl Session {
     /// The name of a kept token: everything that it depends on.
     fn label(&self, wanted: &Wanted) -> String {
         let purpose = serde_json::json!([wanted.audience, wanted.resource, wanted.scopes]);
-        format!("access token {} {purpose}", self.key.as_str())
+        let subject = self.memory().subject.clone().unwrap_or_default();
+        format!("access token {} {subject} {purpose}", self.key.as_str())
     }
 
     async fn fresh(&self, label: &str) -> Result<Option<Granted>, Error> {

@@ -526,6 +526,30 @@ async fn a_parked_login_expires_and_a_denied_one_is_forgotten() {
 }
 
 #[tokio::test]
+async fn who_logs_in_meanwhile_is_not_acted_for() {
+    let world = World::new().await;
+    let first = world.logged_in().await;
+    world.idp().sub = "grace".to_owned();
+    let second = world.logged_in().await;
+    second.access_token(&wanted(&["x"])).await.unwrap();
+    assert!(matches!(first.account().await, Err(Error::Changed)));
+    assert!(matches!(first.access_token(&wanted(&["x"])).await, Err(Error::Changed)));
+    assert_eq!(world.session().account().await.unwrap().unwrap().sub, "grace");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_eternity_is_no_crash() {
+    let world = World::new().await;
+    let session = world.session();
+    world.server.answer("/device", device_answer(1));
+    let mut login = session.begin_login(&Extra::default()).await.unwrap();
+    session.park_login(&mut login).await.unwrap();
+    let never = json!({"error": "slow_down", "interval": 9_000_000_000_000_000_000_u64});
+    world.server.handle(move |seen| (seen.path == "/token").then(|| Script::json(400, never.clone())));
+    assert!(matches!(session.finish_login(quick(login), None, &|_| {}).await, Err(Error::Expired)));
+}
+
+#[tokio::test]
 async fn names_come_from_userinfo_if_the_token_has_none() {
     let world = World::new().await;
     let issuer = world.server.issuer();

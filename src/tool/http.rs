@@ -1,8 +1,8 @@
 //! Doing it: a plan and the permit for it become one request, and its answer.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 
 use super::{Plan, Tool, plan::PlannedRequest, template::Template};
@@ -11,6 +11,7 @@ use crate::{
     clock::Clock,
     guard::Permit,
     http::{self, Http, Request, Response},
+    secret::AccessToken,
 };
 
 /// How many times a request that may be repeated is sent at most.
@@ -45,23 +46,44 @@ impl Plan {
                 };
             }
         };
+        let token = sent_token(&request);
         let may_repeat = reads || self.request.idempotency_key.is_some();
         let mut tried = 0;
+        // Whether an earlier try may have had the effect: then no later answer but a success can say that it has not.
+        let mut unclear = false;
         loop {
             tried += 1;
             let answer = http.send(request.clone()).await;
             let again = may_repeat && tried < TRIES;
             let pause = match &answer {
                 Ok(response) if again && matches!(response.status, 429 | 502 | 503 | 504) => {
+                    unclear |= !reads && response.status != 429;
                     response.retry_after(clock.now()).unwrap_or(Duration::from_millis(300)).min(Duration::from_secs(10))
                 }
-                Err(error) if again && worth_repeating(error) => Duration::from_millis(300),
-                Ok(response) => return judge(response, reads, tool),
-                Err(error) => return unanswered(error, reads),
+                Err(error) if again && worth_repeating(error) => {
+                    unclear |= !reads && error.may_have_arrived();
+                    Duration::from_millis(300)
+                }
+                Ok(response) => return judge(&without_token(response, token.as_ref()), reads, tool).after(unclear),
+                Err(error) => return unanswered(error, reads).after(unclear),
             };
             tracing::debug!(tool = tool.name(), tried, "repeating the request");
             clock.sleep(pause).await;
         }
+    }
+}
+
+impl Executed {
+    /// What the last try brought, in the light of those before it.
+    fn after(mut self, unclear: bool) -> Self {
+        if unclear && self.output.outcome == Outcome::Failed {
+            self.output.outcome = Outcome::Unknown;
+            self.output.message = format!(
+                "an earlier try got no clear answer, so the effect may have happened; then: {}",
+                self.output.message
+            );
+        }
+        self
     }
 }
 
@@ -87,6 +109,24 @@ fn build(planned: &PlannedRequest, permit: Permit) -> Result<Request, http::Erro
     }
 }
 
+/// The token that a request carries.
+fn sent_token(request: &Request) -> Option<AccessToken> {
+    let value = request.headers.get(AUTHORIZATION)?.to_str().ok()?;
+    value.strip_prefix("Bearer ").map(AccessToken::new)
+}
+
+/// An API that repeats what it was sent would otherwise bring the token before the model.
+fn without_token<'a>(response: &'a Response, token: Option<&AccessToken>) -> Cow<'a, Response> {
+    let token = token.map(AccessToken::expose).filter(|token| !token.is_empty());
+    match token {
+        Some(token) if response.body.windows(token.len()).any(|piece| piece == token.as_bytes()) => {
+            let body = String::from_utf8_lossy(&response.body).replace(token, "[the token]");
+            Cow::Owned(Response { body: body.into(), ..response.clone() })
+        }
+        _ => Cow::Borrowed(response),
+    }
+}
+
 fn worth_repeating(error: &http::Error) -> bool {
     matches!(error, http::Error::Connect { .. } | http::Error::Lost { .. })
 }
@@ -104,7 +144,13 @@ fn judge(response: &Response, reads: bool, tool: &Tool) -> Executed {
         401 => refused(Outcome::Failed, "the API did not accept the token (HTTP 401); nothing was done", data),
         403 => refused(Outcome::Failed, "the API refused the call (HTTP 403); nothing was done", data),
         400..=499 => refused(Outcome::Failed, &format!("the API refused the call (HTTP {status})"), data),
-        // A redirect is not followed: the credential was meant for this origin.
+        // A redirect is not followed: the credential was meant for this origin. After a POST, these three often mean that
+        // it was done and that its result is to be seen elsewhere (RFC 9110 §15.4.4).
+        301..=303 if !reads => refused(
+            Outcome::Unknown,
+            &format!("the API points elsewhere (HTTP {status}), which was not followed; the effect may have happened"),
+            data,
+        ),
         300..=399 => refused(Outcome::Failed, &format!("the API points elsewhere (HTTP {status}); not followed"), data),
         _ if reads => refused(Outcome::Failed, &format!("the API failed (HTTP {status})"), json!(null)),
         _ => refused(
@@ -143,5 +189,34 @@ impl Tool {
             .zip(members)
             .and_then(|(text, members)| Template::parse(text).ok()?.text(&self.settings, members).ok());
         filled.unwrap_or_else(|| format!("done (HTTP {status})"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_api_repeats_of_the_token_is_taken_out() {
+        let url = url::Url::parse("https://shop.example/").unwrap();
+        let request = Request::get(url).bearer(&AccessToken::new("eyJh.b.c")).unwrap();
+        let token = sent_token(&request);
+        let answer = |body: &'static str| Response { status: 200, headers: Default::default(), body: body.into() };
+        let echo = answer(r#"{"headers":{"authorization":"Bearer eyJh.b.c"},"again":"eyJh.b.c"}"#);
+        let cleaned = without_token(&echo, token.as_ref());
+        assert_eq!(cleaned.body, r#"{"headers":{"authorization":"Bearer [the token]"},"again":"[the token]"}"#);
+        let other = answer("eyJ and nothing else");
+        assert!(matches!(without_token(&other, token.as_ref()), Cow::Borrowed(_)));
+        assert!(matches!(without_token(&echo, None), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_later_refusal_cannot_undo_an_unclear_try() {
+        let ended = |outcome| Executed { output: ToolOutput::refused(outcome, "no"), http_status: Some(401) };
+        assert_eq!(ended(Outcome::Failed).after(false).output.outcome, Outcome::Failed);
+        let executed = ended(Outcome::Failed).after(true);
+        assert_eq!(executed.output.outcome, Outcome::Unknown);
+        assert!(executed.output.message.contains("may have happened"));
+        assert_eq!(ended(Outcome::Done).after(true).output.outcome, Outcome::Done);
     }
 }

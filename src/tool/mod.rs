@@ -67,6 +67,8 @@ pub struct OriginRules {
     pub loopback_http: bool,
     /// For an audience, the only origins that its tokens may be sent to.
     pub pinned: BTreeMap<String, Vec<String>>,
+    /// The audience and the resource of tokens for which a tool names neither.
+    pub default_targets: Vec<String>,
 }
 
 /// One callable thing.
@@ -89,11 +91,23 @@ pub struct Hidden {
     pub reason: String,
 }
 
+/// What may be had by an approval only.
+#[derive(Clone, Debug)]
+pub struct Guarded {
+    /// The tool that asks.
+    pub tool: String,
+    /// The audience and the resource of its token, as far as they are known.
+    pub targets: Vec<String>,
+    /// Its scopes.
+    pub scopes: Vec<String>,
+}
+
 /// The tools of a profile.
 #[derive(Debug, Default)]
 pub struct Registry {
     tools: BTreeMap<String, Tool>,
     hidden: Vec<Hidden>,
+    guarded: Vec<Guarded>,
 }
 
 impl Registry {
@@ -125,6 +139,12 @@ impl Registry {
         &self.hidden
     }
 
+    /// What the tools with an approval may do, also those that are not offered.
+    #[must_use]
+    pub fn guarded(&self) -> &[Guarded] {
+        &self.guarded
+    }
+
     /// One tool.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Tool> {
@@ -144,6 +164,7 @@ impl Registry {
             if taken {
                 return Err(Error::Duplicate { origin: origin.to_owned(), name: spec.name });
             }
+            self.guarded.extend(guarded(&spec, settings));
             if let Some(reason) = not_offered(&spec, settings, origins) {
                 self.hidden.push(Hidden { name: spec.name, reason });
                 continue;
@@ -243,6 +264,18 @@ fn toolset_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
+fn guarded(spec: &ToolSpec, settings: &Settings) -> Option<Guarded> {
+    let Some(ApprovalField::Ask(_)) = spec.approval else { return None };
+    let credential = Some(&spec.credential).filter(|credential| credential.source != CredentialSource::None);
+    let targets = credential.into_iter().flat_map(|credential| [&credential.audience, &credential.resource]);
+    let settled = |text: &String| Template::parse(text).ok()?.settled(settings).ok();
+    Some(Guarded {
+        tool: spec.name.clone(),
+        targets: targets.flatten().filter_map(settled).collect(),
+        scopes: spec.credential.scopes.clone(),
+    })
+}
+
 /// Why a well-formed tool is not offered under these settings.
 fn not_offered(spec: &ToolSpec, settings: &Settings, origins: &OriginRules) -> Option<String> {
     let template = Template::parse(&spec.request.url).ok()?;
@@ -256,12 +289,17 @@ fn not_offered(spec: &ToolSpec, settings: &Settings, origins: &OriginRules) -> O
     if let Some(reason) = origin_refused(&url, origins) {
         return Some(reason);
     }
-    let audience = spec.credential.audience.as_ref()?;
-    let audience = Template::parse(audience).ok()?.settled(settings).ok()?;
-    let allowed = origins.pinned.get(&audience)?;
+    let settled = |text: &String| Template::parse(text).ok()?.settled(settings).ok();
+    let named = [&spec.credential.audience, &spec.credential.resource];
+    let mut targets: Vec<String> = named.into_iter().flatten().filter_map(settled).collect();
+    if targets.is_empty() && spec.credential.source != CredentialSource::None {
+        targets.clone_from(&origins.default_targets);
+    }
     let origin = url.origin().ascii_serialization();
-    (!allowed.contains(&origin)).then(|| {
-        format!("{origin} is not among the origins that the profile allows for {audience}: {}", allowed.join(", "))
+    targets.iter().find_map(|target| {
+        let allowed = origins.pinned.get(target).filter(|allowed| !allowed.contains(&origin))?;
+        let allowed = allowed.join(", ");
+        Some(format!("{origin} is not among the origins that the profile allows for {target}: {allowed}"))
     })
 }
 
@@ -309,7 +347,7 @@ mod tests {
             ("SHOP_API_AUDIENCE".to_owned(), "sample-shop-api".to_owned()),
         ]);
         settings.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let rules = OriginRules { loopback_http: true, pinned: BTreeMap::new() };
+        let rules = OriginRules { loopback_http: true, ..OriginRules::default() };
         Registry::load(Path::new("/nonexistent"), &settings, &rules).unwrap()
     }
 
@@ -341,6 +379,7 @@ mod tests {
             (r#"{"qty":1,"product":"x","colour":"red"}"#, "colour"),
             (r#"{"qty":"2","product":"x"}"#, "qty"),
             (r#"{"qty":1,"product":""}"#, "product"),
+            (r#"{"qty":1,"product":"x","price_limit":9007199254740993}"#, "53 bits"),
             ("[]", "object"),
             ("{", "JSON"),
         ] {
@@ -363,13 +402,33 @@ mod tests {
         assert!(reason(&[("SHOP_API_URL", "http://shop.example/o")], &none).unwrap().contains("not https"));
         assert!(reason(&[("SHOP_API_URL", "file:///etc/passwd")], &none).is_some());
         assert_eq!(reason(&[("SHOP_API_URL", "https://shop.example/o")], &none), None);
-        let pinned = OriginRules {
+        let mut pinned = OriginRules {
+            default_targets: Vec::new(),
             loopback_http: false,
             pinned: BTreeMap::from([("shop".to_owned(), vec!["https://shop.example".to_owned()])]),
         };
         let at = |url| reason(&[("SHOP_API_URL", url), ("SHOP_API_AUDIENCE", "shop")], &pinned);
         assert_eq!(at("https://shop.example/o"), None);
         assert!(at("https://evil.example/o").unwrap().contains("not among the origins"));
+        let evil = ("SHOP_API_URL", "https://evil.example/o");
+        assert!(reason(&[evil, ("SHOP_API_RESOURCE", "shop")], &pinned).unwrap().contains("not among"));
+        // A tool that names no audience gets the session's own.
+        assert_eq!(reason(&[evil], &pinned), None);
+        pinned.default_targets = vec!["shop".to_owned()];
+        assert!(reason(&[evil], &pinned).unwrap().contains("not among"));
+    }
+
+    #[test]
+    fn what_needs_an_approval_is_known_also_where_the_tool_is_not_offered() {
+        let settings = Settings::from([
+            ("SHOP_API_AUDIENCE".to_owned(), "shop".to_owned()),
+            ("SHOP_API_RESOURCE".to_owned(), "https://shop.example".to_owned()),
+        ]);
+        let registry = Registry::load(Path::new("/nonexistent"), &settings, &OriginRules::default()).unwrap();
+        assert!(registry.get("buy_product").is_none());
+        let [guarded] = registry.guarded() else { panic!("{:?}", registry.guarded()) };
+        assert_eq!(guarded.targets, ["shop", "https://shop.example"]);
+        assert!(guarded.scopes.iter().any(|scope| scope == "product:buy"));
     }
 
     #[test]

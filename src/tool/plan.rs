@@ -31,6 +31,9 @@ pub enum PlanError {
     /// A spend limit that is no amount.
     #[error("the spend limit is not an amount of money")]
     Money,
+    /// An integer of which the canonical form, and many a server, keeps only the first digits.
+    #[error("an integer in the arguments has more than 53 bits; nobody could say which number was meant")]
+    Inexact,
     /// A number without a canonical form.
     #[error("the arguments have no canonical form: {0}")]
     Canonical(#[from] serde_json::Error),
@@ -145,6 +148,9 @@ impl Tool {
         // Some models send null for what they leave out, and mean the same.
         arguments.retain(|_, value| !value.is_null());
         let value = Value::Object(arguments);
+        if !is_exact(&value) {
+            return Err(PlanError::Inexact);
+        }
         let problems: Vec<String> = self
             .schema
             .iter_errors(&value)
@@ -212,5 +218,20 @@ impl Tool {
             _ => Spend::Nothing,
         };
         Ok(Requirements { permission, approval, credential, spend })
+    }
+}
+
+/// Whether every integer is one that RFC 8785 and RFC 7493 §2.2 know exactly: two different ones would have one digest.
+fn is_exact(value: &Value) -> bool {
+    const LARGEST: u64 = (1 << 53) - 1;
+    match value {
+        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => number <= LARGEST,
+            (None, Some(number)) => number.unsigned_abs() <= LARGEST,
+            (None, None) => true,
+        },
+        Value::Array(items) => items.iter().all(is_exact),
+        Value::Object(members) => members.values().all(is_exact),
+        _ => true,
     }
 }

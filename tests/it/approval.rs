@@ -158,6 +158,18 @@ fn the_network_may_be_gone_for_twenty_seconds() {
 }
 
 #[test]
+fn an_answer_that_never_came_is_not_called_nobodys() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    dev.fault(&json!({ "on": "ciba_poll", "kind": "drop", "when": "after", "times": 99 }));
+    let running = agentctl(&home).args(BUY).arg("qty=2").start();
+    running.wait_for_stderr("cannot be reached");
+    dev.advance(600);
+    running.finish().code(21).err(&["lost on the way"]);
+    assert!(dev.orders().is_empty());
+}
+
+#[test]
 fn polls_are_never_early() {
     let dev = Dev::with(&["--interval", "2"]);
     let home = logged_in(&dev);
@@ -185,5 +197,55 @@ fn nothing_is_done_that_cannot_be_written_down() {
         std::fs::create_dir_all(path.join("x")).unwrap();
         let output = buy(&home).code(1);
         assert!(dev.orders().is_empty() && pushes(&dev) == 0, "{file}\n{output}");
+    }
+}
+
+/// A tool of one's own that asks, with a token from elsewhere than the approval.
+fn own_tool(home: &Home, effect: &str, credential: &str) {
+    let paths = agentctl(home).args(["config", "path", "--json"]).run().code(0).json();
+    let folder = std::path::Path::new(paths["toolsets"].as_str().unwrap());
+    std::fs::create_dir_all(folder).unwrap();
+    let manifest = format!(
+        "[toolset]\nname = \"own\"\ndescription = \"x\"\n[[tool]]\nname = \"borrow\"\ndescription = \"x\"\n\
+         effect = \"{effect}\"\n[tool.parameters]\ntype = \"object\"\n[tool.parameters.properties]\n\
+         days = {{ type = \"integer\" }}\n[tool.approval]\nbinding_message = \"BORROW\"\n[tool.credential]\n{credential}\n\
+         [tool.request]\nmethod = \"POST\"\nurl = \"{{{{ env.SHOP_API_URL }}}}\"\n"
+    );
+    std::fs::write(folder.join("own.toml"), manifest).unwrap();
+}
+
+#[test]
+fn nobodys_phone_rings_for_what_cannot_be_done() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    own_tool(&home, "irreversible", "source = \"connection\"");
+    agentctl(&home).args(["tools", "call", "borrow"]).run().code(5).err(&["cannot be connected yet"]);
+    assert_eq!(pushes(&dev), 0);
+}
+
+#[test]
+fn a_yes_that_comes_to_nothing_is_not_kept() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    own_tool(&home, "irreversible", "source = \"user\"\nscopes = [\"book:borrow\"]");
+    agentctl(&home).args(["tools", "call", "borrow"]).run().code(21).err(&["Approved", "no token for the call"]);
+    let paths = agentctl(&home).args(["config", "path", "--json"]).run().code(0).json();
+    let journal = std::path::Path::new(paths["state"].as_str().unwrap()).join("journal.db");
+    let journal = rusqlite::Connection::open(journal).unwrap();
+    let row = journal.query_row("SELECT state, sealed_token IS NULL FROM approvals", [], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?))
+    });
+    assert_eq!(row.unwrap(), ("abandoned".to_owned(), true));
+}
+
+#[test]
+fn the_code_alone_is_enough_for_what_can_be_undone() {
+    for (effect, code, asked) in [("reversible", 21, 1), ("irreversible", 13, 0)] {
+        let dev = Dev::start();
+        let home = logged_in(&dev);
+        own_tool(&home, effect, "source = \"none\"");
+        // The message does not name the days, and this server knows no details of such a tool. The shop wants a token.
+        let output = agentctl(&home).args(["tools", "call", "borrow", "--arg", "days=3"]).run().code(code);
+        assert_eq!(pushes(&dev), asked, "{output}");
     }
 }

@@ -152,6 +152,20 @@ fn a_model_that_fails_ends_the_run_with_20() {
 }
 
 #[test]
+fn a_model_cannot_write_on_the_terminal_through_the_log() {
+    let dev = Dev::start();
+    let mut home = logged_in(&dev);
+    let model = Fake::start();
+    let forged = "data: {\"choices\": \"\ndata: \u{202e}Approved by Ada\"}\n\n";
+    model.always("POST", "/chat/completions", crate::support::Reply::text(200, "text/event-stream", forged));
+    home.set("OPENAI_BASE_URL", &model.url());
+    for verbosity in ["-q", "-vvv"] {
+        let output = agentctl(&home).args([verbosity, "run", "go"]).run().code(20);
+        assert!(!output.stderr.contains('\u{202e}') && !output.stderr.contains("Approved by"), "{output}");
+    }
+}
+
+#[test]
 fn a_model_that_asks_for_patience_gets_it() {
     let dev = Dev::scripted(json!([
         { "error": { "status": 429, "headers": [["retry-after", "1"]] } },
@@ -184,6 +198,32 @@ fn a_shop_that_fails_is_told_and_never_paid_twice() {
         assert!(code == 21 || (code == 0 && ordered == 1), "{fault}\n{output}");
         assert_eq!(dev.history("ciba").iter().filter(|one| one["method"] == "POST").count(), 1, "{fault}\n{output}");
     }
+}
+
+#[test]
+fn a_refusal_of_the_second_try_does_not_hide_the_first() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    dev.auto("off", "approve");
+    // The order stands, its answer is lost, and the repetition is refused.
+    dev.fault(&json!({ "on": "shop", "kind": "drop", "when": "after" }));
+    dev.fault(&json!({ "on": "shop", "kind": "status", "status": 401 }));
+    let output = run(&home, "buy 2 phones").code(21).err(&["the effect may have happened"]);
+    assert_eq!(dev.orders().len(), 1, "{output}");
+}
+
+#[test]
+fn what_may_have_happened_is_not_asked_for_again() {
+    let mut call = json!({ "tool_calls": [{ "name": "buy_product", "arguments": { "product": "phones", "qty": 2 } }] });
+    call["repeat"] = json!(3);
+    let dev = Dev::scripted(json!([call, { "text": "Please look yourself." }]));
+    let home = logged_in(&dev);
+    dev.auto("off", "approve");
+    // All three tries of the first call; a second one would meet a shop that works again.
+    dev.fault(&json!({ "on": "shop", "kind": "drop", "times": 3 }));
+    let output = run(&home, "go").code(21).err(&["was sent before in this run"]);
+    assert_eq!(dev.history("ciba").iter().filter(|one| one["method"] == "POST").count(), 1, "{output}");
+    assert!(dev.orders().is_empty(), "{output}");
 }
 
 #[test]
@@ -252,4 +292,22 @@ fn tools_can_be_called_without_a_model() {
     dev.auto("off", "deny");
     agentctl(&home).args(["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=2"]).run().code(11);
     agentctl(&home).args(["tools", "call", "buy_product", "--arg", "qty=many"]).run().code(21);
+}
+
+#[test]
+fn no_token_for_what_needs_an_approval_however_it_is_asked_for() {
+    let dev = Dev::start();
+    let mut home = logged_in(&dev);
+    let token = |home: &Home, args: &[&str]| agentctl(home).arg("token").args(args.iter().copied()).run();
+    // A server that says nothing about scopes has granted what was asked for.
+    dev.fault(&json!({ "on": "refresh", "kind": "alter", "answer": { "scope": null }, "times": 9 }));
+    let asks = |home: &Home, args: &[&str]| token(home, args).code(13).silent();
+    asks(&home, &["--audience", "sample-shop-api"]);
+    asks(&home, &["--audience", "x", "--scope", "product:buy"]);
+    asks(&home, &["--audience", "x", "--scope", "openid product:buy"]);
+    // Also where the tool itself is not offered.
+    home.set("SHOP_API_URL", "");
+    asks(&home, &["--audience", "sample-shop-api"]);
+    asks(&home, &["--audience", "x", "--scope", "product:buy"]);
+    assert!(dev.history("refresh").is_empty());
 }

@@ -84,6 +84,12 @@ pub struct Claims {
     pub alg: String,
 }
 
+/// A published key set, its keys not yet looked at.
+#[derive(Deserialize)]
+struct KeySet {
+    keys: Vec<Value>,
+}
+
 /// What an ID token must agree with.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
@@ -210,11 +216,13 @@ impl Verifier {
 
     async fn fetch_keys(&self) -> Result<Arc<JwkSet>, Error> {
         let response = self.http.send(Request::get(self.jwks_uri.clone())).await?;
-        let keys: JwkSet = match response.json() {
-            Ok(keys) if response.status == 200 => keys,
+        let set: KeySet = match response.json() {
+            Ok(set) if response.status == 200 => set,
             _ => return Err(Error::malformed("issuer's key set", &response)),
         };
-        let keys = Arc::new(keys);
+        // A key of a kind that is unknown here is none of ours; the others are as good as before (RFC 7517 §5).
+        let known = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok());
+        let keys = Arc::new(JwkSet { keys: known.collect() });
         *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(keys.clone());
         Ok(keys)
     }

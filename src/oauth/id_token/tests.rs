@@ -230,6 +230,20 @@ async fn a_rotated_key_is_fetched_once() {
 }
 
 #[tokio::test]
+async fn a_key_of_an_unknown_kind_does_not_spoil_the_others() {
+    let server = serve().await;
+    let good = key(Algorithm::ES256, Some("a"));
+    let strange = json!({"kty": "AKP", "alg": "ML-DSA-44", "kid": "b", "pub": "x"});
+    let montgomery = json!({"kty": "OKP", "crv": "X25519", "kid": "c", "x": "x", "use": "enc"});
+    server.answer("/jwks", Script::json(200, json!({"keys": [strange, montgomery, good.public]})));
+    let token = sign(&good, Some("a"), &claims(&server));
+    verifier(&server).verify_approval(Some(&token), &approval(), now()).await.unwrap();
+    let token = sign(&good, Some("b"), &claims(&server));
+    let error = verifier(&server).verify_approval(Some(&token), &approval(), now()).await.unwrap_err();
+    assert!(matches!(error, Error::IdToken(Flaw::UnknownKey)), "{error}");
+}
+
+#[tokio::test]
 async fn without_the_keys_nothing_is_proven() {
     let server = serve().await;
     let key = key(Algorithm::ES256, Some("k1"));

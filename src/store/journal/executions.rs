@@ -78,6 +78,16 @@ impl Journal {
         }
     }
 
+    /// Whether this very call was begun in this run before, and nobody learnt how it ended.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn unclear_in_run(&self, run: &RunId, tool: &str, digest: &str) -> Result<bool, Error> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM executions WHERE run = ?1 AND tool = ?2 AND digest = ?3
+                       AND (outcome IS NULL OR outcome = 'unknown'))";
+        Ok(self.find(sql, params![run.as_str(), tool, digest], |row| row.get(0))?.unwrap_or(false))
+    }
+
     /// An execution, if it is there.
     ///
     /// # Errors
@@ -121,5 +131,24 @@ mod tests {
         let row = journal.execution(&action).unwrap().unwrap();
         assert_eq!((row.outcome.as_deref(), row.http_status, row.ended_at), (Some("done"), Some(201), Some(at(1))));
         assert_eq!(journal.execution(&ActionId::mint()).unwrap(), None);
+    }
+
+    #[test]
+    fn what_ended_without_anybody_knowing_how_is_remembered_for_its_run() {
+        let dir = TempDir::new();
+        let journal = Journal::open(&dir.0).unwrap();
+        let run = RunId::mint();
+        for (digest, outcome, unclear) in
+            [("a", None, true), ("b", Some("unknown"), true), ("c", Some("done"), false), ("d", Some("failed"), false)]
+        {
+            let action = ActionId::mint();
+            journal.start_execution(&action, Some(&run), "buy_product", digest, "key", at(0)).unwrap();
+            if let Some(outcome) = outcome {
+                journal.end_execution(&action, at(1), outcome, None).unwrap();
+            }
+            assert_eq!(journal.unclear_in_run(&run, "buy_product", digest).unwrap(), unclear, "{digest}");
+        }
+        assert!(!journal.unclear_in_run(&RunId::mint(), "buy_product", "a").unwrap());
+        assert!(!journal.unclear_in_run(&run, "search_products", "a").unwrap());
     }
 }
