@@ -10,7 +10,7 @@ use super::{
     app::App,
     failure::{Failure, Kind},
     prompt,
-    show::Show,
+    show::{NO_USE_ANY_MORE, Show},
     signals::Stop,
     ui::Ui,
     verdict,
@@ -88,7 +88,7 @@ pub(crate) async fn one(app: &App, task: &str, limits: &LimitArgs, stop: &mut St
     let tell = |event| show.event(event);
     let turn = tokio::select! {
         biased;
-        failure = stop.next() => Err(still_open(failure, &show)),
+        failure = stop.next() => Err(still_open(&app.ui, failure, &show)),
         turn = agent.turn(&mut conversation, task, &tell) => turn.map_err(Failure::from),
         never = app.heartbeats() => match never {},
     };
@@ -132,15 +132,17 @@ pub(crate) fn judge(end: TurnEnd) -> (String, Result<(), Failure>) {
 }
 
 /// If the time is over while the person has a request on their device, that is what there is to say.
-fn still_open(failure: Failure, show: &Show<'_>) -> Failure {
-    match show.open_approval() {
-        Some(approval) if failure.kind == Kind::Timeout => {
-            let message = format!("the time given by --timeout is over, and approval {approval} has not been answered");
-            Failure::new(Kind::Pending, message)
-        }
-        Some(_) => failure.hint("your device may still show the request; answering it does nothing any more"),
-        None => failure,
-    }
+pub(super) fn still_open(ui: &Ui, failure: Failure, show: &Show<'_>) -> Failure {
+    let Some(approval) = show.open_approval() else { return failure };
+    let failure = match failure.kind {
+        Kind::Timeout => Failure::new(
+            Kind::Pending,
+            format!("the time given by --timeout is over, and approval {approval} has not been answered"),
+        ),
+        _ => failure,
+    };
+    // A person is told by the line that takes the place of the spinner.
+    if ui.json() { failure.hint(NO_USE_ANY_MORE) } else { failure }
 }
 
 /// The last line of `run --json`.

@@ -19,6 +19,9 @@ use crate::{
 /// What can be done while an approval is waited for.
 const WHILE_WAITING: &str = "^C to stop waiting";
 
+/// What becomes of a request that nobody waits for any more: CIBA cannot take it back.
+pub(crate) const NO_USE_ANY_MORE: &str = "Your device may still show the request; answering it does nothing any more.";
+
 /// Shows the events of one run.
 #[derive(Debug)]
 pub(crate) struct Show<'a> {
@@ -74,11 +77,15 @@ impl<'a> Show<'a> {
         }
     }
 
-    /// The run is over, one way or the other: nothing is left half drawn.
+    /// The run is over, one way or the other: nothing is left half drawn, and of a request that is still open it is said
+    /// what becomes of it.
     pub(crate) fn end(&self) {
         self.stop_thinking();
         self.ui.end_wait();
         self.ui.end_line();
+        if self.state.borrow_mut().open.take().is_some() && !self.lines {
+            self.ui.say(Line::new().bad("✗ ").plain("Stopped waiting. Nothing was done. ").plain(NO_USE_ANY_MORE));
+        }
     }
 
     /// The approval that is waited for, if one is.
@@ -317,6 +324,26 @@ mod tests {
         show.event(planned(json!({})));
         show.event(completed(Outcome::Denied, "locked after two denials"));
         assert_eq!(ui.take().1, "● buy_product\n✗ buy_product: locked after two denials\n");
+    }
+
+    #[test]
+    fn a_wait_that_is_stopped_says_what_becomes_of_the_request() {
+        let ui = Ui::test();
+        {
+            let show = Show::new(&ui, clock(), false);
+            show.event(requested());
+            assert!(show.open_approval().is_some());
+            ui.take();
+        }
+        let said = "✗ Stopped waiting. Nothing was done. Your device may still show the request; \
+                    answering it does nothing any more.\n";
+        assert_eq!(ui.take().1, said);
+        let show = Show::new(&ui, clock(), false);
+        show.event(requested());
+        show.event(answered_event("denied", None));
+        ui.take();
+        show.end();
+        assert_eq!(ui.take().1, "", "an answered request is over");
     }
 
     #[test]
