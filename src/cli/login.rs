@@ -15,7 +15,7 @@ use super::{
     verification::Verification,
     whoami,
 };
-use crate::session::{Account, DeviceLogin, Extra, Session};
+use crate::session::{self, Account, DeviceLogin, Extra, Session};
 
 /// Log in with your browser, on this device or another
 #[derive(Debug, ClapArgs)]
@@ -144,7 +144,14 @@ async fn finish(app: &App, args: &Args, session: &Session, login: DeviceLogin) -
         }
     };
     ui.end_wait();
-    let account = account?;
+    let account = account.map_err(|error| match error {
+        // A login that was not begun with --no-wait is written down nowhere, so nothing can go on with it.
+        session::Error::StillPending if args.complete.is_none() => {
+            Failure::new(Kind::Timeout, "the time given by --timeout is over, and the login is not finished")
+                .hint("run `agentctl login` again; what --no-wait begins, --complete can go on with")
+        }
+        error => error.into(),
+    })?;
     welcome(app, &account).await
 }
 
