@@ -39,7 +39,7 @@ const DENIALS: u32 = 2;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No client may ask.
-    #[error("no approval client is configured")]
+    #[error("no approval client is configured (AGENTCTL_APPROVAL_CLIENT_ID)")]
     NotConfigured,
     /// Nobody is logged in.
     #[error("nobody is logged in")]

@@ -17,7 +17,7 @@ use super::{
     verdict,
 };
 use crate::{
-    call::{ToolCall, ToolOutput},
+    call::{Outcome, ToolCall, ToolOutput},
     tool::{self, CredentialSource, Registry, Tool},
 };
 
@@ -236,6 +236,8 @@ fn finish(ui: &Ui, name: &str, output: &ToolOutput) -> Result<(), Failure> {
     } else if let Some(data) = &output.data {
         let text = if ui.out().terminal { serde_json::to_string_pretty(data) } else { serde_json::to_string(data) };
         ui.answer(&text.unwrap_or_default());
+    } else if output.outcome == Outcome::Invalid {
+        ui.hint(&format!("`agentctl tools show {name}` lists its parameters"));
     }
     match kind {
         None => Ok(()),
@@ -268,7 +270,6 @@ fn arguments(schema: &Value, pairs: &[String]) -> Result<Map<String, Value>, Fai
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::Outcome;
 
     #[test]
     fn arguments_follow_the_schema() {
