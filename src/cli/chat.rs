@@ -60,6 +60,10 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
                 Kind::Interrupted if interactive => continue,
                 kind => {
                     reader.leave();
+                    if interactive {
+                        // What was being typed keeps its line.
+                        app.ui.say("");
+                    }
                     return Err(stopped(kind).told());
                 }
             },

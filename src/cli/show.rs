@@ -20,7 +20,7 @@ use crate::{
 const WHILE_WAITING: &str = "^C to stop waiting";
 
 /// What becomes of a request that nobody waits for any more: CIBA cannot take it back.
-pub(crate) const NO_USE_ANY_MORE: &str = "Your device may still show the request; answering it does nothing any more.";
+pub(crate) const NO_USE_ANY_MORE: &str = "your device may still show the request; answering it does nothing any more";
 
 /// Shows the events of one run.
 #[derive(Debug)]
@@ -84,7 +84,8 @@ impl<'a> Show<'a> {
         self.ui.end_wait();
         self.ui.end_line();
         if self.state.borrow_mut().open.take().is_some() && !self.lines {
-            self.ui.say(Line::new().bad("✗ ").plain("Stopped waiting. Nothing was done. ").plain(NO_USE_ANY_MORE));
+            let told = format!("Stopped waiting. Nothing was done, but {NO_USE_ANY_MORE}.");
+            self.ui.say(Line::new().bad("✗ ").plain(&told));
         }
     }
 
@@ -112,7 +113,7 @@ impl<'a> Show<'a> {
             Event::Text { text } => self.ui.answer_piece(&text),
             Event::TextDone { .. } => self.ui.end_line(),
             Event::ModelRetry { reason, wait_s } => {
-                let text = format!("The model could not be reached, trying again in {}", seconds(wait_s));
+                let text = format!("No answer from the model yet, trying again in {}", seconds(wait_s));
                 self.ui.status(Line::new().dim(&text).dim(": ").field(&reason));
             }
             Event::ToolPlanned { tool, effect, arguments, .. } => {
@@ -335,7 +336,7 @@ mod tests {
             assert!(show.open_approval().is_some());
             ui.take();
         }
-        let said = "✗ Stopped waiting. Nothing was done. Your device may still show the request; \
+        let said = "✗ Stopped waiting. Nothing was done, but your device may still show the request; \
                     answering it does nothing any more.\n";
         assert_eq!(ui.take().1, said);
         let show = Show::new(&ui, clock(), false);
