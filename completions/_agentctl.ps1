@@ -307,7 +307,7 @@ Register-ArgumentCompleter -Native -CommandName 'agentctl' -ScriptBlock {
             break
         }
         'agentctl;demo' {
-            [CompletionResult]::new('--phone', '--phone', [CompletionResultType]::ParameterName, 'Who answers on the phone: you, in a browser or in this terminal, or nobody')
+            [CompletionResult]::new('--phone', '--phone', [CompletionResultType]::ParameterName, 'Who answers on the phone: you, in a browser or in this terminal, or the phone by itself')
             [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of config.toml')

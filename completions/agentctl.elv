@@ -289,7 +289,7 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand --help 'Print help'
         }
         &'agentctl;demo'= {
-            cand --phone 'Who answers on the phone: you, in a browser or in this terminal, or nobody'
+            cand --phone 'Who answers on the phone: you, in a browser or in this terminal, or the phone by itself'
             cand -p 'Use this profile of config.toml'
             cand --profile 'Use this profile of config.toml'
             cand --config 'Read this file instead of config.toml'

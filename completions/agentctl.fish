@@ -231,7 +231,7 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand token" -s v -l verbose
 complete -c agentctl -n "__fish_agentctl_using_subcommand token" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand token" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand token" -s h -l help -d 'Print help'
-complete -c agentctl -n "__fish_agentctl_using_subcommand demo" -l phone -d 'Who answers on the phone: you, in a browser or in this terminal, or nobody' -r -f -a "browser\t''
+complete -c agentctl -n "__fish_agentctl_using_subcommand demo" -l phone -d 'Who answers on the phone: you, in a browser or in this terminal, or the phone by itself' -r -f -a "browser\t''
 terminal\t''
 approve\t''
 deny\t''"

@@ -369,7 +369,8 @@ impl App {
         result
     }
 
-    fn dirs(&self) -> Result<config::Dirs, Failure> {
+    /// The folders.
+    pub(crate) fn dirs(&self) -> Result<config::Dirs, Failure> {
         Ok(config::Dirs::find(self.env.get("AGENTCTL_HOME").map(|home| self.folder.join(home)).as_deref())?)
     }
 }

@@ -34,8 +34,7 @@ pub(crate) struct Args {
     pub(super) limits: run::LimitArgs,
 }
 
-const HELP: &str = "\
-  /help     this list
+const HELP: &str = "  /help     this list
   /tools    what the agent can do
   /whoami   who you are here
   /new      forget this conversation and begin another
@@ -64,6 +63,10 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
                 Kind::Interrupted if interactive => continue,
                 kind => {
                     reader.leave();
+                    if interactive {
+                        // What was being typed keeps its line.
+                        app.ui.say("");
+                    }
                     return Err(stopped(kind).told());
                 }
             },
@@ -88,7 +91,11 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
             Err(failure) if matches!(failure.kind, Kind::Terminated | Kind::HungUp) => return Err(failure),
             // ^C stopped the answer; without a terminal it was meant for the whole.
             Err(failure) if failure.kind == Kind::Interrupted && !interactive => return Err(failure),
-            Err(failure) if failure.kind == Kind::Interrupted => app.ui.say("Stopped."),
+            Err(failure) if failure.kind == Kind::Interrupted => {
+                if !failure.told {
+                    app.ui.say("Stopped.");
+                }
+            }
             // Without a terminal nobody is there to mend it and go on.
             Err(failure) if !interactive && !failure.told => return Err(failure),
             // One message that failed does not end the conversation.
@@ -173,23 +180,27 @@ impl Talk<'_> {
 
     async fn message(&mut self, text: &str, signals: &mut Signals) -> Result<(), Failure> {
         let app = self.app;
-        let mut answering = std::pin::pin!(self.answer(text));
+        let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell);
+        let mut answering = std::pin::pin!(self.answer(text, &show));
         tokio::select! {
             biased;
-            kind = signals.next() => Err(stopped(kind)),
+            kind = signals.next() => {
+                let failure = run::still_open(&app.ui, stopped(kind), &show);
+                // What becomes of an open request says already that nobody waits any more.
+                Err(if show.open_approval().is_some() && !app.ui.json() { failure.told() } else { failure })
+            }
             answer = &mut answering => answer,
             never = app.heartbeats() => match never {},
         }
     }
 
-    async fn answer(&mut self, text: &str) -> Result<(), Failure> {
+    async fn answer(&mut self, text: &str, show: &Show<'_>) -> Result<(), Failure> {
         let app = self.app;
         if self.agent.is_none() {
             app.logged_in().await?;
             self.agent = Some(app.agent(&self.args.limits).await?);
         }
         let Some(agent) = &self.agent else { return Ok(()) };
-        let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell);
         if self.conversation.is_none() {
             let account = app.logged_in().await?;
             let run = run::start(app, agent, text)?;

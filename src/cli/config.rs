@@ -46,7 +46,7 @@ enum What {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   agentctl config init
-  agentctl config init --provider auth0 --issuer https://tenant.eu.auth0.com --client-id abc --model gpt-5-mini")]
+  agentctl config init --provider auth0 --issuer https://tenant.eu.auth0.com/ --client-id abc --model gpt-5-mini")]
 struct InitArgs {
     /// What kind of server: auth0, keycloak or oidc
     #[arg(long, value_name = "NAME")]
@@ -132,13 +132,16 @@ fn show(app: &App) -> Result<(), Failure> {
 }
 
 fn paths(app: &App) -> Result<(), Failure> {
-    let config = app.config()?;
-    let dirs = &config.dirs;
+    let (file, dirs) = match app.config() {
+        Ok(config) => (config.file.value.clone(), config.dirs.clone()),
+        // Whose settings cannot be read wants to know where they are most of all.
+        Err(_) => (app.config_file()?, app.dirs()?),
+    };
     let audit = dirs.state.join("audit.jsonl");
     let history = dirs.state.join("history");
     let toolsets = dirs.config.join("toolsets");
     let rows: [(&str, &Path); 7] = [
-        ("config", &config.file.value),
+        ("config", &file),
         ("toolsets", &toolsets),
         ("state", &dirs.state),
         ("data", &dirs.data),
@@ -263,7 +266,12 @@ async fn needed(app: &App, given: Option<&String>, flag: &str, question: &str) -
     if let Some(value) = wished(app, given, question).await? {
         return Ok(value);
     }
-    Err(Failure::new(Kind::Usage, format!("{flag} is needed where nobody can be asked")))
+    Err(match app.ui.can_ask() {
+        true => Failure::new(Kind::Usage, "without it there is nothing to configure; nothing was changed")
+            .hint("`agentctl config init` asks again, and `agentctl demo` needs no configuration"),
+        false => Failure::new(Kind::Usage, format!("{flag} is needed where nobody can be asked"))
+            .hint("`agentctl config init --help` lists what can be said with flags"),
+    })
 }
 
 async fn wished(app: &App, given: Option<&String>, question: &str) -> Result<Option<String>, Failure> {
@@ -303,7 +311,7 @@ async fn client_key(app: &App, args: &ClientKeyArgs) -> Result<(), Failure> {
     let store = app.store()?;
     if !store.lasts() {
         return Err(Failure::new(Kind::Usage, "a credential in memory would end with this command")
-            .hint("use --store keyring or file"));
+            .hint("set AGENTCTL_STORE, or store in the profile, to keyring or file"));
     }
     let (credential, public) = if args.secret {
         if app.ui.can_ask() {

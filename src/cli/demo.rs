@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// What to do
     #[arg(value_name = "TASK", default_value = "buy 2 phones")]
     task: Vec<String>,
-    /// Who answers on the phone: you, in a browser or in this terminal, or nobody
+    /// Who answers on the phone: you, in a browser or in this terminal, or the phone by itself
     #[arg(long, value_name = "WHO", default_value = "browser")]
     phone: Phone,
 }

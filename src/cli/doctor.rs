@@ -12,7 +12,12 @@ use super::{
     ui::{Line, Ui},
 };
 use crate::{
-    config::Config, http::Request, oauth::Metadata, secret::AccessToken, session::Wanted, store::credentials::Key,
+    config::{Config, Permission},
+    http::Request,
+    oauth::Metadata,
+    secret::AccessToken,
+    session::Wanted,
+    store::credentials::Key,
     tool::CredentialSource,
 };
 
@@ -149,6 +154,17 @@ fn configuration(config: &Config, report: &mut Report<'_>) {
             "run `agentctl config init`, or try `agentctl demo`",
         ),
     }
+    let permission = config.permission.as_ref().map(|setting| setting.value);
+    let words = super::whoami::permission(permission);
+    match permission {
+        None => report.skipped("permission", words),
+        Some(Permission::None) => report.ok("permission", words),
+        Some(Permission::Fga) => report.warn(
+            "permission",
+            "fga, which this version cannot ask: tools that declare a permission are refused",
+            "with AGENTCTL_PERMISSION=none only you decide, by approvals",
+        ),
+    }
 }
 
 fn state_folder(app: &App, config: &Config, report: &mut Report<'_>) {
@@ -255,7 +271,10 @@ fn clock(app: &App, date: Option<&str>, report: &mut Report<'_>) {
 
 /// Which of the client roles this server and these clients make possible.
 async fn roles(app: &App, config: &Config, metadata: Option<&Metadata>, report: &mut Report<'_>) {
-    let Some(metadata) = metadata else { return report.skipped("roles", "the issuer did not answer") };
+    let Some(metadata) = metadata else {
+        let why = if config.issuer.is_some() { "the issuer cannot be used" } else { "no issuer is configured" };
+        return report.skipped("roles", why);
+    };
     match (&metadata.device_authorization_endpoint, &config.login.client_id) {
         (None, _) => report.broken("login role", "the server has no device flow", "switch it on at the server"),
         (_, None) => report.broken("login role", "no client is configured", "set AGENTCTL_CLIENT_ID"),

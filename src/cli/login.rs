@@ -15,7 +15,7 @@ use super::{
     verification::Verification,
     whoami,
 };
-use crate::session::{Account, DeviceLogin, Extra, Session};
+use crate::session::{self, Account, DeviceLogin, Extra, Session};
 
 /// Log in with your browser, on this device or another
 #[derive(Debug, ClapArgs)]
@@ -124,9 +124,12 @@ async fn finish(app: &App, args: &Args, session: &Session, login: DeviceLogin) -
     let ui = &app.ui;
     let page = login.openable().filter(|_| !args.no_browser && args.complete.is_none() && ui.can_ask());
     let page = page.filter(|_| app.config().is_ok_and(|config| config.browser));
-    let tail = if page.is_some() { "Enter opens the page, ^C cancels" } else { "^C to cancel" };
+    if page.is_some() {
+        // A line of its own: beside the spinner there is no room for it on a terminal of 80 columns.
+        ui.status("Press Enter to open the page in a browser on this machine.");
+    }
     let left = login.deadline().saturating_sub(app.clock.elapsed());
-    ui.begin_wait(Wait::for_person("Waiting for you to finish in the browser", left, tail, &app.clock));
+    ui.begin_wait(Wait::for_person("Waiting for you to finish in the browser", left, "^C to cancel", &app.clock));
     let tell = |news| ui.wait_news(&news_text(&news));
     let mut finished = pin!(session.finish_login(login, args.timeout, &tell));
     let mut page = page;
@@ -144,7 +147,14 @@ async fn finish(app: &App, args: &Args, session: &Session, login: DeviceLogin) -
         }
     };
     ui.end_wait();
-    let account = account?;
+    let account = account.map_err(|error| match error {
+        // A login that was not begun with --no-wait is written down nowhere, so nothing can go on with it.
+        session::Error::StillPending if args.complete.is_none() => {
+            Failure::new(Kind::Timeout, "the time given by --timeout is over, and the login is not finished")
+                .hint("run `agentctl login` again; what --no-wait begins, --complete can go on with")
+        }
+        error => error.into(),
+    })?;
     welcome(app, &account).await
 }
 

@@ -10,7 +10,7 @@ use super::{
     app::App,
     failure::{Failure, Kind},
     prompt,
-    show::Show,
+    show::{NO_USE_ANY_MORE, Show},
     signals::Stop,
     ui::Ui,
     verdict,
@@ -88,7 +88,7 @@ pub(crate) async fn one(app: &App, task: &str, limits: &LimitArgs, stop: &mut St
     let tell = |event| show.event(event);
     let turn = tokio::select! {
         biased;
-        failure = stop.next() => Err(still_open(failure, &show)),
+        failure = stop.next() => Err(still_open(&app.ui, failure, &show)),
         turn = agent.turn(&mut conversation, task, &tell) => turn.map_err(Failure::from),
         never = app.heartbeats() => match never {},
     };
@@ -133,11 +133,9 @@ pub(crate) fn judge(end: TurnEnd) -> (String, Result<(), Failure>) {
 
 /// What there is to say if a request is still on the person's device. The approval was abandoned with the wait, so it is not
 /// pending: a later yes does nothing.
-fn still_open(failure: Failure, show: &Show<'_>) -> Failure {
-    match show.open_approval() {
-        Some(_) => failure.hint("your device may still show the request; answering it does nothing any more"),
-        None => failure,
-    }
+pub(super) fn still_open(ui: &Ui, failure: Failure, show: &Show<'_>) -> Failure {
+    // A person is told by the line that takes the place of the spinner.
+    if show.open_approval().is_some() && ui.json() { failure.hint(NO_USE_ANY_MORE) } else { failure }
 }
 
 /// The last line of `run --json`.

@@ -19,6 +19,9 @@ use crate::{
 /// What can be done while an approval is waited for.
 const WHILE_WAITING: &str = "^C to stop waiting";
 
+/// What becomes of a request that nobody waits for any more: CIBA cannot take it back.
+pub(crate) const NO_USE_ANY_MORE: &str = "your device may still show the request; answering it does nothing any more";
+
 /// Shows the events of one run.
 #[derive(Debug)]
 pub(crate) struct Show<'a> {
@@ -74,11 +77,16 @@ impl<'a> Show<'a> {
         }
     }
 
-    /// The run is over, one way or the other: nothing is left half drawn.
+    /// The run is over, one way or the other: nothing is left half drawn, and of a request that is still open it is said
+    /// what becomes of it.
     pub(crate) fn end(&self) {
         self.stop_thinking();
         self.ui.end_wait();
         self.ui.end_line();
+        if self.state.borrow_mut().open.take().is_some() && !self.lines {
+            let told = format!("Stopped waiting. Nothing was done, but {NO_USE_ANY_MORE}.");
+            self.ui.say(Line::new().bad("✗ ").plain(&told));
+        }
     }
 
     /// The approval that is waited for, if one is.
@@ -105,7 +113,7 @@ impl<'a> Show<'a> {
             Event::Text { text } => self.ui.answer_piece(&text),
             Event::TextDone { .. } => self.ui.end_line(),
             Event::ModelRetry { reason, wait_s } => {
-                let text = format!("The model could not be reached, trying again in {}", seconds(wait_s));
+                let text = format!("No answer from the model yet, trying again in {}", seconds(wait_s));
                 self.ui.status(Line::new().dim(&text).dim(": ").field(&reason));
             }
             Event::ToolPlanned { tool, effect, arguments, .. } => {
@@ -317,6 +325,26 @@ mod tests {
         show.event(planned(json!({})));
         show.event(completed(Outcome::Denied, "locked after two denials"));
         assert_eq!(ui.take().1, "● buy_product\n✗ buy_product: locked after two denials\n");
+    }
+
+    #[test]
+    fn a_wait_that_is_stopped_says_what_becomes_of_the_request() {
+        let ui = Ui::test();
+        {
+            let show = Show::new(&ui, clock(), false);
+            show.event(requested());
+            assert!(show.open_approval().is_some());
+            ui.take();
+        }
+        let said = "✗ Stopped waiting. Nothing was done, but your device may still show the request; \
+                    answering it does nothing any more.\n";
+        assert_eq!(ui.take().1, said);
+        let show = Show::new(&ui, clock(), false);
+        show.event(requested());
+        show.event(answered_event("denied", None));
+        ui.take();
+        show.end();
+        assert_eq!(ui.take().1, "", "an answered request is over");
     }
 
     #[test]

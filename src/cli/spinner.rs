@@ -3,9 +3,14 @@
 //! indicatif hides a spinner by itself on what is no terminal, and then swallows every message given to it. So messages
 //! never go through it: it draws its own line and steps aside ([`Spinner::suspend`]) while something else is printed.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    io::{self, Write as _},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
 use crate::{clock::SharedClock, escape};
 
@@ -92,17 +97,89 @@ impl Spinner {
 }
 
 fn bar(wait: Wait) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let tail = if wait.tail.is_empty() { String::new() } else { format!(" ({})", wait.tail) };
+    let screen = ProgressDrawTarget::term_like_with_hz(Box::new(Screen::default()), 20);
+    let bar = ProgressBar::with_draw_target(None, screen);
     // Each tick asks the clock, so the time left is right also after the machine slept.
     let style = ProgressStyle::with_template("{spinner} {wait}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
         .with_key("wait", move |_: &ProgressState, w: &mut dyn fmt::Write| {
-            let _ = write!(w, "{wait}{tail}");
+            let _ = w.write_str(&fitted(&wait.to_string(), wait.tail, columns()));
         });
     bar.set_style(style.tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "));
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
+}
+
+/// The words beside the spinner, on one line: first what can be done meanwhile has to go, then the end. There is room left
+/// for the spinner before them, and for the `^C` that a terminal echoes after them.
+fn fitted(wait: &str, tail: &str, columns: usize) -> String {
+    let room = columns.saturating_sub(5);
+    let whole = if tail.is_empty() { wait.to_owned() } else { format!("{wait} ({tail})") };
+    match whole.chars().count() <= room {
+        true => whole,
+        false => wait.chars().take(room).collect(),
+    }
+}
+
+fn columns() -> usize {
+    terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| width.0.into())
+}
+
+/// The terminal at stderr. indicatif's own fills each line up to the edge; a `^C` that is typed then goes to the next line,
+/// that line is wiped instead of the spinner's, and the spinner stays on the screen for ever.
+#[derive(Debug, Default)]
+struct Screen(Mutex<Vec<u8>>);
+
+impl Screen {
+    fn buffer(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves the cursor; the terminal would take a zero for a one.
+    fn go(&self, n: usize, direction: char) -> io::Result<()> {
+        if n == 0 { Ok(()) } else { write!(self.buffer(), "\x1b[{n}{direction}") }
+    }
+}
+
+impl TermLike for Screen {
+    fn width(&self) -> u16 {
+        columns().try_into().unwrap_or(u16::MAX)
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'A')
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'B')
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'C')
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'D')
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        writeln!(self.buffer(), "{text}")
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        // Spaces alone are what fills the line; what stood there before goes all the same.
+        let fills = text.bytes().all(|byte| byte == b' ');
+        self.buffer().write_all(if fills { b"\x1b[K" } else { text.as_bytes() })
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.buffer().write_all(b"\r\x1b[2K")
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let bytes = std::mem::take(&mut *self.buffer());
+        io::stderr().lock().write_all(&bytes)
+    }
 }
 
 /// `4:51`, `1:02:03`. A second that has begun counts, so a fresh five minutes read `5:00`.
@@ -134,6 +211,30 @@ mod tests {
         assert_eq!(spinner.heartbeat(), None);
         assert_eq!(spinner.begin(Wait::for_machine("Thinking", &clock), false), None);
         assert_eq!(spinner.heartbeat(), None);
+    }
+
+    #[test]
+    fn the_words_fit_on_one_line() {
+        let wait = "Waiting for your approval... 4:51 left";
+        assert_eq!(
+            fitted(wait, "^C to stop waiting", 80),
+            "Waiting for your approval... 4:51 left (^C to stop waiting)"
+        );
+        assert_eq!(fitted(wait, "", 80), wait);
+        assert_eq!(fitted(wait, "^C to stop waiting", 45), wait);
+        assert_eq!(fitted(wait, "^C to stop waiting", 20), "Waiting for you");
+        assert_eq!(fitted(wait, "", 0), "");
+    }
+
+    #[test]
+    fn a_line_is_not_filled_to_the_edge() {
+        let screen = Screen::default();
+        for text in ["\r", "⠋ Waiting", "     "] {
+            screen.write_str(text).unwrap();
+        }
+        screen.move_cursor_up(0).unwrap();
+        screen.clear_line().unwrap();
+        assert_eq!(*screen.buffer(), "\r⠋ Waiting\x1b[K\r\x1b[2K".as_bytes());
     }
 
     #[test]

@@ -11,12 +11,13 @@ use serde_json::{Map, Value, json};
 use super::{
     app::App,
     failure::{Failure, Kind},
+    run,
     show::Show,
     ui::{Line, Ui},
     verdict,
 };
 use crate::{
-    call::{ToolCall, ToolOutput},
+    call::{Outcome, ToolCall, ToolOutput},
     tool::{self, CredentialSource, Registry, Tool},
 };
 
@@ -194,6 +195,8 @@ fn check(ui: &Ui, file: &Path) -> Result<(), Failure> {
 
 async fn call(app: &App, args: &CallArgs) -> Result<(), Failure> {
     let mut stop = app.stop(args.timeout)?;
+    // The one object on stdout is the output; the way there is talk.
+    let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
     let work = async {
         let dispatcher = app.dispatcher().await?;
         let Some(tool) = dispatcher.registry.get(&args.name) else {
@@ -204,19 +207,15 @@ async fn call(app: &App, args: &CallArgs) -> Result<(), Failure> {
             None => Value::Object(arguments(&tool.parameters(), &args.arguments)?).to_string(),
         };
         let call = ToolCall { id: "call_cli".to_owned(), name: args.name.clone(), arguments };
-        // The one object on stdout is the output; the way there is talk.
-        let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
-        let output = dispatcher.call(&call, None, &|event| show.event(event)).await;
-        show.end();
-        Ok(output?)
+        Ok(dispatcher.call(&call, None, &|event| show.event(event)).await?)
     };
     let output = tokio::select! {
         biased;
-        stopped = stop.next() => Err(stopped),
+        stopped = stop.next() => Err(run::still_open(&app.ui, stopped, &show)),
         output = work => output,
         never = app.heartbeats() => match never {},
     };
-    app.ui.end_wait();
+    show.end();
     finish(&app.ui, &args.name, &output?)
 }
 
@@ -237,6 +236,8 @@ fn finish(ui: &Ui, name: &str, output: &ToolOutput) -> Result<(), Failure> {
     } else if let Some(data) = &output.data {
         let text = if ui.out().terminal { serde_json::to_string_pretty(data) } else { serde_json::to_string(data) };
         ui.answer(&text.unwrap_or_default());
+    } else if output.outcome == Outcome::Invalid {
+        ui.hint(&format!("`agentctl tools show {name}` lists its parameters"));
     }
     match kind {
         None => Ok(()),
@@ -269,7 +270,6 @@ fn arguments(schema: &Value, pairs: &[String]) -> Result<Map<String, Value>, Fai
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::Outcome;
 
     #[test]
     fn arguments_follow_the_schema() {

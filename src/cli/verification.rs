@@ -37,7 +37,7 @@ impl Verification<'_> {
         // Beside the code the screen must hold the other lines as well.
         // Without colours it would be inside out on a dark screen, where many cameras cannot read it.
         let size = size.filter(|_| ui.err().color);
-        if let Some(rows) = size.and_then(|(columns, rows)| qr::draw(self.address(), columns, rows.checked_sub(8)?)) {
+        if let Some(rows) = size.and_then(|(columns, rows)| qr::draw(self.address(), columns, rows.checked_sub(10)?)) {
             for row in rows {
                 ui.say(Line::new().styled(qr::style(), &row));
             }

@@ -59,6 +59,27 @@ fn the_spinner_counts_down_and_vanishes() {
 }
 
 #[test]
+fn who_stops_waiting_is_told_what_becomes_of_the_request() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 80, 40);
+    wait_for_prompt(&terminal);
+    terminal.enter("/help");
+    terminal.wait_for("  /help ");
+    wait_for_prompt(&terminal);
+    terminal.enter("buy 2 phones");
+    terminal.wait_for("Waiting for your approval");
+    terminal.control('c');
+    let screen = terminal.wait_for("your device may still show");
+    assert!(!screen.contains("Waiting for your approval"), "the spinner is gone, ^C or not\n{screen}");
+    wait_for_prompt(&terminal);
+    terminal.control('d');
+    let (code, screen) = terminal.finish();
+    assert_eq!(code, 0, "{screen}");
+    assert!(dev.orders().is_empty());
+}
+
+#[test]
 fn the_keys_of_the_shell() {
     let dev = Dev::start();
     let home = logged_in(&dev);

@@ -68,6 +68,28 @@ fn an_interrupted_login_says_so() {
 }
 
 #[test]
+fn a_login_that_takes_too_long_can_be_gone_on_with_only_if_it_was_written_down() {
+    let dev = Dev::start();
+    let home = dev.home();
+    let begun = agentctl(&home).args(["login", "--timeout", "2s"]).run().code(124).silent();
+    let begun = begun.err(&["agentctl login", "--no-wait"]);
+    assert!(!begun.stderr.contains("`agentctl login --complete`"), "{begun}");
+    agentctl(&home).args(["login", "--no-wait"]).run().code(10);
+    let more = ["login", "--complete", "--timeout", "1s"];
+    agentctl(&home).args(more).run().code(10).err(&["agentctl login --complete"]);
+}
+
+#[test]
+fn who_cannot_have_the_settings_read_learns_where_they_are() {
+    let home = Home::new();
+    let file = home.path().join("config.toml");
+    std::fs::write(&file, "profil = \"x\"\n").unwrap();
+    let broken = |command: &str| agentctl(&home).args(["--config", file.to_str().unwrap(), "config", command]).run();
+    broken("show").code(2).silent().err(&["did you mean \"profile\"", "agentctl config path"]);
+    broken("path").code(0).out(&["config.toml", "toolsets"]);
+}
+
+#[test]
 fn trouble_on_the_way_does_not_end_a_login() {
     let dev = Dev::start();
     let home = dev.home();

@@ -4,6 +4,10 @@
 //! before each token request, which may spend the grant, as redeeming. So whatever happens to this process, what was asked
 //! of the person is known, and no yes can be used twice.
 
+mod error;
+
+pub use error::Error;
+
 use std::{cell::Cell, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use serde::Serialize;
@@ -22,11 +26,11 @@ use crate::{
     },
     policy::{Action, Approval, Binding, BindingMessage, TokenWanted, code_from},
     secret::{AccessToken, AuthReqId},
-    session::{self, Account, Session},
+    session::{Account, Session},
     store::{
-        credentials::{self, Store},
-        journal::{self, ApprovalChange, ApprovalState, Journal, NewApproval},
-        lock::{self, GrantLock},
+        credentials::Store,
+        journal::{ApprovalChange, ApprovalState, Journal, NewApproval},
+        lock::GrantLock,
     },
 };
 
@@ -34,105 +38,6 @@ use crate::{
 const ONE_AT_A_TIME: Duration = Duration::from_secs(600);
 /// After so many denials of a tool in one run it is locked for that run.
 const DENIALS: u32 = 2;
-
-/// Why there is no approval.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// No client may ask.
-    #[error("no approval client is configured")]
-    NotConfigured,
-    /// Nobody is logged in.
-    #[error("nobody is logged in")]
-    LoginNeeded,
-    /// The person said no.
-    #[error("the user denied it")]
-    Denied,
-    /// Nobody answered.
-    #[error("nobody answered in time")]
-    Expired,
-    /// The tool was denied too often in this run.
-    #[error("the user denied `{tool}` {DENIALS} times in this run; it is locked until the run ends")]
-    Locked {
-        /// Which.
-        tool: String,
-    },
-    /// Too many requests in a minute.
-    #[error("{max} approval requests were sent within a minute; the next may be sent in {} s", wait.as_secs() + 1)]
-    TooManyPushes {
-        /// The limit.
-        max: u32,
-        /// Until the next.
-        wait: Duration,
-    },
-    /// The server's limit for the time to answer.
-    #[error("the tool gives the user {wanted} s to answer, and this server at most {max} s")]
-    TooLong {
-        /// What the manifest says.
-        wanted: u64,
-        /// What the server offers.
-        max: u64,
-    },
-    /// The yes would not be tied to the call strongly enough.
-    #[error("the approval would be bound to the call by {got} only, and this call needs {needed}")]
-    Weak {
-        /// What is possible, or was given.
-        got: Binding,
-        /// What is needed.
-        needed: Binding,
-    },
-    /// The server granted something else than was asked for.
-    #[error("the server granted other details than were asked for (at {at}); the approval was thrown away")]
-    DetailsChanged {
-        /// Where they differ.
-        at: String,
-    },
-    /// The token does not carry what was asked for.
-    #[error("the server granted less than the call needs (missing: {0}); the approval was thrown away")]
-    Scope(String),
-    /// The proof of who approved is no good, or names somebody else.
-    #[error("the proof of the approval is not acceptable: {0}")]
-    Proof(String),
-    /// A yes may have been given, and its token was lost on the way.
-    #[error("the answer to the approval was lost on the way, so it cannot be used; nothing was done")]
-    Lost,
-    /// The authorization server.
-    #[error("the approval request failed: {0}")]
-    Server(oauth::Error),
-    /// The login session.
-    #[error(transparent)]
-    Session(session::Error),
-    /// The credential store.
-    #[error("the credential store failed: {0}")]
-    Store(#[from] credentials::Error),
-    /// Sealing.
-    #[error("the approval could not be sealed")]
-    Seal,
-    /// The journal.
-    #[error(transparent)]
-    Journal(#[from] journal::Error),
-    /// Waiting for the person's other approval.
-    #[error("another approval of yours is still waiting: {0}")]
-    Busy(#[from] lock::Error),
-    /// The machine has no random numbers.
-    #[error("no random numbers are to be had")]
-    Random,
-}
-
-impl Error {
-    /// How the call ended because of it.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        match self {
-            Self::Denied => Outcome::Denied,
-            Self::Expired => Outcome::Expired,
-            Self::LoginNeeded => Outcome::LoginNeeded,
-            Self::Session(error) if error.login_needed() => Outcome::LoginNeeded,
-            Self::Locked { .. } | Self::TooManyPushes { .. } => Outcome::Limit,
-            Self::Weak { .. } | Self::DetailsChanged { .. } | Self::Scope(_) | Self::Proof(_) => Outcome::NotPermitted,
-            _ => Outcome::Failed,
-        }
-    }
-}
 
 /// What proves an approval, for the audit log. Holds no token.
 #[derive(Clone, Debug, Serialize)]
@@ -496,6 +401,7 @@ impl Approvals {
             Some("access_denied") if !matches!(&refused, oauth::Error::Refused(refusal) if refusal.status == 401) => {
                 Err(Error::Denied)
             }
+            Some("invalid_request") if self.provider == Provider::Auth0 => Err(Error::NotEnrolled(refused)),
             _ => Err(Error::Server(refused)),
         }
     }
