@@ -146,9 +146,14 @@ impl Template {
     /// Fills a query value; none if an argument it needs was not given.
     ///
     /// # Errors
-    /// If a value is no scalar.
+    /// If a value is no scalar or holds a control character.
     pub fn query(&self, settings: &Settings, arguments: &Map<String, Value>) -> Result<Option<String>, Error> {
         match self.text(settings, arguments) {
+            Ok(text) if text.chars().any(char::is_control) => Err(Error::Value {
+                name: self.arguments().next().unwrap_or_default().to_owned(),
+                position: "query value",
+                why: "it holds a control character",
+            }),
             Ok(text) => Ok(Some(text)),
             Err(Error::Missing(_)) => Ok(None),
             Err(error) => Err(error),
@@ -392,6 +397,15 @@ mod tests {
         let template = json!({"qty": "{{ qty }}", "limit": "{{ limit }}", "note": "for {{ who }}", "fixed": [1, true]});
         let filled = json(&template, &settings(), &arguments(json!({"qty": 2, "who": "\"x\""}))).unwrap();
         assert_eq!(filled, Some(json!({"qty": 2, "note": "for \"x\"", "fixed": [1, true]})));
+    }
+
+    #[test]
+    fn query_values_take_no_control_characters_wherever_they_stand() {
+        let template = Template::parse("{{ id }}").unwrap();
+        let query = |id: &str| template.query(&settings(), &arguments(json!({"id": id})));
+        assert_eq!(query("a b&c").unwrap().as_deref(), Some("a b&c"));
+        assert!(query("a\0b").is_err() && query("a\r\nb").is_err());
+        assert_eq!(template.query(&settings(), &arguments(json!({}))).unwrap(), None);
     }
 
     #[test]
