@@ -50,9 +50,11 @@ async fn log_out(app: &App, args: &Args) -> Result<(), Failure> {
     }
     let mut reports = Vec::new();
     for profile in profiles {
-        let other = app.of_profile(&profile)?;
-        if other.tenant().is_ok() {
-            reports.push((profile, other.session().await?.logout().await?));
+        // The profile in use may stand in no file: then only this very program can name it.
+        let other = if profile == app.config()?.profile.value { None } else { Some(app.of_profile(&profile)?) };
+        let app = other.as_ref().unwrap_or(app);
+        if app.tenant().is_ok() {
+            reports.push((profile, app.session().await?.logout().await?));
         }
     }
     tell(app, &reports)
