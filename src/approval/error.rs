@@ -74,6 +74,12 @@ pub enum Error {
     /// The authorization server.
     #[error("the approval request failed: {0}")]
     Server(oauth::Error),
+    /// The server does not know the approval client, or does not accept its proof.
+    #[error(
+        "the authorization server does not accept the approval client: {0}; check AGENTCTL_APPROVAL_CLIENT_ID and its \
+         secret or key (`agentctl config client-key approval`)"
+    )]
+    Client(oauth::Error),
     /// Auth0 answers so when the person has no device for pushes; it has no error code of its own for that.
     #[error(
         "the approval request failed: {0}; at Auth0 this mostly means that the user has not enrolled a phone in Guardian \

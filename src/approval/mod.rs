@@ -401,6 +401,7 @@ impl Approvals {
             Some("access_denied") if !matches!(&refused, oauth::Error::Refused(refusal) if refusal.status == 401) => {
                 Err(Error::Denied)
             }
+            Some("invalid_client" | "unauthorized_client") => Err(Error::Client(refused)),
             Some("invalid_request") if self.provider == Provider::Auth0 => Err(Error::NotEnrolled(refused)),
             _ => Err(Error::Server(refused)),
         }

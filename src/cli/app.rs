@@ -146,13 +146,17 @@ impl App {
         named.unwrap_or("default").to_owned()
     }
 
-    /// Every profile of `config.toml`; the one in use if there are none.
+    /// Every profile of `config.toml`, and the one in use, which may come from the environment alone.
     pub(crate) fn profiles(&self) -> Result<Vec<String>, Failure> {
         let config = self.config()?;
         let text = std::fs::read_to_string(&config.file.value).unwrap_or_default();
         let file: toml::Table = text.parse().unwrap_or_default();
-        let names = file.get("profiles").and_then(toml::Value::as_table).map(|table| table.keys().cloned().collect());
-        Ok(names.filter(|names: &Vec<String>| !names.is_empty()).unwrap_or_else(|| vec![config.profile.value.clone()]))
+        let table = file.get("profiles").and_then(toml::Value::as_table);
+        let mut names: Vec<String> = table.map(|table| table.keys().cloned().collect()).unwrap_or_default();
+        if !names.contains(&config.profile.value) {
+            names.push(config.profile.value.clone());
+        }
+        Ok(names)
     }
 
     /// The way to servers.

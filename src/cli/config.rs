@@ -173,7 +173,9 @@ async fn write(app: &App, args: &InitArgs) -> Result<(), Failure> {
             return Err(Failure::new(Kind::Usage, format!("{} exists already", file.display()))
                 .hint("--yes replaces it and keeps the old one beside it"));
         }
-        let question = Line::new().field(&file.display().to_string()).plain(" exists already. Replace it? [y/N]");
+        let question = Line::new()
+            .field(&file.display().to_string())
+            .plain(" exists already. Replace the whole file, with every profile in it? [y/N]");
         let answer = stop.or(ask(app, question)).await?;
         if !matches!(answer.as_str(), "y" | "yes") {
             return Err(Failure::new(Kind::Failed, "nothing was changed"));

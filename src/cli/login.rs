@@ -15,7 +15,10 @@ use super::{
     verification::Verification,
     whoami,
 };
-use crate::session::{self, Account, DeviceLogin, Extra, Session};
+use crate::{
+    config::Source,
+    session::{self, Account, DeviceLogin, Extra, Session},
+};
 
 /// Log in with your browser, on this device or another
 #[derive(Debug, ClapArgs)]
@@ -76,7 +79,9 @@ async fn log_in(app: &App, args: &Args) -> Result<(), Failure> {
     let mut login = session.begin_login(&extra).await?;
     if args.no_wait {
         let id = app.patiently(async { Ok(session.park_login(&mut login).await?) }).await?.to_string();
-        return Err(parked(app, session, &login, &id));
+        // Another process finds the login only where this one put it.
+        let place = args.store.as_ref().map(|store| format!(" --store {store}")).unwrap_or_default();
+        return Err(parked(app, session, &login, &id, &format!("agentctl login --complete {id}{place}")));
     }
     if let Some(account) = before {
         app.ui.status(Line::new().dim("Logged in so far: ").field(&whoami::label(&account)));
@@ -96,14 +101,12 @@ fn verification<'a>(app: &App, session: &'a Session, login: &'a DeviceLogin) -> 
 }
 
 /// The login stays open for another process. It is not an error of anybody, but it is not a login either.
-fn parked(app: &App, session: &Session, login: &DeviceLogin, id: &str) -> Failure {
-    let go_on = format!("then run `agentctl login --complete {id}`");
-    let failure = Failure::new(Kind::Pending, "the login waits for you to finish it in a browser").hint(&*go_on);
+fn parked(app: &App, session: &Session, login: &DeviceLogin, id: &str, go_on: &str) -> Failure {
+    let failure = Failure::new(Kind::Pending, "the login waits for you to finish it in a browser")
+        .hint(format!("then run `{go_on}`"));
     if !app.ui.json() {
         verification(app, session, login).show(&app.ui, app.ui.size());
-        app.ui.say(
-            Line::new().plain("When you have finished there, run ").bold(&format!("agentctl login --complete {id}")),
-        );
+        app.ui.say(Line::new().plain("When you have finished there, run ").bold(go_on));
         return failure.told();
     }
     let mut object = failure.to_json();
@@ -168,6 +171,13 @@ async fn welcome(app: &App, account: &Account) -> Result<(), Failure> {
     }
     let rest = format!("  (sub {}, profile {profile}, {store})", account.sub);
     app.ui.say(Line::new().good("✓ ").plain("Logged in as ").bold(&whoami::name(account)).dim_field(&rest));
+    let store = &app.config()?.store;
+    let kind = store.value;
+    if store.source == Source::Flag && app.env.get("AGENTCTL_STORE") != Some(kind.to_string().as_str()) {
+        let hint =
+            format!("set AGENTCTL_STORE={kind}, or store in the profile, so that later commands look there, too");
+        app.ui.hint(&hint);
+    }
     if !account.refreshable {
         app.ui.warn("the server gave no refresh token, so this login ends with its first access token");
         app.ui.hint("let the client have refresh tokens, and ask for the scope offline_access");

@@ -50,17 +50,14 @@ async fn log_out(app: &App, args: &Args) -> Result<(), Failure> {
     }
     let mut reports = Vec::new();
     for profile in profiles {
-        let report = if profile == app.config()?.profile.value {
-            app.session().await?.logout().await?
-        } else {
-            let other = app.of_profile(&profile);
-            if let Err(failure) = other.tenant() {
-                app.ui.warn(&format!("profile {profile} is left out: {}", failure.message));
-                continue;
-            }
-            other.session().await?.logout().await?
-        };
-        reports.push((profile, report));
+        // The profile in use may stand in no file: then only this very program can name it.
+        let other = if profile == app.config()?.profile.value { None } else { Some(app.of_profile(&profile)) };
+        let app = other.as_ref().unwrap_or(app);
+        if let Err(failure) = app.tenant() {
+            app.ui.warn(&format!("profile {profile} is left out: {}", failure.message));
+            continue;
+        }
+        reports.push((profile, app.session().await?.logout().await?));
     }
     tell(app, &reports)
 }

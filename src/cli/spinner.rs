@@ -110,15 +110,17 @@ fn bar(wait: Wait) -> ProgressBar {
     bar
 }
 
-/// The words beside the spinner, on one line: first what can be done meanwhile has to go, then the end. There is room left
-/// for the spinner before them, and for the `^C` that a terminal echoes after them.
+/// The words beside the spinner, on one line: first what can be done meanwhile has to go, then the end of what is waited
+/// for; the time that is left stays. There is room for the spinner before them, and for the `^C` that a terminal echoes after.
 fn fitted(wait: &str, tail: &str, columns: usize) -> String {
     let room = columns.saturating_sub(5);
     let whole = if tail.is_empty() { wait.to_owned() } else { format!("{wait} ({tail})") };
-    match whole.chars().count() <= room {
-        true => whole,
-        false => wait.chars().take(room).collect(),
+    if whole.chars().count() <= room {
+        return whole;
     }
+    let (what, left) = wait.rsplit_once("...").unwrap_or((wait, ""));
+    let what: String = what.chars().take(room.saturating_sub(3 + left.chars().count())).collect();
+    format!("{what}...{left}").chars().take(room).collect()
 }
 
 fn columns() -> usize {
@@ -222,7 +224,8 @@ mod tests {
         );
         assert_eq!(fitted(wait, "", 80), wait);
         assert_eq!(fitted(wait, "^C to stop waiting", 45), wait);
-        assert_eq!(fitted(wait, "^C to stop waiting", 20), "Waiting for you");
+        assert_eq!(fitted(wait, "^C to stop waiting", 40), "Waiting for your appro... 4:51 left");
+        assert_eq!(fitted("Thinking...", "", 14), "Thinki...");
         assert_eq!(fitted(wait, "", 0), "");
     }
 

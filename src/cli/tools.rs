@@ -221,7 +221,8 @@ async fn call(app: &App, args: &CallArgs) -> Result<(), Failure> {
 
 /// The answer to stdout, the outcome into the exit code.
 fn finish(ui: &Ui, name: &str, output: &ToolOutput) -> Result<(), Failure> {
-    let kind = verdict::kind(output.outcome);
+    // Here a person wrote the arguments, not a model: what does not fit is wrong usage.
+    let kind = if output.outcome == Outcome::Invalid { Some(Kind::Usage) } else { verdict::kind(output.outcome) };
     if ui.json() {
         ui.data(&json!({
             "schema_version": 1,

@@ -379,6 +379,7 @@ mod tests {
             (r#"{"qty":1,"product":"x","colour":"red"}"#, "colour"),
             (r#"{"qty":"2","product":"x"}"#, "qty"),
             (r#"{"qty":1,"product":""}"#, "product"),
+            (r#"{"qty":1,"product":"  "}"#, "product"),
             (r#"{"qty":1,"product":"x","price_limit":9007199254740993}"#, "53 bits"),
             ("[]", "object"),
             ("{", "JSON"),

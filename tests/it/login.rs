@@ -56,6 +56,28 @@ fn no_and_never_are_told_apart() {
 }
 
 #[test]
+fn all_profiles_are_logged_out_also_the_one_of_the_environment() {
+    let dev = Dev::start();
+    let home = dev.home();
+    dev.auto("approve", "off");
+    agentctl(&home).arg("login").run().code(0);
+    agentctl(&home).args(["logout", "--all"]).run().code(2).err(&["--yes"]);
+    agentctl(&home).args(["logout", "--all", "--yes"]).run().code(0).err(&["Logged out"]);
+    agentctl(&home).arg("whoami").run().code(4);
+}
+
+#[test]
+fn a_store_that_only_a_flag_names_is_pointed_out() {
+    let dev = Dev::start();
+    let mut home = dev.home();
+    home.unset("AGENTCTL_STORE");
+    dev.auto("approve", "off");
+    agentctl(&home).args(["login", "--store", "file"]).run().code(0).err(&["AGENTCTL_STORE=file"]);
+    let parked = agentctl(&home).args(["login", "--store", "file", "--no-wait"]).run().code(10);
+    assert!(parked.stderr.contains(" --store file"), "{parked}");
+}
+
+#[test]
 fn an_interrupted_login_says_so() {
     let dev = Dev::start();
     let home = dev.home();
