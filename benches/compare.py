@@ -5,8 +5,9 @@
     python3 benches/compare.py [--binary target/dist/agentctl] [--runs 15] [--only ROW]
 
 Everything runs on loopback against `agentctl dev`. Absolute figures belong to the machine they were measured on; the
-ratio of two commands that ran in turn is what carries over. Wall time, CPU time and peak memory come from the operating
-system's own accounting of each finished process and its children.
+ratio of two commands that ran in turn is what carries over. Wall and CPU time come from the operating system's own accounting
+of each finished process and its children. Peak memory comes from one more run under GNU time (Debian: `time`), because a child
+of this script is charged for the script's own memory; without it that column is empty.
 """
 
 import argparse
@@ -50,7 +51,7 @@ class Tenant:
 
 
 def measure(command, environment):
-    """One run: (wall ms, CPU ms, peak RSS KiB, exit code)."""
+    """One run: (wall ms, CPU ms, exit code)."""
     begin = time.perf_counter()
     process = subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -58,7 +59,17 @@ def measure(command, environment):
     _, status, usage = os.wait4(process.pid, 0)
     wall = (time.perf_counter() - begin) * 1000
     process.returncode = os.waitstatus_to_exitcode(status)
-    return wall, (usage.ru_utime + usage.ru_stime) * 1000, usage.ru_maxrss, process.returncode
+    return wall, (usage.ru_utime + usage.ru_stime) * 1000, process.returncode
+
+
+def peak(command, environment):
+    """Peak memory of one more run, in MiB, as text."""
+    if not os.path.exists("/usr/bin/time"):
+        return "-"
+    with tempfile.NamedTemporaryFile() as file:
+        timed = ["/usr/bin/time", "-f", "%M", "-o", file.name, *command]
+        subprocess.run(timed, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return f"{int(file.read().split()[-1]) / 1024:.1f}"
 
 
 def pair(name, ours, other, environment, runs, label, before=lambda: None):
@@ -70,15 +81,18 @@ def pair(name, ours, other, environment, runs, label, before=lambda: None):
         before()
         b = measure(other, environment)
         for who, result in (("agentctl", a), (label, b)):
-            if result[3] != 0:
-                sys.exit(f"{name}: {who} ended with {result[3]}")
+            if result[2] != 0:
+                sys.exit(f"{name}: {who} ended with {result[2]}")
         if turn:
             rows.append((a, b))
     median = lambda which, at: statistics.median(row[which][at] for row in rows)
     ratio = statistics.median(a[0] / b[0] for a, b in rows)
+    before()
+    ours_peak = peak(ours, environment)
+    before()
     print(
-        f"{name:24} {median(0, 0):8.1f} ms wall {median(0, 1):7.1f} ms CPU {median(0, 2) / 1024:6.1f} MiB"
-        f"   {label:18} {median(1, 0):8.1f} ms {median(1, 1):7.1f} ms {median(1, 2) / 1024:6.1f} MiB   ratio {ratio:6.2f}",
+        f"{name:18} {median(0, 0):8.1f} ms wall {median(0, 1):7.1f} ms CPU {ours_peak:>5} MiB"
+        f"   {label:18} {median(1, 0):8.1f} ms {median(1, 1):7.1f} ms {peak(other, environment):>5} MiB   ratio {ratio:6.2f}",
         flush=True,
     )
 
