@@ -7,7 +7,8 @@ use std::time::Duration;
 /// A poll that comes this much too early still counts as in time: the request itself travels.
 const TOLERANCE: Duration = Duration::from_millis(50);
 
-/// How long after its end a request is still known as expired; afterwards it is simply unknown.
+/// How long after its end a request is still known as expired, where that is told more than once; afterwards it is simply
+/// unknown.
 const REMEMBERED: Duration = Duration::from_secs(15);
 
 /// What the person said.
@@ -59,7 +60,7 @@ impl<Y: Clone> Wait<Y> {
         }
         let early = self.last_poll.is_some_and(|last| now + TOLERANCE < last + self.interval);
         self.last_poll = Some(now);
-        if self.told || now >= self.expires + REMEMBERED {
+        if self.told || (!expired_once && now >= self.expires + REMEMBERED) {
             return Answer::Gone;
         }
         if now >= self.expires {
@@ -139,6 +140,7 @@ mod tests {
         let mut once = wait();
         assert_eq!(once.poll(s(300), true), Answer::Expired);
         assert_eq!(once.poll(s(306), true), Answer::Gone);
+        assert_eq!(wait().poll(s(900), true), Answer::Expired);
         let mut while_ = wait();
         assert_eq!(while_.poll(s(300), false), Answer::Expired);
         assert_eq!(while_.poll(s(306), false), Answer::Expired);
