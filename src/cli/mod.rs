@@ -42,6 +42,8 @@ mod whoami;
 use std::{borrow::Cow, ffi::OsString, path::PathBuf, process::ExitCode, rc::Rc, sync::Arc};
 
 use clap::{ArgAction, Parser, Subcommand};
+use tracing::Level;
+use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use self::{
     app::App,
@@ -232,13 +234,14 @@ fn clock(env: &EnvVars) -> SharedClock {
 /// from a server.
 fn log(verbose: u8, color: bool) {
     let level = match verbose {
-        0 => "agentctl=warn",
-        1 => "agentctl=info",
-        2 => "agentctl=debug",
-        _ => "agentctl=trace",
+        0 => Level::WARN,
+        1 => Level::INFO,
+        2 => Level::DEBUG,
+        _ => Level::TRACE,
     };
-    let filter = tracing_subscriber::EnvFilter::new(level);
-    let written = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
+    let ours = Targets::new().with_target(env!("CARGO_PKG_NAME"), level);
+    let words = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(color);
+    let written = tracing_subscriber::registry().with(words.with_filter(ours));
     // A second call in one process, as tests make it, keeps the first log.
     let _ = written.try_init();
 }
