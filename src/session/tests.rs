@@ -171,7 +171,7 @@ fn device_answer(expires_in: u64) -> Script {
     Script::json(
         200,
         json!({
-            "device_code": "dc", "user_code": "WDJB-MJHT", "verification_uri": "https://a.example/activate",
+            "device_code": "the-device-code", "user_code": "WDJB-MJHT", "verification_uri": "https://a.example/activate",
             "expires_in": expires_in, "interval": 1,
         }),
     )
@@ -486,7 +486,7 @@ async fn a_login_in_two_steps() {
     assert!(matches!(session.parked_login(None).await, Err(Error::NoPendingLogin)));
     let mut login = session.begin_login(&Extra::default()).await.unwrap();
     let id = session.park_login(&mut login).await.unwrap().to_string();
-    assert!(!id.contains("dc"));
+    assert!(!id.contains("the-device-code"));
 
     let second = world.session();
     assert!(matches!(second.parked_login(Some("login_other")).await, Err(Error::NoPendingLogin)));
