@@ -447,6 +447,8 @@ Register-ArgumentCompleter -Native -CommandName 'agentctl' -ScriptBlock {
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read variables from this file (you trust it by naming it)')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--secret', '--secret', [CompletionResultType]::ParameterName, 'Take in a client secret from stdin instead')
+            [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Replace a credential that is there already')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Replace a credential that is there already')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what you have to act on')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say only what you have to act on')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more about what happens inside (repeat for more)')

@@ -318,7 +318,7 @@ _agentctl() {
             return 0
             ;;
         agentctl__subcmd__config__subcmd__client__subcmd__key)
-            opts="-p -q -v -h --secret --profile --config --env-file --quiet --verbose --color --no-input --json --help login approval"
+            opts="-y -p -q -v -h --secret --yes --profile --config --env-file --quiet --verbose --color --no-input --json --help login approval"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -422,6 +422,8 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand --env-file 'Read variables from this file (you trust it by naming it)'
             cand --color 'When to use colours'
             cand --secret 'Take in a client secret from stdin instead'
+            cand -y 'Replace a credential that is there already'
+            cand --yes 'Replace a credential that is there already'
             cand -q 'Say only what you have to act on'
             cand --quiet 'Say only what you have to act on'
             cand -v 'Say more about what happens inside (repeat for more)'

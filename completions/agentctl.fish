@@ -339,6 +339,7 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_see
 always\t''
 never\t''"
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -l secret -d 'Take in a client secret from stdin instead'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -s y -l yes -d 'Replace a credential that is there already'
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -s q -l quiet -d 'Say only what you have to act on'
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -l no-input -d 'Never ask anything at the terminal'

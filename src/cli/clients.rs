@@ -45,6 +45,11 @@ pub(crate) async fn keep(store: &Store, issuer: &str, client: &str, credential: 
     Ok(store.set(&Key::client(issuer, client), &credential.to_bytes()).await?)
 }
 
+/// Whether this client has a credential in the store.
+pub(crate) async fn there(store: &Store, issuer: &str, client: &str) -> Result<bool, Failure> {
+    Ok(store.get(&Key::client(issuer, client)).await?.is_some())
+}
+
 /// The client of a role with what proves it; none if the role has no client. The store is asked only for a client that is
 /// to prove itself, because the role demands it (`confidential`) or the profile says so, and whose secret does not lie in
 /// the environment.

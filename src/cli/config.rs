@@ -88,6 +88,9 @@ struct ClientKeyArgs {
     /// Take in a client secret from stdin instead
     #[arg(long)]
     secret: bool,
+    /// Replace a credential that is there already
+    #[arg(short, long)]
+    yes: bool,
 }
 
 /// A client role.
@@ -314,6 +317,19 @@ async fn client_key(app: &App, args: &ClientKeyArgs) -> Result<(), Failure> {
     if !store.lasts() {
         return Err(Failure::new(Kind::Usage, "a credential in memory would end with this command")
             .hint("set AGENTCTL_STORE, or store in the profile, to keyring or file"));
+    }
+    let there = stop.or(app.patiently(clients::there(store, &issuer, &client))).await?;
+    if there && !args.yes {
+        // What is replaced cannot be had back, and the server goes on knowing only the old one.
+        if args.secret || !app.ui.can_ask() {
+            return Err(
+                Failure::new(Kind::Usage, format!("{client} has a credential already")).hint("--yes replaces it")
+            );
+        }
+        let question = Line::new().field(&client).plain(" has a credential already. Replace it? [y/N]");
+        if !matches!(stop.or(ask(app, question)).await?.as_str(), "y" | "yes") {
+            return Err(Failure::new(Kind::Failed, "nothing was changed"));
+        }
     }
     let (credential, public) = if args.secret {
         if app.ui.can_ask() {

@@ -191,3 +191,16 @@ fn with_nothing_set_up_the_two_ways_in_are_named() {
             .err(&["agentctl demo", "agentctl config init"]);
     }
 }
+
+#[test]
+fn a_clients_credential_is_not_replaced_unasked() {
+    let dev = Dev::start();
+    let home = dev.home();
+    let keep = |more: &[&str]| {
+        let args = ["config", "client-key", "approval", "--secret"].iter().chain(more).copied();
+        agentctl(&home).args(args).stdin("a secret\n").run()
+    };
+    keep(&[]).code(0);
+    keep(&[]).code(2).silent().err(&["has a credential already", "--yes"]);
+    keep(&["--yes"]).code(0);
+}
