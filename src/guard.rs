@@ -218,3 +218,41 @@ async fn user_token(session: &Session, wanted: &TokenWanted) -> Result<AccessTok
         Err(error) => Err((Outcome::Failed, format!("no token for the call: {error}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Requirements;
+    use serde_json::{Map, json};
+
+    fn action(origin: &str, qty: u32) -> Action {
+        let arguments = Map::from_iter([("qty".to_owned(), json!(qty))]);
+        Action {
+            id: ActionId::from_text("act_1"),
+            tool: "buy".to_owned(),
+            effect: "irreversible",
+            irreversible: true,
+            digest: Action::digest_of("buy", origin, &arguments).unwrap(),
+            arguments,
+            origin: origin.to_owned(),
+            requirements: Requirements::default(),
+        }
+    }
+
+    #[test]
+    fn a_permit_is_for_one_action_to_the_last_argument() {
+        let approved = action("https://shop.example", 2);
+        let permit = Permit {
+            action: approved.id.clone(),
+            digest: approved.digest,
+            origin: approved.origin.clone(),
+            token: None,
+        };
+        assert!(permit.covers(&approved));
+        assert!(!permit.covers(&Action { id: ActionId::from_text("act_2"), ..approved.clone() }));
+        assert!(!permit.covers(&action("https://evil.example", 2)));
+        // The digest is computed anew: that the action carries the approved one does not help.
+        assert!(!permit.covers(&Action { digest: approved.digest, ..action("https://shop.example", 9) }));
+        assert!(!permit.covers(&Action { tool: "sell".to_owned(), ..approved }));
+    }
+}
