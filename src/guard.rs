@@ -139,7 +139,7 @@ impl Guard {
         record.permission = self.permitted(action)?;
         let no_connections = || (Outcome::ConnectionNeeded, "third-party accounts cannot be connected yet".to_owned());
         // Nobody's phone rings for what cannot be done, whatever they answer.
-        if action.requirements.credential == Credential::Connection {
+        if matches!(action.requirements.credential, Credential::Connection(_)) {
             return Err(no_connections());
         }
         let mut approved = None;
@@ -162,7 +162,7 @@ impl Guard {
         }
         let token = match &action.requirements.credential {
             Credential::None => Ok(None),
-            Credential::Connection => Err(no_connections()),
+            Credential::Connection(_) => Err(no_connections()),
             Credential::Approval(wanted) => {
                 record.token = Some(wanted.clone());
                 approved.map(Some).ok_or_else(|| (Outcome::NotPermitted, "it was not approved".to_owned()))

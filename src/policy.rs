@@ -50,12 +50,38 @@ pub struct Requirements {
 }
 
 /// A relation between the person and an object (OpenFGA).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Permission {
     /// Such as `can_buy`.
     pub relation: String,
     /// Such as `shop:main`.
     pub object: String,
+    /// Facts that hold for this question only.
+    pub contextual_tuples: Vec<ContextualTuple>,
+    /// Values for the conditions of the model.
+    pub context: Map<String, Value>,
+}
+
+/// A fact that goes with one question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextualTuple {
+    /// Whom it is about.
+    pub user: TupleUser,
+    /// Such as `member`.
+    pub relation: String,
+    /// Such as `team:sales`.
+    pub object: String,
+}
+
+/// Whom a contextual tuple is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TupleUser {
+    /// The logged-in person.
+    Me,
+    /// This agent.
+    Agent,
+    /// Somebody or something else: `type:id`.
+    Named(String),
 }
 
 /// What the person is asked.
@@ -82,7 +108,16 @@ pub enum Credential {
     /// The one that the approval brought.
     Approval(TokenWanted),
     /// One of a third-party account.
-    Connection,
+    Connection(ConnectionWanted),
+}
+
+/// A token of a third-party account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionWanted {
+    /// The connection's name at the vault.
+    pub connection: String,
+    /// What the account must have been connected with.
+    pub scopes: Vec<String>,
 }
 
 /// A token by audience and scopes.

@@ -34,19 +34,22 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
 
 fn secure_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("{text:?} is not a URL ({error})"))?;
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a URL must not hold a name or password".to_owned());
     }
     match url.scheme() {
         "https" => Ok(url),
-        "http" if loopback => Ok(url),
+        "http" if is_on_this_machine(&url) => Ok(url),
         _ => Err(format!("{text:?} has to be https (http only on loopback)")),
+    }
+}
+
+pub(super) fn is_on_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

@@ -18,10 +18,27 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("AGENTCTL_SCOPES", "what a login asks for, separated by blanks"),
     ("AGENTCTL_APPROVAL_CLIENT_ID", "the confidential client that asks for approvals (CIBA)"),
     ("AGENTCTL_APPROVAL_CLIENT_SECRET", "its secret, unless it has a key in the credential store"),
+    (
+        "AGENTCTL_VAULT_CLIENT_ID",
+        "the confidential client that has tokens of third-party accounts (Token Vault, RFC 8693)",
+    ),
+    ("AGENTCTL_VAULT_CLIENT_SECRET", "its secret, unless it has a key in the credential store"),
+    ("AGENTCTL_VAULT_SUBJECT", "what it shows for the user: access_token or refresh_token"),
+    ("AGENTCTL_VAULT_AUDIENCE", "the audience of that access token, where the server speaks of audiences"),
+    ("AGENTCTL_VAULT_RESOURCE", "its resource, where the server speaks of resources (RFC 8707)"),
     ("AGENTCTL_STORE", "where credentials are kept: keyring, file or memory"),
     ("AGENTCTL_STORE_PASSPHRASE", "the passphrase of the sealed file"),
     ("AGENTCTL_STORE_KEY_FILE", "a file of at least 32 random bytes, instead of a passphrase"),
     ("AGENTCTL_PERMISSION", "who says what is permitted: fga or none"),
+    ("AGENTCTL_FGA_API_URL", "OpenFGA or Auth0 FGA: where its API is"),
+    ("AGENTCTL_FGA_STORE_ID", "its store"),
+    ("AGENTCTL_FGA_MODEL_ID", "the authorization model; unset: the store's newest"),
+    ("AGENTCTL_FGA_API_TOKEN", "a fixed token for it"),
+    ("AGENTCTL_FGA_CLIENT_ID", "instead of a token: a client of its own (Auth0 FGA)"),
+    ("AGENTCTL_FGA_CLIENT_SECRET", "that client's secret"),
+    ("AGENTCTL_FGA_TOKEN_ISSUER", "where that client gets its tokens"),
+    ("AGENTCTL_FGA_API_AUDIENCE", "for which audience"),
+    ("AGENTCTL_FGA_CHECK_AGENT", "whether the agent needs the same permission as the user: true or false"),
     ("AGENTCTL_CA_FILE", "one more certificate authority (PEM)"),
     ("OPENAI_API_KEY", "the key for the model"),
     ("OPENAI_BASE_URL", "where the model is served (OpenAI-compatible)"),
@@ -30,6 +47,8 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("SHOP_API_AUDIENCE", "the shop's audience"),
     ("SHOP_API_RESOURCE", "the shop's resource (RFC 8707)"),
     ("SHOP_CATALOG_URL", "where products are listed; without it search_products is not offered"),
+    ("OKTA_ORG_URL", "the Okta organization; without it the okta tools are not offered"),
+    ("OKTA_CONNECTION", "the connection that reaches it (Token Vault)"),
 ];
 
 /// Whether a variable is ignored in a `.env` of the working directory, trusted or not: those that say where agentctl keeps
@@ -215,9 +234,10 @@ mod tests {
         for name in &known {
             assert!(page.contains(&format!("`{name}`")), "{name} is not in docs/configuration.md");
         }
-        // And every one of them is read somewhere: the shop's as a group, the others by name.
-        let code = include_str!("load.rs").split("#[cfg(test)]").next().unwrap();
-        for name in known.iter().filter(|name| !name.starts_with("SHOP_")) {
+        // And every one of them is read somewhere: those of the tools as groups, the others by name.
+        let code = [include_str!("load.rs"), include_str!("guard.rs")];
+        let code: String = code.iter().filter_map(|file| file.split("#[cfg(test)]").next()).collect();
+        for name in known.iter().filter(|name| !name.starts_with("SHOP_") && !name.starts_with("OKTA_")) {
             assert!(code.contains(&format!("\"{name}\"")), "{name} is listed and not read");
         }
         for (start, _) in code.match_indices("\"AGENTCTL_") {

@@ -33,6 +33,8 @@ pub(super) struct Profile {
     pub(super) browser: Option<bool>,
     pub(super) login: Role,
     pub(super) approval: Role,
+    pub(super) vault: Vault,
+    pub(super) fga: Fga,
     pub(super) model: Model,
     pub(super) limits: Limits,
     pub(super) tools: BTreeMap<String, String>,
@@ -45,6 +47,37 @@ pub(super) struct Profile {
 pub(super) struct Role {
     pub(super) client_id: Option<String>,
     pub(super) authentication: Option<String>,
+}
+
+/// `[profiles.NAME.vault]`: a role, and how its tokens are had.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Vault {
+    pub(super) client_id: Option<String>,
+    pub(super) authentication: Option<String>,
+    pub(super) subject: Option<String>,
+    pub(super) audience: Option<String>,
+    pub(super) resource: Option<String>,
+}
+
+impl Vault {
+    pub(super) fn role(&self) -> Role {
+        Role { client_id: self.client_id.clone(), authentication: self.authentication.clone() }
+    }
+}
+
+/// `[profiles.NAME.fga]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Fga {
+    pub(super) api_url: Option<String>,
+    pub(super) store_id: Option<String>,
+    pub(super) model_id: Option<String>,
+    pub(super) client_id: Option<String>,
+    pub(super) token_issuer: Option<String>,
+    pub(super) api_audience: Option<String>,
+    pub(super) user_claim: Option<String>,
+    pub(super) check_agent: Option<bool>,
 }
 
 /// `[profiles.NAME.model]`.
@@ -76,8 +109,10 @@ pub(super) struct Audience {
 const SECRETS: &[(&str, &str)] = &[
     (
         "client_secret",
-        "set AGENTCTL_CLIENT_SECRET or AGENTCTL_APPROVAL_CLIENT_SECRET, or use `agentctl config client-key`",
+        "set AGENTCTL_CLIENT_SECRET, AGENTCTL_APPROVAL_CLIENT_SECRET, AGENTCTL_VAULT_CLIENT_SECRET or \
+         AGENTCTL_FGA_CLIENT_SECRET, or use `agentctl config client-key`",
     ),
+    ("api_token", "set AGENTCTL_FGA_API_TOKEN"),
     ("secret", "set AGENTCTL_CLIENT_SECRET or AGENTCTL_APPROVAL_CLIENT_SECRET, or use `agentctl config client-key`"),
     ("api_key", "set OPENAI_API_KEY, or name another variable in api_key_env"),
     ("passphrase", "set AGENTCTL_STORE_PASSPHRASE"),

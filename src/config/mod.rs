@@ -7,6 +7,7 @@ mod check;
 mod dirs;
 mod env;
 mod file;
+mod guard;
 mod load;
 mod trust;
 
@@ -20,6 +21,7 @@ use std::{
 pub use self::{
     dirs::Dirs,
     env::{EnvVars, VARIABLES, never_from_dotenv},
+    guard::{Fga, FgaAuth, Vault},
     trust::{DotEnv, remember},
 };
 use crate::{
@@ -226,6 +228,26 @@ words! {
     }
 }
 
+words! {
+    /// Which claim of the login names the person to the permission server.
+    UserClaim: "a claim for permission" {
+        /// The subject.
+        Sub = "sub",
+        /// The e-mail address, if it is verified.
+        Email = "email",
+    }
+}
+
+words! {
+    /// What the vault's client shows for the person in a token exchange.
+    VaultSubject: "a subject token" {
+        /// An access token for the vault's API.
+        AccessToken = "access_token",
+        /// The refresh token of the login.
+        RefreshToken = "refresh_token",
+    }
+}
+
 /// One of the client roles of a profile.
 #[derive(Clone, Debug, Default)]
 pub struct Role {
@@ -305,8 +327,12 @@ pub struct Config {
     pub store_passphrase: Option<Passphrase>,
     /// The same as a file.
     pub store_key_file: Option<Setting<PathBuf>>,
-    /// Who is asked whether a tool is permitted; unset if nobody said.
+    /// Who is asked whether a tool is permitted; unset if nobody said and no server is configured.
     pub permission: Option<Setting<Permission>>,
+    /// The server that is asked.
+    pub fga: Option<Fga>,
+    /// The client that has tokens of third-party accounts, and how.
+    pub vault: Vault,
     /// One more certificate authority.
     pub ca_file: Option<Setting<PathBuf>>,
     /// The model.
@@ -374,7 +400,17 @@ impl Config {
         show!("store", Some(&self.store));
         let key_file = self.store_key_file.as_ref();
         row("store_key_file", key_file.map(|path| path.value.display().to_string()), key_file.map(|path| &path.source));
+        show!("vault.client_id", self.vault.role.client_id.as_ref());
+        show!("vault.authentication", self.vault.role.authentication.as_ref());
+        show!("vault.subject", self.vault.subject.as_ref());
+        show!("vault.audience", self.vault.audience.as_ref());
+        show!("vault.resource", self.vault.resource.as_ref());
         show!("permission", self.permission.as_ref());
+        show!("fga.api_url", self.fga.as_ref().map(|fga| &fga.api_url));
+        show!("fga.store_id", self.fga.as_ref().map(|fga| &fga.store_id));
+        show!("fga.model_id", self.fga.as_ref().and_then(|fga| fga.model_id.as_ref()));
+        show!("fga.user_claim", self.fga.as_ref().map(|fga| &fga.user_claim));
+        show!("fga.check_agent", self.fga.as_ref().map(|fga| &fga.check_agent));
         let ca_file = self.ca_file.as_ref();
         row("ca_file", ca_file.map(|path| path.value.display().to_string()), ca_file.map(|path| &path.source));
         show!("binding", Some(&self.binding));

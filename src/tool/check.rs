@@ -63,6 +63,8 @@ pub fn check(text: &str) -> Vec<Finding> {
         names.push(tool.name.clone());
         let mut found = Found { tool, findings: &mut findings };
         effect_rules(&mut found);
+        permission_rules(&mut found);
+        credential_rules(&mut found);
         request_rules(&mut found);
         argument_rules(&mut found);
     }
@@ -124,6 +126,53 @@ fn effect_rules(found: &mut Found<'_>) {
     }
 }
 
+fn permission_rules(found: &mut Found<'_>) {
+    let Some(permission) = &found.tool.permission else { return };
+    let tuples = &permission.contextual_tuples;
+    for relation in tuples.iter().map(|tuple| &tuple.relation).chain([&permission.relation]) {
+        let fits = (1..=50).contains(&relation.len())
+            && !relation.chars().any(|c| c.is_whitespace() || c.is_control() || ":#@*".contains(c));
+        if !fits {
+            found.say(format!("{relation:?} is not a relation"), "name a relation of the authorization model");
+        }
+    }
+    if tuples.len() > 100 {
+        found.say("there are more than 100 contextual tuples", "store facts in the permission server");
+    }
+    // With a stand-in for everything that is known only later, what is left is the manifest's own.
+    let stand_in = |names: &mut dyn Iterator<Item = &str>| -> Settings {
+        names.map(|name| (name.to_owned(), "x".to_owned())).collect()
+    };
+    let users = tuples.iter().map(|tuple| &tuple.user).filter(|user| !matches!(user.as_str(), "me" | "agent"));
+    for text in tuples.iter().map(|tuple| &tuple.object).chain(users).chain([&permission.object]) {
+        let filled = Template::parse(text).and_then(|template| {
+            let arguments = template.arguments().map(|name| (name.to_owned(), Value::from("x"))).collect();
+            template.fga_id(&stand_in(&mut template.settings()), &arguments)
+        });
+        if let Err(error) = filled {
+            found.say(error.to_string(), "write `type:id`; only the id may hold a placeholder");
+        }
+        let kind = text.split(':').next().unwrap_or_default();
+        if kind.contains("{{") {
+            found.say(format!("the type of {text} is not fixed"), "write the type as it is in the model");
+        }
+    }
+}
+
+fn credential_rules(found: &mut Found<'_>) {
+    let credential = &found.tool.credential;
+    match (credential.source, &credential.connection) {
+        (CredentialSource::Connection, None) => {
+            found.say("its token comes from a connection, and none is named", "add connection to [tool.credential]");
+        }
+        (CredentialSource::Connection, Some(_)) if credential.audience.is_some() || credential.resource.is_some() => {
+            found.say("a connection's token has no audience of its own", "take audience and resource away");
+        }
+        (CredentialSource::Connection, Some(_)) | (_, None) => {}
+        (_, Some(_)) => found.say("a connection is named that is not used", "set source = \"connection\""),
+    }
+}
+
 fn request_rules(found: &mut Found<'_>) {
     let request = &found.tool.request;
     if !matches!(request.method.as_str(), "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE") {
@@ -179,6 +228,11 @@ fn argument_rules(found: &mut Found<'_>) {
     if let Some(ApprovalField::Ask(ask)) = &tool.approval {
         must_be_given.push(&ask.binding_message);
     }
+    if let Some(permission) = &tool.permission {
+        let tuples = &permission.contextual_tuples;
+        must_be_given.push(&permission.object);
+        must_be_given.extend(tuples.iter().flat_map(|tuple| [&tuple.user, &tuple.object]));
+    }
     for (text, needed) in
         optional_allowed.iter().map(|text| (text, false)).chain(must_be_given.iter().map(|text| (text, true)))
     {
@@ -198,21 +252,28 @@ fn argument_rules(found: &mut Found<'_>) {
             }
         }
     }
-    match tool.request.json.as_ref().map(templates_in).transpose() {
-        Err(error) => found.say(error.to_string(), "mend the template in json"),
-        Ok(templates) => {
-            for template in templates.iter().flatten() {
-                for name in template.arguments().filter(|name| !declared.contains(name)) {
-                    found.say(format!("{{{{ {name} }}}} is not a parameter"), "declare it, or mend the template");
+    let context = tool.permission.iter().flat_map(|permission| permission.context.values());
+    for value in tool.request.json.iter().chain(context) {
+        match templates_in(value) {
+            Err(error) => found.say(error.to_string(), "mend the template"),
+            Ok(templates) => {
+                for template in &templates {
+                    for name in template.arguments().filter(|name| !declared.contains(name)) {
+                        found.say(format!("{{{{ {name} }}}} is not a parameter"), "declare it, or mend the template");
+                    }
                 }
             }
         }
     }
-    for text in [&tool.credential.audience, &tool.credential.resource].into_iter().flatten() {
+    let credential = &tool.credential;
+    for (what, text) in
+        [("audience", &credential.audience), ("resource", &credential.resource), ("connection", &credential.connection)]
+    {
+        let Some(text) = text else { continue };
         match Template::parse(text) {
             Err(error) => found.say(error.to_string(), "mend the template"),
             Ok(template) if template.arguments().next().is_some() => {
-                found.say("an argument stands in the audience", "an audience is fixed or a setting");
+                found.say(format!("an argument stands in the {what}"), "it is fixed or a setting");
             }
             Ok(_) => {}
         }
@@ -263,6 +324,23 @@ mod tests {
             (
                 "effect = \"read\"\nrequest = { method = \"GET\", url = \"https://x.example/\", headers = { Authorization = \"x\" } }".to_owned(),
                 "not for manifests",
+            ),
+            (format!("effect = \"read\"\ncredential = {{ source = \"connection\" }}\n{get}"), "none is named"),
+            (format!("effect = \"read\"\ncredential = {{ source = \"user\", connection = \"okta\" }}\n{get}"), "not used"),
+            (
+                format!("effect = \"read\"\ncredential = {{ source = \"connection\", connection = \"{{{{ id }}}}\" }}\n{get}"),
+                "an argument stands in the connection",
+            ),
+            (format!("effect = \"read\"\npermission = {{ relation = \"a b\", object = \"x:y\" }}\n{get}"), "not a relation"),
+            (format!("effect = \"read\"\npermission = {{ relation = \"a\", object = \"x\" }}\n{get}"), "not `type:id`"),
+            (format!("effect = \"read\"\npermission = {{ relation = \"a\", object = \"x:{{{{ id }}}}\" }}\n{get}"), "not a parameter"),
+            (
+                format!("effect = \"read\"\npermission = {{ relation = \"a\", object = \"{{{{ env.TYPE }}}}:x\" }}\n{get}"),
+                "type of",
+            ),
+            (
+                format!("effect = \"read\"\npermission = {{ relation = \"a\", object = \"x:y\", context = {{ n = \"{{{{ n }}}}\" }} }}\n{get}"),
+                "not a parameter",
             ),
             (format!("effect = \"read\"\nlimits = {{ spend = \"1\" }}\n{get}"), "come together"),
             (format!("effect = \"read\"\nparameters = {{ type = \"array\" }}\n{get}"), "type object"),

@@ -108,7 +108,25 @@ fn no_parameters() -> Value {
 pub struct PermissionSpec {
     /// Such as `can_buy`.
     pub relation: String,
-    /// Such as `shop:main`.
+    /// Template of `type:id`, such as `shop:main` or `document:{{ id }}`.
+    pub object: String,
+    /// Facts that go with the question and are not stored.
+    #[serde(default)]
+    pub contextual_tuples: Vec<TupleSpec>,
+    /// Values for the conditions of the model; a text that is one placeholder keeps the argument's type.
+    #[serde(default)]
+    pub context: BTreeMap<String, Value>,
+}
+
+/// One of the `contextual_tuples` of a permission.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TupleSpec {
+    /// `me`, `agent`, or a template of `type:id`.
+    pub user: String,
+    /// Such as `member`.
+    pub relation: String,
+    /// Template of `type:id`.
     pub object: String,
 }
 
@@ -169,6 +187,9 @@ pub enum CredentialSource {
 pub struct CredentialSpec {
     /// Where it comes from.
     pub source: CredentialSource,
+    /// Template of the connection's name at the vault; settings only.
+    #[serde(default)]
+    pub connection: Option<String>,
     /// Template of the audience.
     #[serde(default)]
     pub audience: Option<String>,

@@ -282,6 +282,11 @@ fn not_offered(spec: &ToolSpec, settings: &Settings, origins: &OriginRules) -> O
     if let Some(unset) = template.settings().find(|name| !settings.contains_key(*name)) {
         return Some(format!("{unset} is not set"));
     }
+    if let Some(connection) = &spec.credential.connection
+        && let Err(error) = Template::parse(connection).and_then(|connection| connection.settled(settings))
+    {
+        return Some(error.to_string());
+    }
     let url = match template.url_shape(settings) {
         Ok(url) => url,
         Err(error) => return Some(error.to_string()),

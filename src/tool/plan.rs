@@ -7,13 +7,16 @@ use url::Url;
 
 use super::{
     Tool,
-    manifest::{ApprovalField, CredentialSource, Idempotency},
-    template::{self, Template},
+    manifest::{ApprovalField, CredentialSource, Idempotency, PermissionSpec},
+    template::{self, Settings, Template},
 };
 use crate::{
     call::{ActionId, Digest},
     money::Money,
-    policy::{Action, Approval, Credential, Permission, Requirements, Spend, TokenWanted},
+    policy::{
+        Action, Approval, ConnectionWanted, ContextualTuple, Credential, Permission, Requirements, Spend, TokenWanted,
+        TupleUser,
+    },
 };
 
 /// What is wrong with a call. The texts are for the model, which may try again with better arguments.
@@ -169,10 +172,7 @@ impl Tool {
     fn requirements(&self, arguments: &Map<String, Value>) -> Result<Requirements, PlanError> {
         let settings = &self.settings;
         let spec = &self.spec;
-        let permission = spec
-            .permission
-            .as_ref()
-            .map(|permission| Permission { relation: permission.relation.clone(), object: permission.object.clone() });
+        let permission = spec.permission.as_ref().map(|asked| permission(asked, settings, arguments)).transpose()?;
         let approval = match &spec.approval {
             Some(ApprovalField::Ask(ask)) => {
                 let template = Template::parse(&ask.binding_message)?;
@@ -206,7 +206,13 @@ impl Tool {
             CredentialSource::None => Credential::None,
             CredentialSource::User => Credential::User(wanted()?),
             CredentialSource::Approval => Credential::Approval(wanted()?),
-            CredentialSource::Connection => Credential::Connection,
+            CredentialSource::Connection => {
+                let name = spec.credential.connection.as_deref().unwrap_or_default();
+                Credential::Connection(ConnectionWanted {
+                    connection: Template::parse(name)?.settled(settings)?,
+                    scopes: spec.credential.scopes.clone(),
+                })
+            }
         };
         let spend = match (&spec.limits.spend, &spec.limits.currency) {
             (Some(template), Some(currency)) => {
@@ -219,6 +225,34 @@ impl Tool {
         };
         Ok(Requirements { permission, approval, credential, spend })
     }
+}
+
+/// What the permission server is asked about these arguments.
+fn permission(
+    spec: &PermissionSpec,
+    settings: &Settings,
+    arguments: &Map<String, Value>,
+) -> Result<Permission, PlanError> {
+    let id = |template: &str| Template::parse(template)?.fga_id(settings, arguments);
+    let mut contextual_tuples = Vec::with_capacity(spec.contextual_tuples.len());
+    for tuple in &spec.contextual_tuples {
+        contextual_tuples.push(ContextualTuple {
+            user: match tuple.user.as_str() {
+                "me" => TupleUser::Me,
+                "agent" => TupleUser::Agent,
+                template => TupleUser::Named(id(template)?),
+            },
+            relation: tuple.relation.clone(),
+            object: id(&tuple.object)?,
+        });
+    }
+    let mut context = Map::new();
+    for (name, template) in &spec.context {
+        if let Some(value) = template::json(template, settings, arguments)? {
+            context.insert(name.clone(), value);
+        }
+    }
+    Ok(Permission { relation: spec.relation.clone(), object: id(&spec.object)?, contextual_tuples, context })
 }
 
 /// Whether every integer is one that RFC 8785 and RFC 7493 §2.2 know exactly: two different ones would have one digest.

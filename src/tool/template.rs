@@ -40,7 +40,12 @@ pub enum Error {
     /// The URL without arguments is not one.
     #[error("`{0}` is not a URL")]
     Url(String),
+    /// What is asked of the permission server is no object.
+    #[error("`{0}` is not `type:id` as the permission server knows it")]
+    FgaId(String),
 }
+
+const FGA_ID: &str = "name of an object";
 
 /// The settings that `{{ env.NAME }}` may name.
 pub type Settings = BTreeMap<String, String>;
@@ -158,6 +163,28 @@ impl Template {
             Err(Error::Missing(_)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Fills the name of an object of the permission server, `type:id`. No argument can bring a wildcard, a userset or
+    /// another type.
+    ///
+    /// # Errors
+    /// If a value is missing, empty, or holds white space, a control character or one of `:#*`; if the result is not
+    /// `type:id` within 256 bytes.
+    pub fn fga_id(&self, settings: &Settings, arguments: &Map<String, Value>) -> Result<String, Error> {
+        let id = self.fill(settings, |name| {
+            let value = arguments.get(name).ok_or_else(|| Error::Missing(name.to_owned()))?;
+            let text = scalar(name, value, FGA_ID)?;
+            let refused = |why| Err(Error::Value { name: name.to_owned(), position: FGA_ID, why });
+            if text.is_empty() {
+                return refused("it is empty");
+            }
+            if text.chars().any(|c| c.is_whitespace() || c.is_control() || ":#*".contains(c)) {
+                return refused("white space, control characters and any of `:#*` have a meaning of their own there");
+            }
+            Ok(text)
+        })?;
+        if is_fga_id(&id) { Ok(id) } else { Err(Error::FgaId(id)) }
     }
 
     /// Fills a URL. The result has the scheme, the host, the port and the path shape of the template itself, whatever
@@ -333,6 +360,14 @@ fn segment(name: &str, value: &str, position: &'static str) -> Result<String, Er
     Ok(encoded)
 }
 
+/// Whether it is `type:id`: one colon, no userset, no wildcard, and not longer than the server takes.
+fn is_fga_id(text: &str) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty() && !part.chars().any(|c| c.is_whitespace() || c.is_control() || ":#*".contains(c))
+    };
+    text.len() <= 256 && text.split_once(':').is_some_and(|(kind, id)| plain(kind) && !kind.contains('@') && plain(id))
+}
+
 fn segments(url: &Url) -> usize {
     url.path_segments().map_or(0, Iterator::count)
 }
@@ -413,6 +448,25 @@ mod tests {
         let template = Template::parse("x {{ id }}").unwrap();
         assert!(template.header(&settings(), &arguments(json!({"id": "a\r\nb"}))).is_err());
         assert_eq!(template.header(&settings(), &arguments(json!({"id": 7}))).unwrap(), "x 7");
+    }
+
+    #[test]
+    fn objects_of_the_permission_server_take_no_wildcard_no_userset_and_no_other_type() {
+        let id = |template: &str, value: Value| {
+            Template::parse(template).unwrap().fga_id(&settings(), &arguments(json!({"id": value})))
+        };
+        assert_eq!(id("okta:main", json!("")).unwrap(), "okta:main");
+        assert_eq!(id("document:{{ id }}", json!("2024-budget")).unwrap(), "document:2024-budget");
+        assert_eq!(id("document:{{ id }}", json!(7)).unwrap(), "document:7");
+        assert_eq!(id("user:{{ id }}", json!("ada@example.com|1")).unwrap(), "user:ada@example.com|1");
+        let long = "x".repeat(300);
+        for bad in ["", "*", "a*", "x#member", "a:b", "two words", "a\tb", "a\u{a0}b", "\u{2028}", "a\0b", &long] {
+            assert!(id("document:{{ id }}", json!(bad)).is_err(), "{bad:?}");
+        }
+        for bad in ["okta", "okta:", ":main", "okta:*", "group:a#member", "o kta:main", "a@b:main"] {
+            assert!(id(bad, json!("x")).is_err(), "{bad:?}");
+        }
+        assert!(id("document:{{ id }}", json!(["a"])).is_err() && id("document:{{ other }}", json!("a")).is_err());
     }
 
     #[test]
