@@ -24,7 +24,6 @@ use crate::{
     },
     tool::{Registry, Tool},
 };
-use rust_decimal::Decimal;
 
 /// What stops a call, and the run with it: nothing may be done that could not be written down.
 #[derive(Debug, thiserror::Error)]
@@ -93,8 +92,6 @@ pub struct Dispatcher {
     pub clock: SharedClock,
     /// Who acts.
     pub actor: Actor,
-    /// The most that one call may spend, if there is a limit.
-    pub max_spend: Option<Decimal>,
 }
 
 impl Dispatcher {
@@ -128,10 +125,6 @@ impl Dispatcher {
             let reason = "this very call was sent before in this run, and whether it happened is not known: it is neither \
                           approved nor sent again; the user should look whether it happened";
             return entry.close(ToolOutput::refused(Outcome::Unknown, reason), None, &Record::default(), tell);
-        }
-        if !action.requirements.spend.within(self.max_spend) {
-            let reason = "it may cost more than the spend limit allows; name a price_limit within it".to_owned();
-            return entry.close(ToolOutput::refused(Outcome::Limit, reason), None, &Record::default(), tell);
         }
         let (permit, record) = match self.guard.authorize(&action, run, tell).await {
             Decision::Permit { permit, record } => (permit, record),
@@ -236,9 +229,10 @@ impl<'a> Entry<'a> {
             "outcome": outcome.word(),
             "message": message,
             "http_status": http_status,
+            "policy": record.policy,
             "permission": record.permission,
             "approval": record.approval,
-            "token": record.token.as_ref().map(|token| json!({ "audience": token.audience, "scopes": token.scopes })),
+            "token": record.token,
         });
         self.road.audit.response(&self.action.id, self.road.clock.now(), body)?;
         Ok(())

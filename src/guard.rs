@@ -3,14 +3,24 @@
 //! The order is fixed: the silent and cheap check first, a person second, the check again, a token last. Whatever cannot be
 //! completed is a no.
 
+mod permission;
+
+use serde::Serialize;
+
+pub use self::permission::{Answer, Asked, PermissionRecord, Permissions};
 use crate::{
     approval::{self, Approvals, Evidence},
     call::{ActionId, ApprovalId, Digest, Outcome, RunId},
     event::Tell,
-    policy::{Action, Credential, TokenWanted},
+    money::Money,
+    policy::{self, Action, Applied, Credential, Policy, Spend, Spent, TokenWanted},
     secret::AccessToken,
-    session::{self, Session},
+    session::{self, Account, Session},
+    store::journal::{Purse, Sums},
 };
+
+/// Limits per day count what was spent since this long ago: no time zone decides when a day begins.
+const DAY: chrono::Duration = chrono::Duration::hours(24);
 
 /// Lets one action run once. It cannot be copied or made elsewhere, and says which action it is for.
 pub struct Permit {
@@ -64,37 +74,77 @@ pub enum Decision {
 /// What is written into the audit log about a decision.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
-    /// `not required`, `none (by profile)`, or the answer.
-    pub permission: String,
+    /// The rules and limits that spoke about it.
+    pub policy: Vec<Applied>,
+    /// What the permission server was asked, and said.
+    pub permission: PermissionRecord,
     /// The approval and what proves it.
     pub approval: Option<Evidence>,
-    /// The audience and the scopes of the token.
-    pub token: Option<TokenWanted>,
+    /// Which token the call carries.
+    pub token: Option<TokenRecord>,
+    /// What it may spend is written down under this action.
+    reserved: Option<ActionId>,
 }
 
-/// What the profile says about fine-grained permission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PermissionMode {
-    /// No server is configured: a tool that declares a permission is refused.
-    Unset,
-    /// The profile does without.
-    None,
+/// Which token a call carries. Never the token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TokenRecord {
+    /// `user`, `approval` or `connection`.
+    pub source: &'static str,
+    /// For which audience.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+    /// For which resource (RFC 8707).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Of which third-party account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+    /// What it must allow.
+    pub scopes: Vec<String>,
 }
+
+impl TokenRecord {
+    /// None if the call carries no token.
+    #[must_use]
+    pub fn of(credential: &Credential) -> Option<Self> {
+        let token = |source, wanted: &TokenWanted| Self {
+            source,
+            audience: wanted.audience.clone(),
+            resource: wanted.resource.clone(),
+            connection: None,
+            scopes: wanted.scopes.clone(),
+        };
+        match credential {
+            Credential::None => None,
+            Credential::User(wanted) => Some(token("user", wanted)),
+            Credential::Approval(wanted) => Some(token("approval", wanted)),
+            Credential::Connection(wanted) => Some(Self {
+                source: "connection",
+                audience: None,
+                resource: None,
+                connection: Some(wanted.connection.clone()),
+                scopes: wanted.scopes.clone(),
+            }),
+        }
+    }
+}
+
+/// A no: how the call ends, and why.
+type Refusal = (Outcome, String);
 
 /// Decides about actions.
 #[derive(Debug)]
 pub struct Guard {
-    approvals: Approvals,
-    permission: PermissionMode,
+    /// Asks the person.
+    pub approvals: Approvals,
+    /// Asks the permission server.
+    pub permissions: Permissions,
+    /// What the person and the administrator forbid.
+    pub policy: Policy,
 }
 
 impl Guard {
-    /// A guard of one profile.
-    #[must_use]
-    pub fn new(approvals: Approvals, permission: PermissionMode) -> Self {
-        Self { approvals, permission }
-    }
-
     /// Decides about one action. Every way in which this can fail is a denial.
     pub async fn authorize(&self, action: &Action, run: Option<&RunId>, tell: Tell<'_>) -> Decision {
         let mut record = Record::default();
@@ -121,12 +171,19 @@ impl Guard {
         record.approval.as_ref().map_or(Ok(()), |evidence| self.approvals.executing(&evidence.approval))
     }
 
-    /// See [`Guard::executing`].
+    /// See [`Guard::executing`]. What a call may spend counts no longer once it is known that nothing happened.
     ///
     /// # Errors
     /// If the journal cannot be written.
     pub fn executed(&self, record: &Record, outcome: Outcome) -> Result<(), approval::Error> {
-        record.approval.as_ref().map_or(Ok(()), |evidence| self.approvals.executed(&evidence.approval, outcome))
+        let nothing_happened = !matches!(outcome, Outcome::Done | Outcome::Unknown);
+        let released = match record.reserved.as_ref().filter(|_| nothing_happened) {
+            Some(action) => self.approvals.journal.release_spend(action).map_err(approval::Error::from),
+            None => Ok(()),
+        };
+        let noted =
+            record.approval.as_ref().map_or(Ok(()), |evidence| self.approvals.executed(&evidence.approval, outcome));
+        noted.and(released)
     }
 
     async fn decide(
@@ -135,8 +192,14 @@ impl Guard {
         run: Option<&RunId>,
         tell: Tell<'_>,
         record: &mut Record,
-    ) -> Result<Option<AccessToken>, (Outcome, String)> {
-        record.permission = self.permitted(action)?;
+    ) -> Result<Option<AccessToken>, Refusal> {
+        let account = self.account().await?;
+        record.policy = self.policy.judge(action);
+        if let Some(denial) = policy::denial(&record.policy) {
+            return Err((denial.outcome, denial.words()));
+        }
+        self.permitted(action, &account, record).await?;
+        self.affordable(action, run, &account, &mut record.policy)?;
         let no_connections = || (Outcome::ConnectionNeeded, "third-party accounts cannot be connected yet".to_owned());
         // Nobody's phone rings for what cannot be done, whatever they answer.
         if matches!(action.requirements.credential, Credential::Connection(_)) {
@@ -144,50 +207,115 @@ impl Guard {
         }
         let mut approved = None;
         let mut unused = Unused { approvals: &self.approvals, approval: None };
-        if let Some(approval) = &action.requirements.approval {
+        if let Some(approval) = policy::approval(action, &record.policy) {
             let wanted = match &action.requirements.credential {
                 Credential::Approval(wanted) => wanted.clone(),
                 _ => TokenWanted::default(),
             };
             let granted = self
                 .approvals
-                .ask(action, approval, &wanted, &record.permission, run, tell)
+                .ask(action, &approval, &wanted, record.permission.words(), run, tell)
                 .await
                 .map_err(|error| (error.outcome(), error.to_string()))?;
             unused.approval = Some(granted.evidence.approval.clone());
             record.approval = Some(granted.evidence);
             approved = Some(granted.token);
             // What was permitted before the phone rang may have been taken back while it did.
-            record.permission = self.permitted(action)?;
+            self.permitted(action, &account, record).await?;
         }
+        record.token = TokenRecord::of(&action.requirements.credential);
         let token = match &action.requirements.credential {
-            Credential::None => Ok(None),
-            Credential::Connection(_) => Err(no_connections()),
-            Credential::Approval(wanted) => {
-                record.token = Some(wanted.clone());
-                approved.map(Some).ok_or_else(|| (Outcome::NotPermitted, "it was not approved".to_owned()))
+            Credential::None => None,
+            Credential::Connection(_) => return Err(no_connections()),
+            Credential::Approval(_) => {
+                Some(approved.ok_or_else(|| (Outcome::NotPermitted, "it was not approved".to_owned()))?)
             }
-            Credential::User(wanted) => {
-                record.token = Some(wanted.clone());
-                user_token(&self.approvals.session, wanted).await.map(Some)
-            }
-        }?;
+            Credential::User(wanted) => Some(user_token(&self.approvals.session, wanted).await?),
+        };
+        self.reserve(action, run, &account, record)?;
         unused.approval = None;
         Ok(token)
     }
 
-    fn permitted(&self, action: &Action) -> Result<String, (Outcome, String)> {
-        match (&action.requirements.permission, self.permission) {
-            (None, _) => Ok("not required".to_owned()),
-            (Some(_), PermissionMode::None) => Ok("none (by profile)".to_owned()),
-            (Some(permission), PermissionMode::Unset) => Err((
-                Outcome::NotPermitted,
-                format!(
-                    "{} needs the permission {} on {}, and no permission server is configured",
-                    action.tool, permission.relation, permission.object
-                ),
-            )),
+    async fn account(&self) -> Result<Account, Refusal> {
+        match self.approvals.session.account().await {
+            Ok(Some(account)) => Ok(account),
+            Ok(None) => Err((Outcome::LoginNeeded, "nobody is logged in".to_owned())),
+            Err(error) if error.login_needed() => Err((Outcome::LoginNeeded, error.to_string())),
+            Err(error) => Err((Outcome::Failed, format!("nobody knows who is logged in: {error}"))),
         }
+    }
+
+    async fn permitted(&self, action: &Action, account: &Account, record: &mut Record) -> Result<(), Refusal> {
+        let wanted = action.requirements.permission.as_ref();
+        record.permission = self.permissions.ask(&action.tool, wanted, account).await;
+        if record.permission.is_yes() {
+            return Ok(());
+        }
+        let why = record.permission.why.clone();
+        Err((Outcome::NotPermitted, why.unwrap_or_else(|| "it is not permitted".to_owned())))
+    }
+
+    /// Whether what it may spend fits the limits beside what was spent before.
+    fn affordable(
+        &self,
+        action: &Action,
+        run: Option<&RunId>,
+        account: &Account,
+        applied: &mut Vec<Applied>,
+    ) -> Result<(), Refusal> {
+        let spent = match &action.requirements.spend {
+            Spend::Nothing => return Ok(()),
+            Spend::AnyPrice => Spent::default(),
+            Spend::UpTo(money) => {
+                let sums = self.approvals.journal.spent(self.purse(account, run, money));
+                let sums = sums.map_err(|error| (Outcome::Failed, error.to_string()))?;
+                Spent { per_day: sums.per_day, per_run: sums.per_run }
+            }
+        };
+        match self.policy.over(action, spent) {
+            None => Ok(()),
+            Some(over) => {
+                let refusal = (over.outcome, over.words());
+                applied.push(over);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Writes down what it may spend, so that no other process can spend the same money. The last step before the permit.
+    fn reserve(
+        &self,
+        action: &Action,
+        run: Option<&RunId>,
+        account: &Account,
+        record: &mut Record,
+    ) -> Result<(), Refusal> {
+        let Spend::UpTo(money) = &action.requirements.spend else { return Ok(()) };
+        let now = self.approvals.clock.now();
+        let judge = |sums: Sums| match self.policy.over(action, Spent { per_day: sums.per_day, per_run: sums.per_run })
+        {
+            None => Ok(()),
+            Some(over) => Err(over),
+        };
+        let purse = self.purse(account, run, money);
+        match self.approvals.journal.reserve_spend(&action.id, purse, money, now, judge) {
+            Ok(Ok(())) => {
+                record.reserved = Some(action.id.clone());
+                Ok(())
+            }
+            Ok(Err(over)) => {
+                let refusal = (over.outcome, over.words());
+                record.policy.push(over);
+                Err(refusal)
+            }
+            Err(error) => Err((Outcome::Failed, format!("what it may spend cannot be written down: {error}"))),
+        }
+    }
+
+    fn purse<'a>(&self, account: &'a Account, run: Option<&'a RunId>, money: &'a Money) -> Purse<'a> {
+        let since = self.approvals.clock.now() - DAY;
+        Purse { issuer: &account.iss, subject: &account.sub, run, currency: &money.currency, since }
     }
 }
 
@@ -206,7 +334,7 @@ impl Drop for Unused<'_> {
     }
 }
 
-async fn user_token(session: &Session, wanted: &TokenWanted) -> Result<AccessToken, (Outcome, String)> {
+async fn user_token(session: &Session, wanted: &TokenWanted) -> Result<AccessToken, Refusal> {
     let wanted = session::Wanted {
         audience: wanted.audience.clone(),
         resource: wanted.resource.clone(),
@@ -230,6 +358,7 @@ mod tests {
         Action {
             id: ActionId::from_text("act_1"),
             tool: "buy".to_owned(),
+            toolset: "shop".to_owned(),
             effect: "irreversible",
             irreversible: true,
             digest: Action::digest_of("buy", origin, &arguments).unwrap(),

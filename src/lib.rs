@@ -13,6 +13,7 @@ pub mod money;
 pub mod secret;
 
 // Wire: bytes to values, no decisions.
+pub mod fga;
 pub mod http;
 pub mod model;
 pub mod oauth;

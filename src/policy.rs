@@ -3,9 +3,11 @@
 //! An [`Action`] is a tool call that has been understood: it says exactly what would be done, and nothing in it can change
 //! any more. The guard decides about it, the executor does it; neither looks at the model's words again.
 
+mod judge;
+mod rules;
+
 use std::fmt;
 
-use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -15,6 +17,11 @@ use crate::{
     oauth::{provider::BindingRules, rar},
 };
 
+pub use self::{
+    judge::{Applied, Policy, Spent, approval, denial},
+    rules::{Author, Condition, MaxSpend, PolicyFile, Rule, RuleDecision, SpendLimit},
+};
+
 /// One thing that may be done, once.
 #[derive(Clone, Debug)]
 pub struct Action {
@@ -22,6 +29,8 @@ pub struct Action {
     pub id: ActionId,
     /// Which tool.
     pub tool: String,
+    /// The set that the tool belongs to.
+    pub toolset: String,
     /// `read`, `reversible` or `irreversible`.
     pub effect: &'static str,
     /// Whether it stays.
@@ -153,16 +162,6 @@ impl Spend {
             Self::AnyPrice => Some("any price".to_owned()),
         }
     }
-
-    /// Whether it stays within a limit. Without a limit everything does; with one, a call that sets none itself does not.
-    #[must_use]
-    pub fn within(&self, limit: Option<Decimal>) -> bool {
-        match (self, limit) {
-            (_, None) | (Self::Nothing, _) => true,
-            (Self::UpTo(money), Some(limit)) => money.amount <= limit,
-            (Self::AnyPrice, Some(_)) => false,
-        }
-    }
 }
 
 /// How strongly a yes is tied to the call, from weak to strong.
@@ -277,6 +276,25 @@ impl Action {
 mod tests {
     use super::*;
 
+    pub(super) fn digest() -> Digest {
+        Action::digest_of("buy_product", "https://shop.example", &Map::new()).unwrap()
+    }
+
+    /// Two of something that spends nothing and asks nobody.
+    pub(super) fn buy() -> Action {
+        Action {
+            id: ActionId::from_text("act_1"),
+            tool: "buy_product".to_owned(),
+            toolset: "shop".to_owned(),
+            effect: "irreversible",
+            irreversible: true,
+            arguments: Map::from_iter([("product".to_owned(), json!("tea")), ("qty".to_owned(), json!(2))]),
+            origin: "https://shop.example".to_owned(),
+            requirements: Requirements::default(),
+            digest: digest(),
+        }
+    }
+
     fn approval(message: &str) -> Approval {
         Approval { message: message.to_owned(), message_is_complete: true, expires_in: 300, details_type: None }
     }
@@ -310,13 +328,5 @@ mod tests {
         assert_eq!(Binding::needed(true, Some(Binding::Code)), Binding::Code);
         assert_eq!(Binding::needed(false, Some(Binding::Details)), Binding::Details);
         assert!(Binding::Details > Binding::Message && Binding::Message > Binding::Code);
-    }
-
-    #[test]
-    fn with_a_limit_any_price_is_too_much() {
-        let ten = Some(Decimal::from(10));
-        let up_to = |n| Spend::UpTo(Money { amount: Decimal::from(n), currency: "EUR".to_owned() });
-        assert!(up_to(10).within(ten) && !up_to(11).within(ten) && !Spend::AnyPrice.within(ten));
-        assert!(Spend::AnyPrice.within(None) && Spend::Nothing.within(ten));
     }
 }

@@ -22,13 +22,13 @@ use crate::{
     agent::{Agent, Limits},
     approval::Approvals,
     clock::SharedClock,
-    config::{self, Config, DotEnv, EnvVars, Overrides, Permission, StoreKind},
+    config::{self, Config, DotEnv, EnvVars, Overrides, Permission, PolicyText, StoreKind, UserClaim},
     dispatch::{Actor, Dispatcher},
-    guard::{Guard, PermissionMode},
+    guard::{Asked, Guard, Permissions},
     http::{self, Http},
     model::{Model, ModelOptions},
     oauth::Client,
-    policy::Binding,
+    policy::{Author, Binding, Policy, PolicyFile},
     session::{Account, Session, SessionParts},
     store::{
         audit::Audit,
@@ -302,21 +302,49 @@ impl App {
             pushes_per_minute: config.limits.pushes_per_minute.value,
             locks: config.dirs.locks.clone(),
         };
-        let permission = match config.permission.as_ref().map(|setting| setting.value) {
-            Some(Permission::None) => PermissionMode::None,
-            // Without a server to ask, a tool that declares a permission is refused, whatever else is said.
-            Some(Permission::Fga) | None => PermissionMode::Unset,
-        };
+        let guard = Guard { permissions: self.permissions(&approvals)?, policy: self.policy()?, approvals };
         Ok(Dispatcher {
             registry,
-            guard: Guard::new(approvals, permission),
+            guard,
             audit: self.audit()?,
             journal: self.journal()?,
             http: self.http()?.clone(),
             clock: self.clock.clone(),
             actor,
-            max_spend: None,
         })
+    }
+
+    /// Who is asked whether something is permitted.
+    fn permissions(&self, approvals: &Approvals) -> Result<Permissions, Failure> {
+        let config = self.config()?;
+        let permission = config.permission.as_ref().map(|setting| setting.value);
+        let fga = match (permission, &config.fga) {
+            (Some(Permission::None), _) => return Ok(Permissions::None),
+            // Without a server to ask, a tool that declares a permission is refused, whatever else is said.
+            (_, None) => return Ok(Permissions::Unset),
+            (_, Some(fga)) => fga,
+        };
+        let agent = approvals.client.as_ref().map(|client| client.id.clone());
+        Ok(Permissions::Fga(Box::new(Asked {
+            fga: clients::fga(fga, self.http()?, &self.clock)?,
+            by_email: fga.user_claim.value == UserClaim::Email,
+            check_agent: fga.check_agent.value,
+            agent,
+        })))
+    }
+
+    /// What the person and the administrator of this machine forbid.
+    pub(crate) fn policy(&self) -> Result<Policy, Failure> {
+        let read = |file: PolicyText| {
+            let author = if file.admin { Author::Admin } else { Author::User };
+            let path = file.path.display().to_string();
+            PolicyFile::parse(author, file.path, &file.text).map_err(|error| {
+                Failure::new(Kind::Usage, format!("{path}: {}", error.to_string().trim_end()))
+                    .hint("docs/policy.md has the keys of a policy file; `agentctl tools check` reads one too")
+            })
+        };
+        let files = config::policies(&self.config()?.dirs)?.into_iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Policy { files, per_run: None })
     }
 
     /// Whoever holds conversations with the model.

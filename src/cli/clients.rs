@@ -1,11 +1,15 @@
 //! The clients of a profile and what proves them: from the environment, or from the credential store.
 
 use serde_json::{Value, json};
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::failure::{Failure, Kind};
 use crate::{
-    config::Role,
+    clock::SharedClock,
+    config::{self, FgaAuth, Role},
+    fga::{Auth, ClientCredentials, Fga},
+    http::Http,
     oauth::{AuthMethod, Client, ClientAuth, Provider},
     secret::{ClientKey, ClientSecret},
     store::credentials::{Key, Store},
@@ -89,6 +93,24 @@ pub(crate) async fn find(
         }
     };
     Ok(Some(Client { id, auth }))
+}
+
+/// The permission server of a profile.
+pub(crate) fn fga(settings: &config::Fga, http: &Http, clock: &SharedClock) -> Result<Fga, Failure> {
+    let auth = match &settings.auth {
+        FgaAuth::None => Auth::None,
+        FgaAuth::Token(token) => Auth::Token(token.clone()),
+        FgaAuth::Client { id, secret, token_issuer, audience } => Auth::Client(ClientCredentials {
+            id: id.clone(),
+            secret: secret.clone(),
+            token_issuer: Url::parse(token_issuer)
+                .map_err(|error| Failure::caused(Kind::Usage, "read AGENTCTL_FGA_TOKEN_ISSUER", &error))?,
+            audience: audience.clone(),
+        }),
+    };
+    let model = settings.model_id.as_ref().map(|model| model.value.as_str());
+    Fga::new(http.clone(), clock.clone(), &settings.api_url.value, &settings.store_id.value, model, auth)
+        .map_err(|error| Failure::new(Kind::Usage, error.to_string()))
 }
 
 /// Whether it can prove who it is.

@@ -9,6 +9,7 @@ mod env;
 mod file;
 mod guard;
 mod load;
+mod policy;
 mod trust;
 
 use std::{
@@ -22,6 +23,7 @@ pub use self::{
     dirs::Dirs,
     env::{EnvVars, VARIABLES, never_from_dotenv},
     guard::{Fga, FgaAuth, Vault},
+    policy::{PolicyText, policies},
     trust::{DotEnv, remember},
 };
 use crate::{
@@ -112,6 +114,14 @@ pub enum Error {
         endpoint: &'static str,
         /// The `.env`.
         path: PathBuf,
+    },
+    /// The administrator's policy may not be the administrator's.
+    #[error("{} {why}, so nobody can tell whether it is the administrator's policy; nothing runs until that is mended", path.display())]
+    AdminPolicy {
+        /// The file or its folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// The memory of trusted files.
     #[error(transparent)]

@@ -131,6 +131,7 @@ impl Tool {
             action: Action {
                 id,
                 tool: self.spec.name.clone(),
+                toolset: self.toolset.clone(),
                 effect: self.spec.effect.word(),
                 irreversible: self.spec.effect == super::manifest::Effect::Irreversible,
                 arguments,

@@ -5,6 +5,7 @@
 
 mod approvals;
 mod executions;
+mod spending;
 mod state;
 
 use std::{
@@ -22,6 +23,7 @@ use serde_json::Value;
 pub use self::{
     approvals::{ApprovalChange, ApprovalFilter, ApprovalRow, NewApproval},
     executions::ExecutionRow,
+    spending::{Purse, Sums},
     state::ApprovalState,
 };
 use super::lock::{self, GrantLock};
@@ -31,7 +33,8 @@ use crate::{call::RunId, files};
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Each entry leads from one version of the schema to the next; `user_version` counts them.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE runs (
         id TEXT PRIMARY KEY, started_at INTEGER NOT NULL, profile TEXT NOT NULL, model TEXT NOT NULL,
         title TEXT NOT NULL, ended_at INTEGER, status TEXT, exit_code INTEGER
@@ -55,7 +58,15 @@ const MIGRATIONS: &[&str] = &["
         action TEXT PRIMARY KEY, run TEXT, tool TEXT NOT NULL, digest TEXT NOT NULL, idempotency_key TEXT NOT NULL,
         started_at INTEGER NOT NULL, ended_at INTEGER, outcome TEXT, http_status INTEGER
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE spending (
+        action TEXT PRIMARY KEY, run TEXT, issuer TEXT NOT NULL, subject TEXT NOT NULL, currency TEXT NOT NULL,
+        amount TEXT NOT NULL, at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX spending_by_person ON spending (issuer, subject, currency, at);
+",
+];
 
 /// Why something could not be written down or found.
 #[derive(Debug, thiserror::Error)]

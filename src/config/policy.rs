@@ -1,0 +1,80 @@
+//! The policy files: the person's beside `config.toml`, and the administrator's, which nothing the person sets can move.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{Dirs, Error};
+
+/// Where the administrator's policy lies, whatever `AGENTCTL_HOME` says.
+#[cfg(target_os = "macos")]
+const ADMIN: &str = "/Library/Application Support/agentctl/policy.toml";
+#[cfg(windows)]
+const ADMIN: &str = r"C:\ProgramData\agentctl\policy.toml";
+#[cfg(not(any(target_os = "macos", windows)))]
+const ADMIN: &str = "/etc/agentctl/policy.toml";
+
+/// A policy file as it lies there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyText {
+    /// Whether it is the administrator's.
+    pub admin: bool,
+    /// Where.
+    pub path: PathBuf,
+    /// What it says.
+    pub text: String,
+}
+
+/// The policy files that are there, the administrator's first.
+///
+/// # Errors
+/// If one is there and cannot be read, or the administrator's could have been written by somebody else. Then nothing may
+/// go on as if there were none.
+pub fn policies(dirs: &Dirs) -> Result<Vec<PolicyText>, Error> {
+    let mut found = Vec::new();
+    let (admin, user) = (Path::new(ADMIN), dirs.config.join("policy.toml"));
+    if let Some(text) = read(admin)? {
+        only_root_writes(admin)?;
+        found.push(PolicyText { admin: true, path: admin.to_owned(), text });
+    }
+    if let Some(text) = read(&user)? {
+        found.push(PolicyText { admin: false, path: user, text });
+    }
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<Option<String>, Error> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Read { path: path.to_owned(), source }),
+    }
+}
+
+/// The file and its folder belong to root, and nobody else may write to them.
+#[cfg(unix)]
+fn only_root_writes(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::MetadataExt as _;
+    for place in std::iter::once(path).chain(path.parent()) {
+        let metadata =
+            std::fs::symlink_metadata(place).map_err(|source| Error::Read { path: place.to_owned(), source })?;
+        let why = if metadata.file_type().is_symlink() {
+            "is a symbolic link"
+        } else if metadata.uid() != 0 {
+            "does not belong to root"
+        } else if metadata.mode() & 0o022 != 0 {
+            "can be written to by others than root"
+        } else {
+            continue;
+        };
+        return Err(Error::AdminPolicy { path: place.to_owned(), why });
+    }
+    Ok(())
+}
+
+/// Only administrators may write there unless one of them changed that.
+#[cfg(not(unix))]
+fn only_root_writes(_: &Path) -> Result<(), Error> {
+    Ok(())
+}
