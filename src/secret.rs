@@ -49,6 +49,12 @@ secrets! {
     DeviceCode;
     /// The authentication request id (CIBA Core §7.3): whoever has it, and the client's credential, gets the tokens.
     AuthReqId;
+    /// What turns a `connect_code` into a connected account (My Account API).
+    AuthSession;
+    /// What a browser brings back when an account was connected (My Account API); good once.
+    ConnectCode;
+    /// Proves that whoever redeems a code is who asked for it (RFC 7636 §4.1).
+    CodeVerifier;
     /// A key for a model's API.
     ApiKey;
     /// What opens the sealed credential file.

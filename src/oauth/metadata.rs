@@ -101,7 +101,7 @@ impl Metadata {
 }
 
 /// An issuer is a URL without query and fragment (RFC 8414 §2).
-fn parse_issuer(issuer: &str) -> Result<Url, Error> {
+pub(super) fn parse_issuer(issuer: &str) -> Result<Url, Error> {
     let bad = |why| Error::BadIssuer { issuer: issuer.to_owned(), why };
     let url = Url::parse(issuer).map_err(|_| bad("it is not a URL"))?;
     if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {

@@ -1,15 +1,18 @@
 //! The client's half of OAuth 2 and OpenID Connect: names, shapes and calls of the specifications, one file each.
 //!
 //! [`metadata`] finds the endpoints, [`client_auth`] proves which client asks, [`device`] and [`ciba`] begin the two waits
-//! for a person, [`poll`] decides how such a wait goes on and [`wait`] drives it. Answers of servers are told apart by the
+//! for a person, [`poll`] decides how such a wait goes on and [`wait`] drives it; [`exchange`] fetches tokens of third-party
+//! accounts, [`my_account`] connects them. Answers of servers are told apart by the
 //! JSON member `error`, because every provider has its own idea of the status. Text from a server is carried as data;
 //! whoever shows it escapes it.
 
 pub mod ciba;
 pub mod client_auth;
 pub mod device;
+pub mod exchange;
 pub mod id_token;
 pub mod metadata;
+pub mod my_account;
 pub mod poll;
 pub mod provider;
 pub mod rar;

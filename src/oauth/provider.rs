@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::Metadata;
+use super::{Metadata, exchange::Exchange};
 
 /// A kind of authorization server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +99,21 @@ impl Provider {
     #[must_use]
     pub fn may_send_details(self, metadata: &Metadata, kind: &str) -> bool {
         self == Self::Auth0 || metadata.authorization_details_types_supported.iter().any(|known| known == kind)
+    }
+
+    /// How a token of a third-party account is had.
+    #[must_use]
+    pub fn exchange(self) -> Exchange {
+        match self {
+            Self::Auth0 => Exchange::TokenVault,
+            Self::Keycloak | Self::Oidc => Exchange::Rfc8693,
+        }
+    }
+
+    /// Whether third-party accounts can be connected through the server's API (My Account).
+    #[must_use]
+    pub fn has_my_account(self) -> bool {
+        self == Self::Auth0
     }
 
     /// Whether the server has but one error, `access_denied`, for "said no" and for "nobody answered".

@@ -8,6 +8,7 @@
 mod login;
 mod record;
 mod refresh;
+pub mod vault;
 
 #[cfg(test)]
 mod tests;

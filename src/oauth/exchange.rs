@@ -1,0 +1,214 @@
+//! Token exchange: an access token of a third-party account, for a token of the person.
+//!
+//! Auth0's Token Vault has a grant of its own; everybody else goes by RFC 8693. Both are one POST to the token endpoint by
+//! a client that proves itself, and their answers look alike. What differs is which errors mean what ([`meaning`]).
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use url::Url;
+
+use super::{Caller, Error, Provider, Refusal, provider::AudienceParameter, token};
+use crate::{
+    http::Response,
+    secret::{AccessToken, RefreshToken},
+};
+
+const WHAT: &str = "exchange answer";
+
+/// Which exchange a server offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exchange {
+    /// Auth0's grant for tokens of connected accounts.
+    TokenVault,
+    /// RFC 8693; the connection's name is the `audience`.
+    Rfc8693,
+}
+
+/// What is shown for the person: the `subject_token` (RFC 8693 §2.1).
+#[derive(Clone, Copy, Debug)]
+pub enum Subject<'a> {
+    /// An access token of the same server.
+    Access(&'a AccessToken),
+    /// A refresh token that the server gave to this very client.
+    Refresh(&'a RefreshToken),
+}
+
+/// One exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Whose account.
+    pub subject: Subject<'a>,
+    /// The connection's name at the server.
+    pub connection: &'a str,
+    /// Which account, if the person has several of this connection: their id at the third party. Token Vault only.
+    pub login_hint: Option<&'a str>,
+    /// What the token must permit. Token Vault has no such parameter: it gives what the account was connected with.
+    pub scopes: &'a [String],
+}
+
+/// A token of a third-party account.
+#[derive(Clone, Debug)]
+pub struct Exchanged {
+    /// For the third party's API.
+    pub token: AccessToken,
+    /// Seconds it lives, if the server says so.
+    pub expires_in: Option<u64>,
+    /// What it permits; none if the server did not say.
+    pub scopes: Option<Vec<String>>,
+}
+
+impl Exchange {
+    fn grant_type(self) -> &'static str {
+        match self {
+            Self::TokenVault => "urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token",
+            Self::Rfc8693 => "urn:ietf:params:oauth:grant-type:token-exchange",
+        }
+    }
+
+    fn requested_token_type(self) -> &'static str {
+        match self {
+            Self::TokenVault => "http://auth0.com/oauth/token-type/federated-connection-access-token",
+            Self::Rfc8693 => "urn:ietf:params:oauth:token-type:access_token",
+        }
+    }
+}
+
+/// Asks for a token of the connected account.
+///
+/// # Errors
+/// If the server refuses ([`meaning`] says how to read that) or its answer cannot be used.
+pub async fn exchange(caller: &Caller<'_>, provider: Provider, wanted: &Request<'_>) -> Result<Exchanged, Error> {
+    let kind = provider.exchange();
+    let (subject, subject_type) = match wanted.subject {
+        Subject::Access(token) => (token.expose(), "urn:ietf:params:oauth:token-type:access_token"),
+        Subject::Refresh(token) => (token.expose(), "urn:ietf:params:oauth:token-type:refresh_token"),
+    };
+    let mut fields = vec![
+        ("grant_type", kind.grant_type()),
+        ("subject_token", subject),
+        ("subject_token_type", subject_type),
+        ("requested_token_type", kind.requested_token_type()),
+    ];
+    let scope = wanted.scopes.join(" ");
+    match kind {
+        Exchange::TokenVault => {
+            fields.push(("connection", wanted.connection));
+            fields.extend(wanted.login_hint.map(|hint| ("login_hint", hint)));
+        }
+        Exchange::Rfc8693 => {
+            fields.push((target(provider, wanted.connection), wanted.connection));
+            fields.extend(Some(("scope", scope.as_str())).filter(|_| !scope.is_empty()));
+        }
+    }
+    let response = caller.post(&caller.metadata.token_endpoint, &fields).await?;
+    if response.status != 200 {
+        return Err(Refusal::or_malformed(&response, WHAT));
+    }
+    read(kind, &response)
+}
+
+/// A target is named by `audience`; by `resource` if it is an absolute URI and the server goes by those (RFC 8693 §2.1).
+fn target(provider: Provider, connection: &str) -> &'static str {
+    let by_resource = provider.audience_parameter() == AudienceParameter::Resource && Url::parse(connection).is_ok();
+    if by_resource { "resource" } else { "audience" }
+}
+
+/// The answer as it travels (RFC 8693 §2.2.1).
+#[derive(Deserialize)]
+struct Wire {
+    access_token: AccessToken,
+    issued_token_type: Option<String>,
+    token_type: Option<String>,
+    #[serde(default, deserialize_with = "token::lenient_seconds")]
+    expires_in: Option<u64>,
+    #[serde(default, deserialize_with = "scopes")]
+    scope: Option<Vec<String>>,
+}
+
+fn read(kind: Exchange, response: &Response) -> Result<Exchanged, Error> {
+    let wire: Wire = response.json().map_err(|_| Error::malformed(WHAT, response))?;
+    let unusable = |why: String| Error::Unusable { what: WHAT, why };
+    if wire.access_token.expose().is_empty() {
+        return Err(unusable("it has no access_token".to_owned()));
+    }
+    if let Some(issued) = wire.issued_token_type.filter(|issued| issued != kind.requested_token_type()) {
+        return Err(unusable(format!("tokens of issued_token_type {issued:?}")));
+    }
+    // `N_A` says that it is no access token.
+    if let Some(other) = wire.token_type.filter(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+        return Err(unusable(format!("tokens of type {other:?}")));
+    }
+    Ok(Exchanged { token: wire.access_token, expires_in: wire.expires_in, scopes: wire.scope })
+}
+
+/// Scopes in one text, separated by blanks, or by commas as some third parties do; or as a list.
+fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let split = |text: &str| -> Vec<String> {
+        let words = text.split([' ', ',', '\t', '\n', '\r']).filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect()
+    };
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(split(&text))),
+        Value::Array(list) => {
+            let words: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+            words.map(|words| Some(split(&words.join(" ")))).ok_or_else(|| serde::de::Error::custom("a list of texts"))
+        }
+        _ => Err(serde::de::Error::custom("expected a text")),
+    }
+}
+
+/// What a failed exchange means, and so who can mend it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// The person has no such account connected.
+    NotConnected,
+    /// The third party takes no more tokens for it: it has to be connected again.
+    Revoked,
+    /// The server no longer takes what is shown for the person.
+    SubjectRefused,
+    /// The server does not let this client do it, or does not believe that it is this client.
+    ClientRefused,
+    /// The server wants the person to prove themselves again.
+    FreshAuthentication,
+    /// The tenant asks for a second factor here, where nobody can give one.
+    SecondFactor,
+    /// The server has no such connection for this client.
+    UnknownConnection,
+    /// It may work later.
+    Transient,
+    /// Anything else.
+    Other,
+}
+
+/// Reads the error of an exchange. Token Vault's codes are documented nowhere; those that were seen are told apart, and an
+/// answer without one of them is told apart by its status as far as Auth0 documents it.
+#[must_use]
+pub fn meaning(kind: Exchange, error: &Error) -> Meaning {
+    let refusal = match error {
+        Error::Http(_) => return Meaning::Transient,
+        Error::Malformed { status, .. } if *status == 429 || *status >= 500 => return Meaning::Transient,
+        Error::Refused(refusal) => refusal,
+        _ => return Meaning::Other,
+    };
+    match (kind, refusal.error.as_str()) {
+        (_, "invalid_client" | "unauthorized_client" | "access_denied" | "unsupported_grant_type") => {
+            Meaning::ClientRefused
+        }
+        (_, "invalid_grant" | "expired_token" | "invalid_token") => Meaning::SubjectRefused,
+        (_, "server_error" | "temporarily_unavailable" | "slow_down" | "too_many_requests") => Meaning::Transient,
+        (Exchange::TokenVault, "federated_connection_refresh_token_not_found") => Meaning::NotConnected,
+        (Exchange::TokenVault, "federated_connection_refresh_token_flow_failed") => Meaning::Revoked,
+        (Exchange::TokenVault, "unmet_authentication_requirements") => Meaning::FreshAuthentication,
+        (Exchange::TokenVault, "mfa_required") => Meaning::SecondFactor,
+        // RFC 8693 §2.2.2: the code for a subject token that is invalid or not acceptable.
+        (Exchange::Rfc8693, "invalid_request") => Meaning::SubjectRefused,
+        (Exchange::Rfc8693, "invalid_target") => Meaning::UnknownConnection,
+        // Keycloak, for accounts at another identity provider.
+        (Exchange::Rfc8693, "not_linked") => Meaning::NotConnected,
+        (Exchange::Rfc8693, "token_expired") => Meaning::Revoked,
+        _ if refusal.status == 403 => Meaning::ClientRefused,
+        _ if refusal.status == 429 || refusal.status >= 500 => Meaning::Transient,
+        _ => Meaning::Other,
+    }
+}
