@@ -15,7 +15,10 @@ use crate::{
     money::Money,
     policy::{self, Action, Applied, Credential, Policy, Spend, Spent, TokenWanted},
     secret::AccessToken,
-    session::{self, Account, Session},
+    session::{
+        self, Account, Session,
+        vault::{self, Connected, Vault},
+    },
     store::journal::{Purse, Sums},
 };
 
@@ -142,6 +145,8 @@ pub struct Guard {
     pub permissions: Permissions,
     /// What the person and the administrator forbid.
     pub policy: Policy,
+    /// Has tokens of third-party accounts.
+    pub vault: Vault,
 }
 
 impl Guard {
@@ -200,14 +205,10 @@ impl Guard {
         }
         self.permitted(action, &account, record).await?;
         self.affordable(action, run, &account, &mut record.policy)?;
-        let no_connections = || (Outcome::ConnectionNeeded, "third-party accounts cannot be connected yet".to_owned());
-        // Nobody's phone rings for what cannot be done, whatever they answer.
-        if matches!(action.requirements.credential, Credential::Connection(_)) {
-            return Err(no_connections());
-        }
         let mut approved = None;
         let mut unused = Unused { approvals: &self.approvals, approval: None };
         if let Some(approval) = policy::approval(action, &record.policy) {
+            self.reachable(action).await?;
             let wanted = match &action.requirements.credential {
                 Credential::Approval(wanted) => wanted.clone(),
                 _ => TokenWanted::default(),
@@ -226,7 +227,9 @@ impl Guard {
         record.token = TokenRecord::of(&action.requirements.credential);
         let token = match &action.requirements.credential {
             Credential::None => None,
-            Credential::Connection(_) => return Err(no_connections()),
+            Credential::Connection(wanted) => Some(
+                self.vault.token(&wanted.connection, &wanted.scopes).await.map_err(|error| no_token(&error))?.token,
+            ),
             Credential::Approval(_) => {
                 Some(approved.ok_or_else(|| (Outcome::NotPermitted, "it was not approved".to_owned()))?)
             }
@@ -254,6 +257,23 @@ impl Guard {
         }
         let why = record.permission.why.clone();
         Err((Outcome::NotPermitted, why.unwrap_or_else(|| "it is not permitted".to_owned())))
+    }
+
+    /// Nobody's phone rings for what cannot be done, whatever they answer: an account that is known not to be connected. The
+    /// exchange itself comes last; where this cannot be told before, it decides.
+    async fn reachable(&self, action: &Action) -> Result<(), Refusal> {
+        let Credential::Connection(wanted) = &action.requirements.credential else { return Ok(()) };
+        self.vault.ready().map_err(|error| no_token(&error))?;
+        let lacks = match self.vault.connected(&wanted.connection, &wanted.scopes).await {
+            Ok(Connected::No) => "no such account is connected".to_owned(),
+            Ok(Connected::Without(scopes)) => format!("the connected account lacks {}", scopes.join(" ")),
+            Ok(Connected::Yes | Connected::Unknown) | Err(_) => return Ok(()),
+        };
+        let connection = &wanted.connection;
+        Err((
+            Outcome::ConnectionNeeded,
+            format!("{connection}: {lacks}; run `agentctl connections connect {connection}`"),
+        ))
     }
 
     /// Whether what it may spend fits the limits beside what was spent before.
@@ -332,6 +352,15 @@ impl Drop for Unused<'_> {
             self.approvals.abandon(approval);
         }
     }
+}
+
+fn no_token(error: &vault::Error) -> Refusal {
+    let outcome = match error {
+        error if error.connection_needed() => Outcome::ConnectionNeeded,
+        error if error.login_needed() => Outcome::LoginNeeded,
+        _ => Outcome::Failed,
+    };
+    (outcome, error.to_string())
 }
 
 async fn user_token(session: &Session, wanted: &TokenWanted) -> Result<AccessToken, Refusal> {

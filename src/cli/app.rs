@@ -22,14 +22,17 @@ use crate::{
     agent::{Agent, Limits},
     approval::Approvals,
     clock::SharedClock,
-    config::{self, Config, DotEnv, EnvVars, Overrides, Permission, PolicyText, StoreKind, UserClaim},
+    config::{self, Config, DotEnv, EnvVars, Overrides, Permission, PolicyText, StoreKind, UserClaim, VaultSubject},
     dispatch::{Actor, Dispatcher},
     guard::{Asked, Guard, Permissions},
     http::{self, Http},
     model::{Model, ModelOptions},
-    oauth::Client,
+    oauth::{Client, Provider},
     policy::{Author, Binding, Policy, PolicyFile},
-    session::{Account, Session, SessionParts},
+    session::{
+        Account, Session, SessionParts,
+        vault::{Subject, Vault, VaultParts},
+    },
     store::{
         audit::Audit,
         credentials::{Store, Unlock},
@@ -276,6 +279,37 @@ impl App {
         Ok(client.filter(|client| own || clients::is_confidential(client)))
     }
 
+    /// The client that has tokens of third-party accounts: its own, or the one that asks for approvals. Not at Auth0, where
+    /// each is a client of its own kind.
+    pub(crate) async fn vault_client(&self) -> Result<Option<Client>, Failure> {
+        let config = self.config()?;
+        let Some(issuer) = &config.issuer else { return Ok(None) };
+        if config.vault.role.client_id.is_some() {
+            return clients::find(&config.vault.role, true, &issuer.value, config.provider.value, self.store()?).await;
+        }
+        if config.provider.value == Provider::Auth0 { Ok(None) } else { self.approval_client().await }
+    }
+
+    /// Tokens of third-party accounts. Without a client it says so when it is asked for one.
+    pub(crate) async fn vault(&self) -> Result<Vault, Failure> {
+        let config = self.config()?;
+        let settings = &config.vault;
+        let subject = match settings.subject.as_ref().map(|setting| setting.value) {
+            Some(VaultSubject::RefreshToken) => Subject::RefreshToken,
+            Some(VaultSubject::AccessToken) | None => Subject::AccessToken,
+        };
+        Ok(Vault::new(VaultParts {
+            http: self.http()?.clone(),
+            clock: self.clock.clone(),
+            session: Rc::clone(self.session().await?),
+            provider: config.provider.value,
+            client: self.patiently(self.vault_client()).await?,
+            subject,
+            audience: settings.audience.as_ref().map(|setting| setting.value.clone()),
+            resource: settings.resource.as_ref().map(|setting| setting.value.clone()),
+        }))
+    }
+
     /// The road of every call.
     pub(crate) async fn dispatcher(&self) -> Result<Dispatcher, Failure> {
         let config = self.config()?;
@@ -302,7 +336,12 @@ impl App {
             pushes_per_minute: config.limits.pushes_per_minute.value,
             locks: config.dirs.locks.clone(),
         };
-        let guard = Guard { permissions: self.permissions(&approvals)?, policy: self.policy()?, approvals };
+        let guard = Guard {
+            permissions: self.permissions(&approvals)?,
+            policy: self.policy()?,
+            vault: self.vault().await?,
+            approvals,
+        };
         Ok(Dispatcher {
             registry,
             guard,

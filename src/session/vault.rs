@@ -6,7 +6,6 @@
 
 mod error;
 
-
 pub use error::Error;
 
 use std::{
@@ -126,6 +125,14 @@ impl Vault {
         let token = VaultToken { token: exchanged.token, scopes: exchanged.scopes, expires_at };
         self.kept().insert(name, token.clone());
         Ok(token)
+    }
+
+    /// Whether everything is configured that an exchange needs.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn ready(&self) -> Result<(), Error> {
+        self.client().map(drop)
     }
 
     /// Whether such an account is connected with these scopes. Asks no third party and fetches no token of one.

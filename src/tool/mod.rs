@@ -28,7 +28,8 @@ pub use template::Settings;
 use manifest::{ApprovalField, Manifest, ToolSpec};
 use template::Template;
 
-const BUILTIN: &[(&str, &str)] = &[("shop", include_str!("builtin/shop.toml"))];
+const BUILTIN: &[(&str, &str)] =
+    &[("shop", include_str!("builtin/shop.toml")), ("okta", include_str!("builtin/okta.toml"))];
 
 /// Why the tools cannot be loaded.
 #[derive(Debug, thiserror::Error)]
