@@ -42,6 +42,8 @@ complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "whoami" -d 'Show 
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "run" -d 'Do one task and exit'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "chat" -d 'Talk with the agent'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "tools" -d 'List, show, check and call tools'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "can" -d 'Say whether a call would be permitted, and whether your device would ring'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "why" -d 'Say how a past call was decided: policy, permission, approval, token, outcome'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "audit" -d 'Read and verify the log of everything that was done'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "token" -d 'Print a fresh access token, for scripts'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "demo" -d 'See the whole story on a machine with nothing set up'
@@ -181,6 +183,30 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand can" -l arg -d 'An argument; read as JSON where the tool wants something other than text (repeat for more)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand can" -l args-json -d 'All arguments as one JSON object' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand can" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand can" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand can" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand can" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand can" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand can" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand can" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand can" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand can" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand why" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand why" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand why" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand why" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand why" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand why" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand why" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand why" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand why" -s h -l help -d 'Print help'
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F

@@ -15,14 +15,14 @@ use crate::{
     call::{Outcome, RunId, ToolCall, ToolOutput},
     clock::SharedClock,
     event::{Event, Tell},
-    guard::{Decision, Guard, Record},
+    guard::{Decision, Forecast, Guard, Record},
     http::Http,
     policy::Action,
     store::{
         audit::{self, Audit},
         journal::{self, Journal},
     },
-    tool::{Registry, Tool},
+    tool::{Plan, PlanError, Registry, Tool},
 };
 
 /// What stops a call, and the run with it: nothing may be done that could not be written down.
@@ -60,6 +60,17 @@ impl Error {
         };
         Self::Afterwards { tool: tool.to_owned(), outcome: outcome.word(), why }
     }
+}
+
+/// Why a call did not even become a plan.
+#[derive(Debug, thiserror::Error)]
+pub enum Unplanned {
+    /// There is no such tool.
+    #[error("there is no tool `{0}`")]
+    NoTool(String),
+    /// The arguments are not what it takes.
+    #[error(transparent)]
+    Arguments(#[from] PlanError),
 }
 
 /// Who acts, for the log.
@@ -101,7 +112,7 @@ impl Dispatcher {
     /// If the log or the journal cannot be written.
     pub async fn call(&self, call: &ToolCall, run: Option<&RunId>, tell: Tell<'_>) -> Result<ToolOutput, Error> {
         let Some(tool) = self.registry.get(&call.name) else {
-            return Ok(not_understood(&call.name, format!("there is no tool `{}`", call.name), tell));
+            return Ok(not_understood(&call.name, Unplanned::NoTool(call.name.clone()).to_string(), tell));
         };
         let plan = match tool.plan(&call.arguments) {
             Ok(plan) => plan,
@@ -155,6 +166,17 @@ impl Dispatcher {
             .and(approved.map_err(Error::from))
             .and(closed)
             .map_err(|error| error.afterwards(&action.tool, outcome))
+    }
+
+    /// What would become of a call, without doing any of it: the plan, and what the guard would decide about it.
+    ///
+    /// # Errors
+    /// If there is no such tool, or the arguments are not what it takes.
+    pub async fn foresee(&self, call: &ToolCall, run: Option<&RunId>) -> Result<(Plan, Forecast), Unplanned> {
+        let tool = self.registry.get(&call.name).ok_or_else(|| Unplanned::NoTool(call.name.clone()))?;
+        let plan = tool.plan(&call.arguments)?;
+        let forecast = self.guard.foresee(&plan.action, run).await;
+        Ok((plan, forecast))
     }
 
     /// The tools that are offered.

@@ -3,11 +3,15 @@
 //! The order is fixed: the silent and cheap check first, a person second, the check again, a token last. Whatever cannot be
 //! completed is a no.
 
+mod forecast;
 mod permission;
 
 use serde::Serialize;
 
-pub use self::permission::{Answer, Asked, PermissionRecord, Permissions};
+pub use self::{
+    forecast::{Forecast, Refused},
+    permission::{Answer, Asked, CheckRecord, PermissionRecord, Permissions},
+};
 use crate::{
     approval::{self, Approvals, Evidence},
     call::{ActionId, ApprovalId, Digest, Outcome, RunId},
@@ -198,13 +202,7 @@ impl Guard {
         tell: Tell<'_>,
         record: &mut Record,
     ) -> Result<Option<AccessToken>, Refusal> {
-        let account = self.account().await?;
-        record.policy = self.policy.judge(action);
-        if let Some(denial) = policy::denial(&record.policy) {
-            return Err((denial.outcome, denial.words()));
-        }
-        self.permitted(action, &account, record).await?;
-        self.affordable(action, run, &account, &mut record.policy)?;
+        let account = self.checks(action, run, record).await?;
         let mut approved = None;
         let mut unused = Unused { approvals: &self.approvals, approval: None };
         if let Some(approval) = policy::approval(action, &record.policy) {
@@ -238,6 +236,18 @@ impl Guard {
         self.reserve(action, run, &account, record)?;
         unused.approval = None;
         Ok(token)
+    }
+
+    /// What is silent and cheap: policy, permission, and whether the money is there.
+    async fn checks(&self, action: &Action, run: Option<&RunId>, record: &mut Record) -> Result<Account, Refusal> {
+        let account = self.account().await?;
+        record.policy = self.policy.judge(action);
+        if let Some(denial) = policy::denial(&record.policy) {
+            return Err((denial.outcome, denial.words()));
+        }
+        self.permitted(action, &account, record).await?;
+        self.affordable(action, run, &account, &mut record.policy)?;
+        Ok(account)
     }
 
     async fn account(&self) -> Result<Account, Refusal> {

@@ -5,8 +5,9 @@
 //! of the person is known, and no yes can be used twice.
 
 mod error;
+mod foresee;
 
-pub use error::Error;
+pub use self::{error::Error, foresee::Foreseen};
 
 use std::{cell::Cell, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
@@ -36,6 +37,8 @@ use crate::{
 
 /// How long another approval of the same person is waited for: one at a time reaches the device.
 const ONE_AT_A_TIME: Duration = Duration::from_secs(600);
+/// Pushes are counted over this time.
+const WINDOW: Duration = Duration::from_secs(60);
 /// After so many denials of a tool in one run it is locked for that run.
 const DENIALS: u32 = 2;
 
@@ -118,6 +121,17 @@ struct Asking<'a> {
     id: ApprovalId,
 }
 
+/// A request before it is made.
+struct Prepared<'a> {
+    client: &'a Client,
+    metadata: &'a Metadata,
+    message: BindingMessage,
+    details: Option<Value>,
+    needed: Binding,
+    /// What the binding will be if the server goes along.
+    possible: Binding,
+}
+
 impl Approvals {
     /// Asks the person about one action and waits for the answer. Dropping the future abandons the approval: a later yes
     /// is not used.
@@ -133,36 +147,17 @@ impl Approvals {
         run: Option<&RunId>,
         tell: Tell<'_>,
     ) -> Result<Granted, Error> {
-        let client = self.client.as_ref().ok_or(Error::NotConfigured)?;
         let account = self.session.account().await.map_err(Error::Session)?.ok_or(Error::LoginNeeded)?;
-        if let Some(max) = self.provider.max_expiry().filter(|max| approval.expires_in > *max) {
-            return Err(Error::TooLong { wanted: approval.expires_in, max });
-        }
-        if let Some(run) = run
-            && self.journal.denials_in_run(run, &action.tool)? >= DENIALS
-        {
-            return Err(Error::Locked { tool: action.tool.clone() });
-        }
-        let metadata = self.session.metadata().await.map_err(Error::Session)?;
-        let message = BindingMessage::fit(approval, &code_from(random()?), self.provider.binding_message_rules());
-        let details = approval
-            .details_type
-            .as_ref()
-            .filter(|kind| self.provider.may_send_details(metadata, kind))
-            .map(|kind| action.authorization_details(kind));
-        let needed = Binding::needed(action.irreversible, self.binding);
-        let possible = if details.is_some() { Binding::Details } else { message.binding() };
-        if possible < needed {
-            return Err(Error::Weak { got: possible, needed });
-        }
+        let Prepared { client, metadata, message, details, needed, .. } =
+            self.prepare(action, approval, run, &code_from(random()?)).await?;
         let lock = format!(
             "approval-{}.lock",
             &Digest::of_bytes(format!("{}\n{}", account.iss, account.sub).as_bytes()).to_hex()[..16]
         );
         let _turn = GrantLock::take(&self.locks.join(lock), &*self.clock, ONE_AT_A_TIME).await?;
-        let window = Duration::from_secs(60);
+        let now = self.clock.now();
         if let Some(wait) =
-            self.journal.reserve_push(&account.iss, &account.sub, self.clock.now(), window, self.pushes_per_minute)?
+            self.journal.reserve_push(&account.iss, &account.sub, now, WINDOW, self.pushes_per_minute)?
         {
             return Err(Error::TooManyPushes { max: self.pushes_per_minute, wait });
         }
@@ -189,6 +184,38 @@ impl Approvals {
         }
         open.done.set(true);
         granted
+    }
+
+    /// Everything that can be said about a request before it is made. What cannot be asked strongly enough is not asked.
+    async fn prepare(
+        &self,
+        action: &Action,
+        approval: &Approval,
+        run: Option<&RunId>,
+        code: &str,
+    ) -> Result<Prepared<'_>, Error> {
+        let client = self.client.as_ref().ok_or(Error::NotConfigured)?;
+        if let Some(max) = self.provider.max_expiry().filter(|max| approval.expires_in > *max) {
+            return Err(Error::TooLong { wanted: approval.expires_in, max });
+        }
+        if let Some(run) = run
+            && self.journal.denials_in_run(run, &action.tool)? >= DENIALS
+        {
+            return Err(Error::Locked { tool: action.tool.clone() });
+        }
+        let metadata = self.session.metadata().await.map_err(Error::Session)?;
+        let message = BindingMessage::fit(approval, code, self.provider.binding_message_rules());
+        let details = approval
+            .details_type
+            .as_ref()
+            .filter(|kind| self.provider.may_send_details(metadata, kind))
+            .map(|kind| action.authorization_details(kind));
+        let needed = Binding::needed(action.irreversible, self.binding);
+        let possible = if details.is_some() { Binding::Details } else { message.binding() };
+        if possible < needed {
+            return Err(Error::Weak { got: possible, needed });
+        }
+        Ok(Prepared { client, metadata, message, details, needed, possible })
     }
 
     /// Writes down that the action is being done now. Before this is durable it must not run.

@@ -12,6 +12,7 @@ mod clients;
 mod failure;
 mod init;
 mod look;
+mod path;
 mod prompt;
 mod qr;
 mod repl;
@@ -26,6 +27,7 @@ mod verification;
 
 // One command each.
 mod audit;
+mod can;
 mod chat;
 mod config;
 mod demo;
@@ -38,6 +40,7 @@ mod run;
 mod token;
 mod tools;
 mod whoami;
+mod why;
 
 use std::{borrow::Cow, ffi::OsString, path::PathBuf, process::ExitCode, rc::Rc, sync::Arc};
 
@@ -118,6 +121,8 @@ enum Command {
     Run(run::Args),
     Chat(chat::Args),
     Tools(tools::Args),
+    Can(can::Args),
+    Why(why::Args),
     Audit(audit::Args),
     Token(token::Args),
     Demo(demo::Args),
@@ -176,6 +181,8 @@ async fn perform(command: &Command, app: &App) -> Result<(), Failure> {
         Command::Run(args) => run::run(app, args).await,
         Command::Chat(args) => chat::run(app, args).await,
         Command::Tools(args) => tools::run(app, args).await,
+        Command::Can(args) => can::run(app, args).await,
+        Command::Why(args) => why::run(app, args),
         Command::Audit(args) => audit::run(app, args),
         Command::Token(args) => token::run(app, args).await,
         Command::Demo(args) => demo::run(app, args).await,

@@ -139,16 +139,9 @@ impl<'a> Show<'a> {
         }
     }
 
-    /// The bullet line: every argument, escaped, never shortened. What only reads may be missed under `--quiet`.
+    /// The bullet line. What only reads may be missed under `--quiet`.
     fn planned(&self, tool: &str, effect: &str, arguments: &Value) {
-        let pairs = pairs(arguments);
-        let mut line = Line::new().plain("● ").bold(tool);
-        // What does not fit on a line of common width gets a line for each argument.
-        let length: usize = pairs.iter().map(|(name, value)| name.chars().count() + value.chars().count() + 5).sum();
-        let gap = if tool.len() + length > 100 { "\n    " } else { "   " };
-        for (name, value) in &pairs {
-            line = line.plain(gap).dim_field(name).dim(": ").field(value);
-        }
+        let line = call_line(tool, arguments);
         if effect == "read" { self.ui.status(line) } else { self.ui.say(line) }
     }
 
@@ -188,6 +181,19 @@ impl Drop for Show<'_> {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// A call: the tool and every argument, escaped, never shortened.
+pub(crate) fn call_line(tool: &str, arguments: &Value) -> Line {
+    let pairs = pairs(arguments);
+    let mut line = Line::new().plain("● ").bold(tool);
+    // What does not fit on a line of common width gets a line for each argument.
+    let length: usize = pairs.iter().map(|(name, value)| name.chars().count() + value.chars().count() + 5).sum();
+    let gap = if tool.len() + length > 100 { "\n    " } else { "   " };
+    for (name, value) in &pairs {
+        line = line.plain(gap).dim_field(name).dim(": ").field(value);
+    }
+    line
 }
 
 /// A time as JSON carries it.

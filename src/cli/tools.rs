@@ -55,15 +55,32 @@ enum What {
 struct CallArgs {
     /// Which tool
     name: String,
+    #[command(flatten)]
+    arguments: CallArguments,
+    /// Give up after this time (90, 90s, 5m)
+    #[arg(long, value_name = "TIME", value_parser = super::args::duration)]
+    timeout: Option<Duration>,
+}
+
+/// The arguments of a call on the command line; `can` has them, too.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct CallArguments {
     /// An argument; read as JSON where the tool wants something other than text (repeat for more)
     #[arg(long = "arg", value_name = "NAME=VALUE")]
     arguments: Vec<String>,
     /// All arguments as one JSON object
     #[arg(long, value_name = "JSON", conflicts_with = "arguments")]
     args_json: Option<String>,
-    /// Give up after this time (90, 90s, 5m)
-    #[arg(long, value_name = "TIME", value_parser = super::args::duration)]
-    timeout: Option<Duration>,
+}
+
+impl CallArguments {
+    /// The arguments as JSON text, as the tool's schema wants them.
+    pub(crate) fn text(&self, schema: &Value) -> Result<String, Failure> {
+        match &self.args_json {
+            Some(text) => Ok(text.clone()),
+            None => Ok(Value::Object(arguments(schema, &self.arguments)?).to_string()),
+        }
+    }
 }
 
 /// Does it.
@@ -159,7 +176,8 @@ fn source_word(source: CredentialSource) -> &'static str {
     }
 }
 
-fn no_such_tool(registry: &Registry, name: &str) -> Failure {
+/// There is no such tool, or it is not offered here.
+pub(crate) fn no_such_tool(registry: &Registry, name: &str) -> Failure {
     if let Some(hidden) = registry.hidden().iter().find(|tool| tool.name == name) {
         let why = format!("the tool {name} is not offered: {}", hidden.reason);
         return Failure::new(Kind::Usage, why)
@@ -202,10 +220,7 @@ async fn call(app: &App, args: &CallArgs) -> Result<(), Failure> {
         let Some(tool) = dispatcher.registry.get(&args.name) else {
             return Err(no_such_tool(&dispatcher.registry, &args.name));
         };
-        let arguments = match &args.args_json {
-            Some(text) => text.clone(),
-            None => Value::Object(arguments(&tool.parameters(), &args.arguments)?).to_string(),
-        };
+        let arguments = args.arguments.text(&tool.parameters())?;
         let call = ToolCall { id: "call_cli".to_owned(), name: args.name.clone(), arguments };
         Ok(dispatcher.call(&call, None, &|event| show.event(event)).await?)
     };

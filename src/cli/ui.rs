@@ -368,6 +368,12 @@ impl Line {
         self.push(anstyle::AnsiColor::Yellow.on_default().bold(), text)
     }
 
+    /// Another line behind this one.
+    pub(crate) fn append(mut self, mut other: Self) -> Self {
+        self.0.append(&mut other.0);
+        self
+    }
+
     /// Text in a style of its own.
     pub(crate) fn styled(self, style: anstyle::Style, text: &str) -> Self {
         self.push(style, text)

@@ -80,6 +80,12 @@ impl Plan {
         })
     }
 
+    /// The method of its request.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.request.method.as_str()
+    }
+
     /// The key under which a server does the effect once (RFC draft "Idempotency-Key"): made from the action and its
     /// digest, so that a repetition of this very action has the same key and nothing else has.
     #[must_use]

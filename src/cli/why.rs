@@ -1,0 +1,181 @@
+//! `agentctl why`: the path of a decision, as the audit log has it.
+
+use clap::Args as ClapArgs;
+use serde_json::{Value, json};
+
+use super::{
+    app::App,
+    failure::{Failure, Kind},
+    path::{self, text},
+    show::call_line,
+    ui::{Line, Ui},
+};
+use crate::{
+    call::ActionId,
+    store::audit::{Audit, Entry, Kind as EntryKind},
+};
+
+/// Say how a past call was decided: policy, permission, approval, token, outcome
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "The id of an action stands in `agentctl audit list`, and in every event of
+`agentctl run --json`. The beginning of an id is enough if no other begins so.
+
+Examples:
+  agentctl why act_019af2
+  agentctl why act_019af2 --json | jq .response.permission")]
+pub(crate) struct Args {
+    /// Which action
+    action: String,
+}
+
+/// Does it. The log is read where it lies; no tenant is needed.
+pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    let entries = Audit::open(&app.config()?.dirs.state).list()?;
+    let action = find(&entries, &args.action)?;
+    let of =
+        |kind: EntryKind| entries.iter().find(|entry| entry.kind == kind && entry.action.as_ref() == Some(&action));
+    let Some(request) = of(EntryKind::Request) else {
+        return Err(Failure::new(Kind::Failed, format!("the log has no request for {action}"))
+            .hint("`agentctl audit verify` says whether the log is whole"));
+    };
+    let response = of(EntryKind::Response);
+    if app.ui.json() {
+        let body = |entry: Option<&Entry>| entry.map(|entry| (entry.time.clone(), entry.body.clone())).unzip();
+        let (asked_at, request) = body(Some(request));
+        let (ended_at, response) = body(response);
+        app.ui.data(&json!({
+            "schema_version": 1, "ok": true, "action": action,
+            "requested_at": asked_at, "request": request, "ended_at": ended_at, "response": response,
+        }));
+    } else {
+        tell(&app.ui, request, response);
+    }
+    Ok(())
+}
+
+/// The action that the text names or begins.
+fn find(entries: &[Entry], name: &str) -> Result<ActionId, Failure> {
+    let mut found: Vec<&ActionId> = entries.iter().filter_map(|entry| entry.action.as_ref()).collect();
+    found.retain(|action| action.as_str().starts_with(name) && !name.is_empty());
+    found.dedup();
+    found.sort();
+    found.dedup();
+    let hint = "`agentctl audit list` shows every action";
+    match found.as_slice() {
+        [action] => Ok((*action).clone()),
+        [] => Err(Failure::new(Kind::Usage, format!("there is no action {name:?} in the log")).hint(hint)),
+        several => match several.iter().find(|action| action.as_str() == name) {
+            Some(action) => Ok((**action).clone()),
+            None => Err(Failure::new(Kind::Usage, format!("{} actions begin with {name}", several.len())).hint(hint)),
+        },
+    }
+}
+
+fn tell(ui: &Ui, request: &Entry, response: Option<&Entry>) {
+    let asked = &request.body;
+    ui.answer_line(&call_line(text(asked, "tool"), &asked["arguments"]));
+    let actor = &asked["actor"];
+    path::row(ui, "when", Line::new().field(&request.time));
+    let who = Line::new().field(text(actor, "sub")).plain(" at ").field(text(actor, "iss"));
+    path::row(ui, "who", who.plain(", profile ").field(text(actor, "profile")));
+    path::row(ui, "origin", Line::new().field(text(asked, "origin")));
+    if let Some(spend) = asked["spend"].as_str() {
+        path::row(ui, "spend", Line::new().field(spend));
+    }
+    let Some(response) = response else {
+        let line = Line::new().bad("unknown").plain(": the log has no answer to this request; it may have happened");
+        return path::row(ui, "outcome", line);
+    };
+    let ended = &response.body;
+    path::policy(ui, &ended["policy"]);
+    let denied = ended["policy"].as_array().into_iter().flatten().any(|rule| rule["decision"] == "deny");
+    if !denied {
+        path::permission(ui, &ended["permission"]);
+    }
+    approval(ui, &ended["approval"]);
+    if !ended["token"].is_null() {
+        path::token(ui, &ended["token"]);
+    }
+    let outcome = text(ended, "outcome");
+    let line = if outcome == "done" { Line::new().good(outcome) } else { Line::new().bad(outcome) };
+    path::row(ui, "outcome", line.plain(": ").field(text(ended, "message")));
+    let status = ended["http_status"].as_u64().map(|status| format!(", HTTP {status}")).unwrap_or_default();
+    path::row(ui, "ended", Line::new().field(&response.time).plain(&status));
+}
+
+/// Who said yes, and how that is known.
+fn approval(ui: &Ui, evidence: &Value) {
+    if evidence.is_null() {
+        return;
+    }
+    let line = Line::new().good("✓ ").plain("by ").field(text(evidence, "subject"));
+    let line = line.plain(" at ").field(text(evidence, "approved_at"));
+    path::row(ui, "approval", line.plain(", bound by ").field(text(evidence, "binding")));
+    path::row(ui, "", Line::new().dim("message ").dim_field(text(evidence, "binding_message")));
+    let key = evidence["kid"].as_str().unwrap_or("without a name");
+    path::row(
+        ui,
+        "",
+        Line::new().dim("ID token ").dim_field(text(evidence, "id_token_sha256")).dim(", key ").dim_field(key),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(action: &str, kind: EntryKind, body: Value) -> Entry {
+        let action = Some(ActionId::from_text(action));
+        Entry { seq: 1, time: "2026-01-01T00:00:00Z".into(), prev: String::new(), kind, action, body }
+    }
+
+    #[test]
+    fn an_action_is_found_by_the_beginning_of_its_id() {
+        let entries: Vec<Entry> = ["act_a", "act_ab", "act_b"]
+            .into_iter()
+            .flat_map(|action| [EntryKind::Request, EntryKind::Response].map(|kind| entry(action, kind, json!({}))))
+            .collect();
+        assert_eq!(find(&entries, "act_b").unwrap().as_str(), "act_b");
+        assert_eq!(find(&entries, "act_ab").unwrap().as_str(), "act_ab");
+        assert_eq!(find(&entries, "act_a").unwrap().as_str(), "act_a", "the whole id is not a beginning");
+        for name in ["act_", "", "act_c", "b"] {
+            assert_eq!(find(&entries, name).unwrap_err().kind, Kind::Usage, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_decided_is_told_in_order_and_escaped() {
+        let ui = Ui::test();
+        let request = json!({
+            "tool": "reset_password", "arguments": {"user": "bob\u{1b}[2J"}, "origin": "https://okta.example",
+            "actor": {"sub": "auth0|1", "iss": "https://a.example/", "profile": "default"},
+        });
+        let response = json!({
+            "policy": [{"author": "admin", "rule": "night", "decision": "require_approval"}],
+            "permission": {"answer": "allowed", "checks": [
+                {"user": "user:1", "relation": "manage_okta", "object": "okta:main", "allowed": true},
+            ]},
+            "approval": {"subject": "auth0|1", "binding": "details", "binding_message": "RESET-bob.X",
+                         "approved_at": "2026-01-01T00:00:09Z", "id_token_sha256": "ab12", "kid": "k1"},
+            "token": {"source": "connection", "connection": "okta", "scopes": ["okta.users.manage"]},
+            "outcome": "done", "message": "done", "http_status": 200,
+        });
+        let (request, response) =
+            (entry("act_1", EntryKind::Request, request), entry("act_1", EntryKind::Response, response));
+        tell(&ui, &request, Some(&response));
+        let text = ui.take().0;
+        assert!(!text.contains('\u{1b}'), "{text}");
+        for expected in [
+            "● reset_password   user: \"bob",
+            "  policy      ! admin policy night wants you to be asked",
+            "  permission  ✓ user:1 manage_okta okta:main: yes",
+            "  approval    ✓ by auth0|1 at 2026-01-01T00:00:09Z, bound by details",
+            "  token       of the connected account okta with okta.users.manage",
+            "  outcome     done: done",
+        ] {
+            assert!(text.contains(expected), "{expected}\n{text}");
+        }
+        tell(&ui, &request, None);
+        assert!(ui.take().0.contains("it may have happened"));
+    }
+}
