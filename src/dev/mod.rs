@@ -1,8 +1,8 @@
 //! `agentctl dev`: a tenant in a box, for the first minute and for tests. docs/dev-tenant/ describes it.
 //!
-//! An authorization server, a shop and a model on one loopback port, and a second port to steer them. It keeps nothing,
-//! makes fresh keys at each start, and is strict: what a real tenant refuses, it refuses. It shares no code with the
-//! client but the clock and the secret types, so that a misspelt field cannot pass both sides.
+//! An authorization server, a shop, a permission store and a model on one loopback port, and a second port to steer them.
+//! It keeps nothing, makes fresh keys at each start, and is strict: what a real tenant refuses, it refuses. It shares no
+//! code with the client but the clock and the secret types, so that a misspelt field cannot pass both sides.
 
 mod answer;
 mod backchannel;
@@ -10,6 +10,7 @@ mod catalog;
 mod clients;
 mod device;
 mod faults;
+mod fga;
 mod front;
 mod guard;
 mod history;
@@ -58,6 +59,7 @@ use tokio::net::TcpListener;
 use self::{
     answer::{Refusal, bearer},
     clients::{Client, Proof, Role},
+    fga::Fga,
     keys::{KeyError, Keys},
     model::Model,
     wire::{Cut, Wire},
@@ -135,6 +137,9 @@ pub enum Error {
     /// No signing key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The permission store refuses what it is to begin with.
+    #[error("fill the permission store: {0}")]
+    Seed(String),
     /// The model's turns do not fit their schema.
     #[error("read the script: {0}")]
     Script(String),
@@ -204,6 +209,7 @@ pub async fn start(options: Options, clock: SharedClock) -> Result<Tenant, Error
         Client::new(LOGIN_CLIENT, Role::Login, Proof::None),
         Client::new(APPROVAL_CLIENT, Role::Approval, Proof::Secret(approval_secret.clone())),
     ];
+    let fga = Fga::seeded(options.preset, clock.now()).map_err(|error| Error::Seed(error.to_string()))?;
     let world = World::new(Parts {
         clock,
         preset: options.preset,
@@ -219,8 +225,10 @@ pub async fn start(options: Options, clock: SharedClock) -> Result<Tenant, Error
             phone_csrf: random::token(),
             manage_token: random::token(),
             model_key: ApiKey::new(format!("dev-{}", random::token())),
+            fga_token: ApiKey::new(random::token()),
         },
         clients,
+        fga,
     });
     Ok(Tenant {
         world: Arc::new(world),
@@ -316,6 +324,7 @@ fn router(world: Arc<World>) -> Router {
         .merge(token::router(&world))
         .merge(inspect::router(&world))
         .merge(shop::router())
+        .nest(fga::PREFIX, fga::router(&world))
         .merge(pages::router(&world))
         .with_state(Arc::clone(&world))
         .merge(model)
