@@ -269,6 +269,7 @@ impl Tenant {
     #[must_use]
     pub fn env(&self, home: &Path, passphrase: &str) -> Vec<(String, String)> {
         let world = &self.world;
+        let (fga_store, fga_model) = world.with(|state, _| state.fga.seed_ids());
         let mut env = vec![
             ("AGENTCTL_HOME", home.to_string_lossy().into_owned()),
             ("AGENTCTL_STORE", "file".to_owned()),
@@ -279,6 +280,12 @@ impl Tenant {
             ("AGENTCTL_SCOPES", "openid profile email offline_access".to_owned()),
             ("AGENTCTL_APPROVAL_CLIENT_ID", APPROVAL_CLIENT.to_owned()),
             ("AGENTCTL_APPROVAL_CLIENT_SECRET", self.approval_secret.expose().to_owned()),
+            ("AGENTCTL_PERMISSION", "fga".to_owned()),
+            ("AGENTCTL_FGA_API_URL", world.url(fga::PREFIX)),
+            ("AGENTCTL_FGA_STORE_ID", fga_store),
+            ("AGENTCTL_FGA_MODEL_ID", fga_model),
+            ("AGENTCTL_FGA_API_TOKEN", world.secrets.fga_token.expose().to_owned()),
+            ("AGENTCTL_FGA_CHECK_AGENT", "true".to_owned()),
             ("OPENAI_BASE_URL", world.url("/v1")),
             ("OPENAI_API_KEY", world.secrets.model_key.expose().to_owned()),
             ("AGENTCTL_MODEL", "dev-planner".to_owned()),
@@ -376,8 +383,10 @@ mod tests {
             assert_eq!(json["env"]["AGENTCTL_PROVIDER"], preset.to_string());
             assert_eq!(json["env"]["AGENTCTL_HOME"], "/home/of/dev");
             assert_eq!(json["env"].get("SHOP_API_RESOURCE").is_some(), preset == Preset::Oidc);
-            let secret = json["env"]["AGENTCTL_APPROVAL_CLIENT_SECRET"].as_str().unwrap();
-            assert!(!format!("{ready:?} {:?}", bench.tenant).contains(secret));
+            for secret in ["AGENTCTL_APPROVAL_CLIENT_SECRET", "AGENTCTL_FGA_API_TOKEN"] {
+                let secret = json["env"][secret].as_str().unwrap();
+                assert!(!format!("{ready:?} {:?}", bench.tenant).contains(secret));
+            }
             for path in bench.world.paths().discovery {
                 let document = bench.get(path, "").await.json();
                 assert_eq!(document["issuer"], *ready.issuer);

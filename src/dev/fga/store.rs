@@ -80,6 +80,12 @@ impl Fga {
         Self { seed: self.seed.clone(), stores: vec![self.seed.clone()] }
     }
 
+    /// The ids of the seeded store and of its model.
+    pub(in crate::dev) fn seed_ids(&self) -> (String, String) {
+        let model = self.seed.models.first().map(|model| model.id.clone());
+        (self.seed.id.clone(), model.unwrap_or_default())
+    }
+
     /// The seeded store, if nobody has deleted it.
     pub(super) fn seeded_store(&mut self) -> Option<&mut Store> {
         let id = &self.seed.id;
