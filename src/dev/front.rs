@@ -126,7 +126,12 @@ async fn alter(world: &World, fault: &Fault, response: Response) -> Response {
 }
 
 fn trouble(fault: &Fault) -> Response {
-    let body = json!({"error": "server_error", "error_description": "the tenant was told to fail here"});
+    let why = "the tenant was told to fail here";
+    let body = if fault.on == "fga" {
+        json!({"code": "internal_error", "message": why})
+    } else {
+        json!({"error": "server_error", "error_description": why})
+    };
     let mut response = json_answer(fault.status.unwrap_or(500), &body);
     retry_after(fault, response.headers_mut());
     response

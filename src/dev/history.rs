@@ -32,7 +32,7 @@ struct Entry {
 }
 
 /// What a fault or a query can name, the most special first.
-pub(super) const LABELS: [&str; 14] = [
+pub(super) const LABELS: [&str; 15] = [
     "device",
     "device_poll",
     "refresh",
@@ -45,6 +45,7 @@ pub(super) const LABELS: [&str; 14] = [
     "jwks",
     "discovery",
     "shop",
+    "fga",
     "model",
     "page",
 ];
@@ -68,6 +69,7 @@ pub(super) fn labels(paths: &Paths, path: &str, form: Option<&Form>) -> Vec<&'st
         path if path == paths.jwks => "jwks",
         path if paths.discovery.contains(&path) => "discovery",
         path if path.starts_with("/shop/") => "shop",
+        path if path.starts_with("/fga/") => "fga",
         path if path.starts_with("/v1/") => "model",
         _ => "page",
     };

@@ -18,6 +18,7 @@ use super::{
     answer::{Refusal, bearer, json_body, respond},
     clients::{Client, Proof, Role},
     faults::Fault,
+    fga,
     history::LABELS,
     people::{self, PEOPLE, Person},
     world::{NoAnswer, Twist, World},
@@ -36,6 +37,7 @@ pub(super) fn router(world: Arc<World>) -> Router {
         .route("/faults", post(add_fault).delete(clear_faults))
         .route("/history", get(history))
         .route("/orders", get(orders))
+        .merge(fga::manage_router())
         .route("/clients", post(register))
         .route("/keys/rotate", post(rotate))
         .route("/script", post(script))

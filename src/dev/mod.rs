@@ -1,8 +1,8 @@
 //! `agentctl dev`: a tenant in a box, for the first minute and for tests. docs/dev-tenant/ describes it.
 //!
-//! An authorization server, a shop and a model on one loopback port, and a second port to steer them. It keeps nothing,
-//! makes fresh keys at each start, and is strict: what a real tenant refuses, it refuses. It shares no code with the
-//! client but the clock and the secret types, so that a misspelt field cannot pass both sides.
+//! An authorization server, a shop, a permission store and a model on one loopback port, and a second port to steer them.
+//! It keeps nothing, makes fresh keys at each start, and is strict: what a real tenant refuses, it refuses. It shares no
+//! code with the client but the clock and the secret types, so that a misspelt field cannot pass both sides.
 
 mod answer;
 mod backchannel;
@@ -10,6 +10,7 @@ mod catalog;
 mod clients;
 mod device;
 mod faults;
+mod fga;
 mod front;
 mod guard;
 mod history;
@@ -58,6 +59,7 @@ use tokio::net::TcpListener;
 use self::{
     answer::{Refusal, bearer},
     clients::{Client, Proof, Role},
+    fga::Fga,
     keys::{KeyError, Keys},
     model::Model,
     wire::{Cut, Wire},
@@ -135,6 +137,9 @@ pub enum Error {
     /// No signing key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The permission store refuses what it is to begin with.
+    #[error("fill the permission store: {0}")]
+    Seed(String),
     /// The model's turns do not fit their schema.
     #[error("read the script: {0}")]
     Script(String),
@@ -204,6 +209,7 @@ pub async fn start(options: Options, clock: SharedClock) -> Result<Tenant, Error
         Client::new(LOGIN_CLIENT, Role::Login, Proof::None),
         Client::new(APPROVAL_CLIENT, Role::Approval, Proof::Secret(approval_secret.clone())),
     ];
+    let fga = Fga::seeded(options.preset, clock.now()).map_err(|error| Error::Seed(error.to_string()))?;
     let world = World::new(Parts {
         clock,
         preset: options.preset,
@@ -219,8 +225,10 @@ pub async fn start(options: Options, clock: SharedClock) -> Result<Tenant, Error
             phone_csrf: random::token(),
             manage_token: random::token(),
             model_key: ApiKey::new(format!("dev-{}", random::token())),
+            fga_token: ApiKey::new(random::token()),
         },
         clients,
+        fga,
     });
     Ok(Tenant {
         world: Arc::new(world),
@@ -261,6 +269,7 @@ impl Tenant {
     #[must_use]
     pub fn env(&self, home: &Path, passphrase: &str) -> Vec<(String, String)> {
         let world = &self.world;
+        let (fga_store, fga_model) = world.with(|state, _| state.fga.seed_ids());
         let mut env = vec![
             ("AGENTCTL_HOME", home.to_string_lossy().into_owned()),
             ("AGENTCTL_STORE", "file".to_owned()),
@@ -271,6 +280,12 @@ impl Tenant {
             ("AGENTCTL_SCOPES", "openid profile email offline_access".to_owned()),
             ("AGENTCTL_APPROVAL_CLIENT_ID", APPROVAL_CLIENT.to_owned()),
             ("AGENTCTL_APPROVAL_CLIENT_SECRET", self.approval_secret.expose().to_owned()),
+            ("AGENTCTL_PERMISSION", "fga".to_owned()),
+            ("AGENTCTL_FGA_API_URL", world.url(fga::PREFIX)),
+            ("AGENTCTL_FGA_STORE_ID", fga_store),
+            ("AGENTCTL_FGA_MODEL_ID", fga_model),
+            ("AGENTCTL_FGA_API_TOKEN", world.secrets.fga_token.expose().to_owned()),
+            ("AGENTCTL_FGA_CHECK_AGENT", "true".to_owned()),
             ("OPENAI_BASE_URL", world.url("/v1")),
             ("OPENAI_API_KEY", world.secrets.model_key.expose().to_owned()),
             ("AGENTCTL_MODEL", "dev-planner".to_owned()),
@@ -316,6 +331,7 @@ fn router(world: Arc<World>) -> Router {
         .merge(token::router(&world))
         .merge(inspect::router(&world))
         .merge(shop::router())
+        .nest(fga::PREFIX, fga::router(&world))
         .merge(pages::router(&world))
         .with_state(Arc::clone(&world))
         .merge(model)
@@ -367,8 +383,10 @@ mod tests {
             assert_eq!(json["env"]["AGENTCTL_PROVIDER"], preset.to_string());
             assert_eq!(json["env"]["AGENTCTL_HOME"], "/home/of/dev");
             assert_eq!(json["env"].get("SHOP_API_RESOURCE").is_some(), preset == Preset::Oidc);
-            let secret = json["env"]["AGENTCTL_APPROVAL_CLIENT_SECRET"].as_str().unwrap();
-            assert!(!format!("{ready:?} {:?}", bench.tenant).contains(secret));
+            for secret in ["AGENTCTL_APPROVAL_CLIENT_SECRET", "AGENTCTL_FGA_API_TOKEN"] {
+                let secret = json["env"][secret].as_str().unwrap();
+                assert!(!format!("{ready:?} {:?}", bench.tenant).contains(secret));
+            }
             for path in bench.world.paths().discovery {
                 let document = bench.get(path, "").await.json();
                 assert_eq!(document["issuer"], *ready.issuer);

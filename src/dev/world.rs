@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::{
     clients::Client,
     faults::Fault,
+    fga::Fga,
     history::History,
     keys::Keys,
     model::Model,
@@ -51,6 +52,8 @@ pub(super) struct Secrets {
     pub(super) phone_csrf: String,
     pub(super) manage_token: String,
     pub(super) model_key: ApiKey,
+    /// What the permission store wants as Bearer token.
+    pub(super) fga_token: ApiKey,
 }
 
 /// This moment, on both of the tenant's clocks.
@@ -73,6 +76,7 @@ pub(super) struct State {
     pub(super) assertions: HashMap<(String, String), i64>,
     pub(super) browsers: HashMap<String, Browser>,
     pub(super) shop: Shop,
+    pub(super) fga: Fga,
     pub(super) history: History,
     pub(super) faults: Vec<Fault>,
     pub(super) auto: Auto,
@@ -106,7 +110,7 @@ pub(super) struct Twist {
 }
 
 impl State {
-    pub(super) fn new(clients: Vec<Client>) -> Self {
+    pub(super) fn new(clients: Vec<Client>, fga: Fga) -> Self {
         Self {
             offset: Duration::ZERO,
             clients,
@@ -117,6 +121,7 @@ impl State {
             assertions: HashMap::new(),
             browsers: HashMap::new(),
             shop: Shop::default(),
+            fga,
             history: History::default(),
             faults: Vec::new(),
             auto: Auto::default(),
@@ -228,9 +233,9 @@ impl State {
         }
     }
 
-    /// Forgets everything but the clients and the time.
+    /// Forgets everything but the clients and the time; the permission store is as it was at the start.
     pub(super) fn reset(&mut self) {
-        let fresh = Self::new(std::mem::take(&mut self.clients));
+        let fresh = Self::new(std::mem::take(&mut self.clients), self.fga.anew());
         *self = Self { offset: self.offset, last_id: self.last_id, ..fresh };
     }
 }
@@ -253,6 +258,7 @@ pub(super) struct Parts {
     pub(super) script: Option<Value>,
     pub(super) secrets: Secrets,
     pub(super) clients: Vec<Client>,
+    pub(super) fga: Fga,
 }
 
 impl World {
@@ -272,7 +278,7 @@ impl World {
             script: parts.script,
             secrets: parts.secrets,
             changed: Notify::new(),
-            state: Mutex::new(State::new(parts.clients)),
+            state: Mutex::new(State::new(parts.clients, parts.fga)),
         }
     }
 

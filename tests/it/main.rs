@@ -20,6 +20,7 @@ mod disk;
 mod keyring;
 mod login;
 mod peers;
+mod peers_fga;
 mod run;
 mod support_itself;
 mod tidy;

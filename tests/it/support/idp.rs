@@ -2,13 +2,12 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    path::Path,
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, Stdio},
 };
 
 use serde_json::{Value, json};
 
-use super::{Dev, Home, call, one_spawn_at_a_time, peer_is_missing, program};
+use super::{Dev, Home, call, node_peer, one_spawn_at_a_time};
 
 /// A running server; it ends when its standard input is closed.
 pub(crate) struct Idp {
@@ -20,17 +19,8 @@ pub(crate) struct Idp {
 impl Idp {
     /// Starts the server, or says what is missing.
     pub(crate) fn start() -> Option<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/oidc-provider");
-        let Some(node) = program("node") else {
-            peer_is_missing("node", "install Node.js 20 or later");
-            return None;
-        };
-        if !folder.join("node_modules/oidc-provider").is_dir() {
-            peer_is_missing("oidc-provider", "run `npm ci` in tests/peers/oidc-provider");
-            return None;
-        }
-        let mut command = Command::new(node);
-        command.arg("server.mjs").current_dir(&folder);
+        let mut command = node_peer("tests/peers/oidc-provider", "oidc-provider")?;
+        command.arg("server.mjs");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = {
             let _alone = one_spawn_at_a_time();

@@ -20,7 +20,7 @@ pub(crate) use home::Home;
 pub(crate) use http::{Answer, call};
 pub(crate) use idp::Idp;
 pub(crate) use keyring::Keyring;
-pub(crate) use peers::{peer_is_missing, program};
+pub(crate) use peers::{node_peer, peer_is_missing, program, run_peer};
 pub(crate) use terminal::Terminal;
 
 use std::{
