@@ -353,4 +353,4 @@ fn entry_error(status: u16, error: &Map<String, Value>) -> Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

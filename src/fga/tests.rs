@@ -60,6 +60,11 @@ fn fga(api_url: &str, model: Option<&str>, auth: Auth) -> Fga {
     Fga::new(Http::default(), clock, api_url, STORE, model, auth).unwrap()
 }
 
+/// A server that nobody is.
+pub(crate) fn nowhere() -> Fga {
+    fga("http://127.0.0.1:1", None, Auth::None)
+}
+
 fn question(relation: &str) -> Check {
     Check {
         tuple_key: TupleKey { user: "user:ada".into(), relation: relation.into(), object: "okta:main".into() },
@@ -148,7 +153,7 @@ async fn trouble_is_tried_twice_and_refusals_once() {
     }
     let (answer, seen) = ask(&[(503, json!("busy")), (200, json!({ "allowed": true }))], 1).await;
     assert_eq!((answer.unwrap(), seen), (vec![true], 2));
-    let nobody = fga("http://127.0.0.1:1", None, Auth::None).check(&[question("read_okta")]).await;
+    let nobody = nowhere().check(&[question("read_okta")]).await;
     assert!(matches!(nobody, Err(Error::Http(http::Error::Connect { .. }))));
 }
 

@@ -224,18 +224,14 @@ fn name(kind: &str, id: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use chrono::DateTime;
     use serde_json::Map;
 
     use super::*;
-    use crate::{clock::ManualClock, fga::Auth, http::Http, policy::ContextualTuple};
+    use crate::{fga, policy::ContextualTuple};
 
     fn asked(by_email: bool, check_agent: bool, agent: Option<&str>) -> Asked {
-        let clock = Arc::new(ManualClock::new(DateTime::UNIX_EPOCH));
-        let fga = Fga::new(Http::default(), clock, "http://127.0.0.1:1", "store", None, Auth::None).unwrap();
-        Asked { fga, by_email, check_agent, agent: agent.map(str::to_owned) }
+        Asked { fga: fga::tests::nowhere(), by_email, check_agent, agent: agent.map(str::to_owned) }
     }
 
     fn account(sub: &str, email: Option<&str>, verified: Option<bool>) -> Account {

@@ -267,13 +267,15 @@ fn toolset_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 
 fn guarded(spec: &ToolSpec, settings: &Settings) -> Option<Guarded> {
     let Some(ApprovalField::Ask(_)) = spec.approval else { return None };
-    let credential = Some(&spec.credential).filter(|credential| credential.source != CredentialSource::None);
-    let targets = credential.into_iter().flat_map(|credential| [&credential.audience, &credential.resource]);
+    // The scopes of a connection are the third party's.
+    let ours = |source| matches!(source, CredentialSource::Approval | CredentialSource::User);
+    let credential = Some(&spec.credential).filter(|credential| ours(credential.source))?;
+    let targets = [&credential.audience, &credential.resource].into_iter();
     let settled = |text: &String| Template::parse(text).ok()?.settled(settings).ok();
     Some(Guarded {
         tool: spec.name.clone(),
         targets: targets.flatten().filter_map(settled).collect(),
-        scopes: spec.credential.scopes.clone(),
+        scopes: credential.scopes.clone(),
     })
 }
 

@@ -218,8 +218,9 @@ fn own_tool(home: &Home, effect: &str, credential: &str) {
 fn nobodys_phone_rings_for_what_cannot_be_done() {
     let dev = Dev::start();
     let home = logged_in(&dev);
-    own_tool(&home, "irreversible", "source = \"connection\"");
-    agentctl(&home).args(["tools", "call", "borrow"]).run().code(5).err(&["cannot be connected yet"]);
+    own_tool(&home, "irreversible", "source = \"connection\"\nconnection = \"library\"");
+    let output = agentctl(&home).args(["tools", "call", "borrow"]).run().code(21);
+    output.err(&["no vault client is configured"]);
     assert_eq!(pushes(&dev), 0);
 }
 

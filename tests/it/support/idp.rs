@@ -41,6 +41,8 @@ impl Idp {
         for name in ["OPENAI_BASE_URL", "OPENAI_API_KEY", "AGENTCTL_MODEL"] {
             home.set(name, dev.ready["env"][name].as_str().unwrap_or_else(|| panic!("the tenant exports no {name}")));
         }
+        // It knows nothing of permissions; the dev tenant's store knows other people.
+        home.set("AGENTCTL_PERMISSION", "none");
         home.set("AGENTCTL_STORE", "file");
         home.set("AGENTCTL_STORE_PASSPHRASE", "a passphrase for one test");
         home
