@@ -116,6 +116,7 @@ Register-ArgumentCompleter -Native -CommandName 'agentctl' -ScriptBlock {
             [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Ask this model')
             [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Ask this model')
             [CompletionResult]::new('--max-turns', '--max-turns', [CompletionResultType]::ParameterName, 'Ask the model at most this often for one task')
+            [CompletionResult]::new('--max-spend', '--max-spend', [CompletionResultType]::ParameterName, 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time (90, 90s, 5m)')
             [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
@@ -136,6 +137,7 @@ Register-ArgumentCompleter -Native -CommandName 'agentctl' -ScriptBlock {
             [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Ask this model')
             [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Ask this model')
             [CompletionResult]::new('--max-turns', '--max-turns', [CompletionResultType]::ParameterName, 'Ask the model at most this often for one task')
+            [CompletionResult]::new('--max-spend', '--max-spend', [CompletionResultType]::ParameterName, 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)')
             [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of config.toml')
@@ -167,7 +169,7 @@ Register-ArgumentCompleter -Native -CommandName 'agentctl' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List the tools, and those that are not offered and why')
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show one tool with its parameters')
-            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check a manifest for mistakes')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check a toolset file or a policy file for mistakes')
             [CompletionResult]::new('call', 'call', [CompletionResultType]::ParameterValue, 'Call a tool without a model; permission, approval and audit are the same')
             break
         }

@@ -286,7 +286,7 @@ _agentctl() {
             return 0
             ;;
         agentctl__subcmd__chat)
-            opts="-m -p -q -v -h --model --max-turns --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            opts="-m -p -q -v -h --model --max-turns --max-spend --profile --config --env-file --quiet --verbose --color --no-input --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -301,6 +301,10 @@ _agentctl() {
                     return 0
                     ;;
                 --max-turns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-spend)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -858,7 +862,7 @@ _agentctl() {
             return 0
             ;;
         agentctl__subcmd__run)
-            opts="-m -p -q -v -h --model --max-turns --timeout --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            opts="-m -p -q -v -h --model --max-turns --max-spend --timeout --profile --config --env-file --quiet --verbose --color --no-input --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -873,6 +877,10 @@ _agentctl() {
                     return 0
                     ;;
                 --max-turns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-spend)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -109,6 +109,7 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand -m 'Ask this model'
             cand --model 'Ask this model'
             cand --max-turns 'Ask the model at most this often for one task'
+            cand --max-spend 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)'
             cand --timeout 'Give up after this time (90, 90s, 5m)'
             cand -p 'Use this profile of config.toml'
             cand --profile 'Use this profile of config.toml'
@@ -128,6 +129,7 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand -m 'Ask this model'
             cand --model 'Ask this model'
             cand --max-turns 'Ask the model at most this often for one task'
+            cand --max-spend 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)'
             cand -p 'Use this profile of config.toml'
             cand --profile 'Use this profile of config.toml'
             cand --config 'Read this file instead of config.toml'
@@ -158,7 +160,7 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand --help 'Print help'
             cand list 'List the tools, and those that are not offered and why'
             cand show 'Show one tool with its parameters'
-            cand check 'Check a manifest for mistakes'
+            cand check 'Check a toolset file or a policy file for mistakes'
             cand call 'Call a tool without a model; permission, approval and audit are the same'
         }
         &'agentctl;tools;list'= {

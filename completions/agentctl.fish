@@ -96,6 +96,7 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -l json -d 'Pr
 complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -s h -l help -d 'Print help'
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s m -l model -d 'Ask this model' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l max-turns -d 'Ask the model at most this often for one task' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l max-spend -d 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l timeout -d 'Give up after this time (90, 90s, 5m)' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l config -d 'Read this file instead of config.toml' -r -F
@@ -110,6 +111,7 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l json -d 'Print
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s h -l help -d 'Print help'
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s m -l model -d 'Ask this model' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-turns -d 'Ask the model at most this often for one task' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-spend -d 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
@@ -134,7 +136,7 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -s h -l help -d 'Print help'
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -f -a "list" -d 'List the tools, and those that are not offered and why'
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -f -a "show" -d 'Show one tool with its parameters'
-complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -f -a "check" -d 'Check a manifest for mistakes'
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -f -a "check" -d 'Check a toolset file or a policy file for mistakes'
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -f -a "call" -d 'Call a tool without a model; permission, approval and audit are the same'
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from list" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from list" -l config -d 'Read this file instead of config.toml' -r -F

@@ -400,9 +400,11 @@ impl App {
             name: name.value.clone(),
             max_tokens: settings.max_tokens.value,
         };
+        let mut dispatcher = self.dispatcher().await?;
+        dispatcher.guard.policy.per_run.clone_from(&limits.max_spend);
         Ok(Agent {
             model: Model::new(self.http()?.clone(), options, self.clock.clone()),
-            dispatcher: self.dispatcher().await?,
+            dispatcher,
             journal: self.journal()?,
             limits: Limits { max_turns: limits.max_turns.unwrap_or(config.limits.max_turns.value) },
         })

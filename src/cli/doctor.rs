@@ -1,5 +1,7 @@
 //! `agentctl doctor`: is the set-up whole, and how to mend what is not.
 
+mod guard;
+
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use serde_json::json;
@@ -12,13 +14,13 @@ use super::{
     ui::{Line, Ui},
 };
 use crate::{
-    config::{Config, Permission},
+    config::Config,
     http::Request,
     oauth::Metadata,
     secret::AccessToken,
     session::Wanted,
     store::credentials::Key,
-    tool::CredentialSource,
+    tool::{CredentialSource, Registry},
 };
 
 /// The clocks of client and server may differ by this many seconds; ID tokens are checked with less.
@@ -132,13 +134,19 @@ async fn look(app: &App, report: &mut Report<'_>) {
     };
     configuration(config, report);
     state_folder(app, config, report);
-    toolsets(app, report);
+    let registry = toolsets(app, report);
+    guard::policy(app, registry.as_ref(), report);
     let stored = store(app, report).await;
     let metadata = issuer(app, config, report).await;
     roles(app, config, metadata.as_ref(), report).await;
     if stored {
         login(app, report).await;
     }
+    let account = match app.session().await {
+        Ok(session) if stored => session.account().await.ok().flatten(),
+        _ => None,
+    };
+    guard::permission(app, config, registry.as_ref(), account.as_ref(), report).await;
     model(app, config, report).await;
 }
 
@@ -152,17 +160,6 @@ fn configuration(config: &Config, report: &mut Report<'_>) {
             "configuration",
             format!("profile {} names no issuer or no login client", config.profile.value),
             "run `agentctl config init`, or try `agentctl demo`",
-        ),
-    }
-    let permission = config.permission.as_ref().map(|setting| setting.value);
-    let words = super::whoami::permission(permission);
-    match permission {
-        None => report.skipped("permission", words),
-        Some(Permission::None) => report.ok("permission", words),
-        Some(Permission::Fga) => report.warn(
-            "permission",
-            "fga, which this version cannot ask: tools that declare a permission are refused",
-            "with AGENTCTL_PERMISSION=none only you decide, by approvals",
         ),
     }
 }
@@ -180,7 +177,7 @@ fn state_folder(app: &App, config: &Config, report: &mut Report<'_>) {
     }
 }
 
-fn toolsets(app: &App, report: &mut Report<'_>) {
+fn toolsets(app: &App, report: &mut Report<'_>) -> Option<Registry> {
     match app.registry() {
         Ok(registry) => {
             let names: Vec<&str> = registry.tools().map(crate::tool::Tool::name).collect();
@@ -188,8 +185,12 @@ fn toolsets(app: &App, report: &mut Report<'_>) {
             for tool in registry.hidden() {
                 report.skipped("tools", format!("{} is not offered: {}", tool.name, tool.reason));
             }
+            Some(registry)
         }
-        Err(failure) => report.failed("tools", &failure),
+        Err(failure) => {
+            report.failed("tools", &failure);
+            None
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     agent::{Agent, Conversation, TurnEnd},
     call::RunId,
     event::Event,
+    policy::SpendLimit,
     store::journal::RunRow,
 };
 
@@ -52,6 +53,9 @@ pub(crate) struct LimitArgs {
     /// Ask the model at most this often for one task
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) max_turns: Option<u32>,
+    /// Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) max_spend: Option<SpendLimit>,
 }
 
 /// Does it.

@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     call::{Outcome, ToolCall, ToolOutput},
-    tool::{self, CredentialSource, Registry, Tool},
+    policy::{Author, PolicyFile},
+    tool::{self, CredentialSource, Finding, Registry, Tool},
 };
 
 /// List, show, check and call tools
@@ -42,9 +43,9 @@ enum What {
         /// Which tool
         name: String,
     },
-    /// Check a manifest for mistakes
+    /// Check a toolset file or a policy file for mistakes
     Check {
-        /// The manifest (TOML)
+        /// The file (TOML)
         file: PathBuf,
     },
     /// Call a tool without a model; permission, approval and audit are the same
@@ -88,7 +89,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     match &args.what {
         What::List => list(&app.ui, &app.registry()?),
         What::Show { name } => show(&app.ui, &app.registry()?, name)?,
-        What::Check { file } => return check(&app.ui, file),
+        What::Check { file } => return check(app, file),
         What::Call(args) => return call(app, args).await,
     }
     Ok(())
@@ -186,10 +187,12 @@ pub(crate) fn no_such_tool(registry: &Registry, name: &str) -> Failure {
     Failure::new(Kind::Usage, format!("there is no tool {name}")).hint("`agentctl tools list` shows what there is")
 }
 
-fn check(ui: &Ui, file: &Path) -> Result<(), Failure> {
+fn check(app: &App, file: &Path) -> Result<(), Failure> {
+    let ui = &app.ui;
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::new(Kind::Usage, format!("failed to read {}: {error}", file.display())))?;
-    let findings = tool::check(&text);
+    // Whatever is no policy is judged as a toolset.
+    let findings = if is_policy(&text) { check_policy(app, file, &text)? } else { tool::check(&text) };
     if ui.json() {
         let found: Vec<Value> = findings
             .iter()
@@ -207,8 +210,30 @@ fn check(ui: &Ui, file: &Path) -> Result<(), Failure> {
             ui.answer_line(&Line::new().good("✓ ").plain("nothing to mend"));
         }
     }
-    let failed = || Failure::new(Kind::Failed, "the manifest breaks the rules").told();
+    let failed = || Failure::new(Kind::Failed, "the file breaks the rules").told();
     if findings.is_empty() { Ok(()) } else { Err(failed()) }
+}
+
+/// A policy file has none of the tables of a toolset, and one of its own.
+fn is_policy(text: &str) -> bool {
+    let Ok(table) = text.parse::<toml::Table>() else { return false };
+    let has = |names: &[&str]| names.iter().any(|name| table.contains_key(*name));
+    !has(&["toolset", "tool"]) && has(&["rule", "max_spend", "allowed_origins"])
+}
+
+fn check_policy(app: &App, file: &Path, text: &str) -> Result<Vec<Finding>, Failure> {
+    let mut all = app.policy().map(|policy| policy.files).unwrap_or_default();
+    // The file as it is going to be, in place of the one that is there.
+    all.retain(|other| other.author == Author::Admin);
+    let parsed = match PolicyFile::parse(Author::User, file.to_owned(), text) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let problem = error.to_string().trim().replace('\n', " ");
+            let mend = "see docs/policy.md for the keys of a policy file".to_owned();
+            return Ok(vec![Finding { tool: None, problem, mend }]);
+        }
+    };
+    Ok(tool::check_policy(&parsed, &all, &app.registry()?))
 }
 
 async fn call(app: &App, args: &CallArgs) -> Result<(), Failure> {

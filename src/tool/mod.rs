@@ -8,6 +8,7 @@ mod check;
 mod http;
 pub mod manifest;
 mod plan;
+mod policy_check;
 pub mod template;
 
 use std::{
@@ -23,6 +24,7 @@ pub use check::{Finding, check};
 pub use http::Executed;
 pub use manifest::{CredentialSource, Effect, Idempotency};
 pub use plan::{Plan, PlanError};
+pub use policy_check::check_policy;
 pub use template::Settings;
 
 use manifest::{ApprovalField, Manifest, ToolSpec};
@@ -146,6 +148,12 @@ impl Registry {
         &self.guarded
     }
 
+    /// Whether there is a tool of this name, offered or not.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.tools.contains_key(name) || self.hidden.iter().any(|tool| tool.name == name)
+    }
+
     /// One tool.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Tool> {
@@ -161,8 +169,7 @@ impl Registry {
         let broken = |why: String| Error::Rules { origin: origin.to_owned(), findings: why };
         let manifest = Manifest::parse(text).map_err(|error| broken(error.to_string()))?;
         for spec in manifest.tools {
-            let taken = self.tools.contains_key(&spec.name) || self.hidden.iter().any(|tool| tool.name == spec.name);
-            if taken {
+            if self.knows(&spec.name) {
                 return Err(Error::Duplicate { origin: origin.to_owned(), name: spec.name });
             }
             self.guarded.extend(guarded(&spec, settings));
