@@ -140,7 +140,7 @@ fn demanded(action: &Action) -> Approval {
         message: words.collect::<Vec<_>>().join("-"),
         message_is_complete: true,
         expires_in: 300,
-        details_type: None,
+        details: None,
     }
 }
 
