@@ -74,6 +74,13 @@ pub enum Event {
         /// Who answered, as the ID token names them; only if approved.
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<String>,
+        /// How the yes is tied to the call: `details`, `message` or `code`; only if approved.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        binding: Option<String>,
+        /// What became of the `authorization_details`: `granted`, `not returned`, `not supported by the server`, `not
+        /// declared by the tool`; only if approved.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        details: Option<String>,
         /// Seconds between request and answer.
         after_s: f64,
     },
@@ -118,13 +125,18 @@ pub struct ApprovalShown {
     pub code: String,
     /// Where the call goes (scheme, host, port).
     pub origin: String,
+    /// Who asks: the approval client.
+    pub agent: String,
     /// The spend limit in words: an amount, or `any price`; none if the tool spends nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spend: Option<String>,
     /// `fga` or `none (by profile)` or `not required`.
     pub permission: String,
-    /// How the yes is tied to the call: `details`, `message` or `code`.
+    /// How a yes would be tied to the call at best: `details`, `message` or `code`.
     pub binding: String,
+    /// Whether `authorization_details` are `requested`; if not, why: `not supported by the server`, `not declared by the
+    /// tool`.
+    pub details: String,
     /// The validated arguments.
     pub arguments: Value,
     /// Seconds until it expires.

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod escape;
 pub mod event;
 pub mod files;
+pub mod json;
 pub mod money;
 pub mod secret;
 

@@ -3,6 +3,7 @@
 //! An [`Action`] is a tool call that has been understood: it says exactly what would be done, and nothing in it can change
 //! any more. The guard decides about it, the executor does it; neither looks at the model's words again.
 
+mod details;
 mod judge;
 mod rules;
 
@@ -14,10 +15,11 @@ use serde_json::{Map, Value, json};
 use crate::{
     call::{ActionId, Digest},
     money::Money,
-    oauth::{provider::BindingRules, rar},
+    oauth::provider::BindingRules,
 };
 
 pub use self::{
+    details::{Details, DetailsWanted},
     judge::{Applied, Policy, Spent, approval, denial},
     rules::{Author, Condition, MaxSpend, PolicyFile, Rule, RuleDecision, SpendLimit},
 };
@@ -98,12 +100,12 @@ pub enum TupleUser {
 pub struct Approval {
     /// The filled message, before it is fitted to the server's rules.
     pub message: String,
-    /// Whether every argument stands in the message.
+    /// Whether the message says the whole call: every argument stands in it, and it can be read in one way only.
     pub message_is_complete: bool,
     /// Seconds the person has.
     pub expires_in: u64,
-    /// The `type` of the rich request (RFC 9396 §2), if there is one.
-    pub details_type: Option<String>,
+    /// The rich request, if there is one.
+    pub details: Option<DetailsWanted>,
 }
 
 /// Which token a request carries.
@@ -258,18 +260,6 @@ impl Action {
     pub fn digest_of(tool: &str, origin: &str, arguments: &Map<String, Value>) -> Result<Digest, serde_json::Error> {
         Digest::of(&json!({ "tool": tool, "origin": origin, "arguments": arguments }))
     }
-
-    /// The rich request for it (RFC 9396 §2): one object with the common members `actions` and `locations`, every
-    /// argument, and the digest.
-    #[must_use]
-    pub fn authorization_details(&self, kind: &str) -> Value {
-        let arguments = Value::Object(self.arguments.clone());
-        let mut object = rar::detail(kind, &self.tool, &self.origin, &arguments, &self.digest.to_text());
-        if let Some(spend) = self.requirements.spend.words() {
-            object["spend"] = Value::String(spend);
-        }
-        Value::Array(vec![object])
-    }
 }
 
 #[cfg(test)]
@@ -296,7 +286,7 @@ mod tests {
     }
 
     fn approval(message: &str) -> Approval {
-        Approval { message: message.to_owned(), message_is_complete: true, expires_in: 300, details_type: None }
+        Approval { message: message.to_owned(), message_is_complete: true, expires_in: 300, details: None }
     }
 
     const RULES: BindingRules =

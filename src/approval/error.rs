@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::DENIALS;
 use crate::{
     call::Outcome,
-    oauth,
+    oauth::{self, rar::Unfit},
     policy::Binding,
     session,
     store::{credentials, journal, lock},
@@ -62,6 +62,21 @@ pub enum Error {
         /// Where they differ.
         at: String,
     },
+    /// The token carries other details than were asked for, whatever the answer around it says.
+    #[error("the access token carries other details than were asked for (at {at}); the approval was thrown away")]
+    TokenContradicts {
+        /// Where they differ.
+        at: String,
+    },
+    /// The call does not fit into the server's schema of details.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// The server takes no such details.
+    #[error(
+        "the authorization server does not accept the details of the approval: {0}; register the type that the tool's \
+         manifest names in `authorization_details`, for the API and for the approval client"
+    )]
+    DetailsRefused(oauth::Error),
     /// The token does not carry what was asked for.
     #[error("the server granted less than the call needs (missing: {0}); the approval was thrown away")]
     Scope(String),
@@ -116,7 +131,12 @@ impl Error {
             Self::LoginNeeded => Outcome::LoginNeeded,
             Self::Session(error) if error.login_needed() => Outcome::LoginNeeded,
             Self::Locked { .. } | Self::TooManyPushes { .. } => Outcome::Limit,
-            Self::Weak { .. } | Self::DetailsChanged { .. } | Self::Scope(_) | Self::Proof(_) => Outcome::NotPermitted,
+            Self::Weak { .. }
+            | Self::Unfit(_)
+            | Self::DetailsChanged { .. }
+            | Self::TokenContradicts { .. }
+            | Self::Scope(_)
+            | Self::Proof(_) => Outcome::NotPermitted,
             _ => Outcome::Failed,
         }
     }

@@ -5,14 +5,14 @@
 //! of the person is known, and no yes can be used twice.
 
 mod error;
+mod evidence;
 mod foresee;
 
-pub use self::{error::Error, foresee::Foreseen};
+pub use self::{error::Error, evidence::Evidence, foresee::Foreseen};
 
 use std::{cell::Cell, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
-use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     call::{ApprovalId, Digest, Outcome, RunId},
@@ -25,7 +25,7 @@ use crate::{
         provider::AudienceParameter,
         rar::{self, Comparison},
     },
-    policy::{Action, Approval, Binding, BindingMessage, TokenWanted, code_from},
+    policy::{Action, Approval, Binding, BindingMessage, Details, TokenWanted, code_from},
     secret::{AccessToken, AuthReqId},
     session::{Account, Session},
     store::{
@@ -41,39 +41,6 @@ const ONE_AT_A_TIME: Duration = Duration::from_secs(600);
 const WINDOW: Duration = Duration::from_secs(60);
 /// After so many denials of a tool in one run it is locked for that run.
 const DENIALS: u32 = 2;
-
-/// What proves an approval, for the audit log. Holds no token.
-#[derive(Clone, Debug, Serialize)]
-pub struct Evidence {
-    /// Which approval.
-    pub approval: ApprovalId,
-    /// How it is tied to the call.
-    pub binding: Binding,
-    /// Who vouches.
-    pub issuer: String,
-    /// Who asked.
-    pub client: String,
-    /// Who approved.
-    pub subject: String,
-    /// SHA-256 of the `auth_req_id`.
-    pub auth_req_id_sha256: String,
-    /// SHA-256 of the ID token as it was signed.
-    pub id_token_sha256: String,
-    /// The key that signed it.
-    pub kid: Option<String>,
-    /// The token's own id.
-    pub jti: Option<String>,
-    /// How the person was authenticated (OpenID Connect Core §2).
-    pub acr: Option<String>,
-    /// By which methods.
-    pub amr: Vec<String>,
-    /// What both devices showed.
-    pub binding_message: String,
-    /// When it was asked.
-    pub requested_at: String,
-    /// When the yes arrived.
-    pub approved_at: String,
-}
 
 /// A yes.
 #[derive(Debug)]
@@ -116,7 +83,10 @@ struct Asking<'a> {
     account: Account,
     metadata: &'a Metadata,
     client: &'a Client,
+    /// What is requested.
     details: Option<Value>,
+    /// What became of the details as long as nothing else is known.
+    without_details: Details,
     needed: Binding,
     id: ApprovalId,
 }
@@ -127,9 +97,17 @@ struct Prepared<'a> {
     metadata: &'a Metadata,
     message: BindingMessage,
     details: Option<Value>,
+    without_details: Details,
     needed: Binding,
     /// What the binding will be if the server goes along.
     possible: Binding,
+}
+
+/// What an answer turned out to be.
+struct Judged {
+    claims: Claims,
+    binding: Binding,
+    details: Details,
 }
 
 impl Approvals {
@@ -148,7 +126,7 @@ impl Approvals {
         tell: Tell<'_>,
     ) -> Result<Granted, Error> {
         let account = self.session.account().await.map_err(Error::Session)?.ok_or(Error::LoginNeeded)?;
-        let Prepared { client, metadata, message, details, needed, .. } =
+        let Prepared { client, metadata, message, details, without_details, needed, .. } =
             self.prepare(action, approval, run, &code_from(random()?)).await?;
         let lock = format!(
             "approval-{}.lock",
@@ -161,7 +139,8 @@ impl Approvals {
         {
             return Err(Error::TooManyPushes { max: self.pushes_per_minute, wait });
         }
-        let asking = Asking { action, wanted, account, metadata, client, details, needed, id: ApprovalId::mint() };
+        let id = ApprovalId::mint();
+        let asking = Asking { action, wanted, account, metadata, client, details, without_details, needed, id };
         self.journal.insert_approval(&NewApproval {
             id: asking.id.clone(),
             action: action.id.clone(),
@@ -205,17 +184,20 @@ impl Approvals {
         }
         let metadata = self.session.metadata().await.map_err(Error::Session)?;
         let message = BindingMessage::fit(approval, code, self.provider.binding_message_rules());
-        let details = approval
-            .details_type
-            .as_ref()
-            .filter(|kind| self.provider.may_send_details(metadata, kind))
-            .map(|kind| action.authorization_details(kind));
+        let (details, without_details) = match &approval.details {
+            None => (None, Details::NotDeclared),
+            Some(wanted) if !self.provider.may_send_details(metadata, &wanted.kind) => (None, Details::NotSupported),
+            Some(wanted) => {
+                let details = action.authorization_details(wanted, self.provider, &client.id)?;
+                (Some(details), Details::NotReturned)
+            }
+        };
         let needed = Binding::needed(action.irreversible, self.binding);
         let possible = if details.is_some() { Binding::Details } else { message.binding() };
         if possible < needed {
             return Err(Error::Weak { got: possible, needed });
         }
-        Ok(Prepared { client, metadata, message, details, needed, possible })
+        Ok(Prepared { client, metadata, message, details, without_details, needed, possible })
     }
 
     /// Writes down that the action is being done now. Before this is durable it must not run.
@@ -286,9 +268,15 @@ impl Approvals {
             binding_message: message.text.clone(),
             code: message.code.clone(),
             origin: asking.action.origin.clone(),
+            agent: asking.client.id.clone(),
             spend: asking.action.requirements.spend.words(),
             permission: permission.to_owned(),
             binding: if asking.details.is_some() { Binding::Details } else { message.binding() }.to_string(),
+            details: match &asking.details {
+                Some(_) => "requested",
+                None => asking.without_details.words(),
+            }
+            .to_owned(),
             arguments: Value::Object(asking.action.arguments.clone()),
             expires_in: lifetime.as_secs(),
             expires_at: expires_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
@@ -317,9 +305,15 @@ impl Approvals {
             &|news| tell(Event::ApprovalWaiting { approval: asking.id.clone(), news }),
         )
         .await;
-        let answered = |answer: &str, by: Option<String>| {
-            let after_s = self.clock.elapsed().saturating_sub(start).as_secs_f64();
-            tell(Event::ApprovalAnswered { approval: asking.id.clone(), answer: answer.to_owned(), by, after_s });
+        let answered = |answer: &str, yes: Option<&Judged>| {
+            tell(Event::ApprovalAnswered {
+                approval: asking.id.clone(),
+                answer: answer.to_owned(),
+                by: yes.map(|_| asking.account.display_name().to_owned()),
+                binding: yes.map(|yes| yes.binding.to_string()),
+                details: yes.map(|yes| yes.details.words().to_owned()),
+                after_s: self.clock.elapsed().saturating_sub(start).as_secs_f64(),
+            });
         };
         let tokens = match ending {
             Ok(Ending::Approved(tokens)) => tokens,
@@ -343,7 +337,7 @@ impl Approvals {
             Err(error) => return Err(error),
         };
         let judged = self.judge(asking, &message, &tokens, requested_at, &acknowledged.auth_req_id).await;
-        let (claims, binding) = match judged {
+        let judged = match judged {
             Ok(judged) => judged,
             Err(error) => {
                 answered("failed", None);
@@ -358,7 +352,8 @@ impl Approvals {
             ApprovalState::Approved,
             ApprovalChange { sealed_token: Some(sealed), ..ApprovalChange::at(approved_at) },
         )?;
-        answered("approved", Some(asking.account.display_name().to_owned()));
+        answered("approved", Some(&judged));
+        let Judged { claims, binding, details } = judged;
         let id_token = tokens.id_token.as_ref().map(|token| token.expose().as_bytes()).unwrap_or_default();
         let time = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
         Ok(Granted {
@@ -366,6 +361,7 @@ impl Approvals {
             evidence: Evidence {
                 approval: asking.id.clone(),
                 binding,
+                details,
                 issuer: claims.iss,
                 client: asking.client.id.clone(),
                 subject: claims.sub,
@@ -429,6 +425,7 @@ impl Approvals {
                 Err(Error::Denied)
             }
             Some("invalid_client" | "unauthorized_client") => Err(Error::Client(refused)),
+            Some("invalid_authorization_details") => Err(Error::DetailsRefused(refused)),
             Some("invalid_request") if self.provider == Provider::Auth0 => Err(Error::NotEnrolled(refused)),
             _ => Err(Error::Server(refused)),
         }
@@ -442,7 +439,7 @@ impl Approvals {
         tokens: &TokenResponse,
         requested_at: chrono::DateTime<chrono::Utc>,
         auth_req_id: &AuthReqId,
-    ) -> Result<(Claims, Binding), Error> {
+    ) -> Result<Judged, Error> {
         let expected = Expected {
             client_id: &asking.client.id,
             subject: Some(&asking.account.sub),
@@ -467,18 +464,21 @@ impl Approvals {
                 return Err(Error::Scope(missing.join(" ")));
             }
         }
-        let binding = match &asking.details {
-            None => message.binding(),
-            Some(requested) => match rar::compare(requested, tokens.authorization_details.as_ref()) {
-                Comparison::Same => Binding::Details,
-                Comparison::Different { at } => return Err(Error::DetailsChanged { at }),
-                Comparison::NotReturned => message.binding(),
-            },
+        // Where nothing was requested, nothing may be granted either: nobody was asked about it.
+        let requested = asking.details.clone().unwrap_or_else(|| json!([]));
+        let returned = rar::compare(&requested, tokens.authorization_details.as_ref());
+        // What the token itself says is not verified here, so it can prove nothing; but it may not say something else.
+        let carried = rar::compare(&requested, rar::in_token(&tokens.access_token).as_ref());
+        let (binding, details) = match (returned, carried) {
+            (Comparison::Different { at }, _) => return Err(Error::DetailsChanged { at }),
+            (_, Comparison::Different { at }) => return Err(Error::TokenContradicts { at }),
+            (Comparison::Same, _) if asking.details.is_some() => (Binding::Details, Details::Granted),
+            _ => (message.binding(), asking.without_details),
         };
         if binding < asking.needed {
             return Err(Error::Weak { got: binding, needed: asking.needed });
         }
-        Ok((claims, binding))
+        Ok(Judged { claims, binding, details })
     }
 }
 

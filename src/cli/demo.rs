@@ -151,8 +151,13 @@ async fn ask(ui: &Ui, lines: &Lines, clock: &SharedClock, push: &Push) -> bool {
     ui.say("");
     ui.say(Line::new().plain("   [phone of ").bold(&push.person).plain("]"));
     ui.say(Line::new().plain("   ").bold(push.binding_message.as_deref().unwrap_or("(no message)")));
-    if let Some(details) = &push.details {
-        ui.say(Line::new().plain("   ").field(&details.to_string()));
+    for one in &push.details {
+        ui.say(
+            Line::new().plain("   ").bold(&one.kind).dim(": ").field(one.instruction.as_deref().unwrap_or_default()),
+        );
+        for (name, value) in one.rows.iter().chain(&one.rest) {
+            ui.say(Line::new().plain("     ").dim_field(name).dim(": ").field(value));
+        }
     }
     let question = Line::new().plain("   [phone] Approve? Type yes, or anything else to deny:");
     let answer = lines.ask(ui, &**clock, question).await;

@@ -122,13 +122,18 @@ impl<'a> Show<'a> {
             }
             Event::ApprovalRequested(shown) => self.requested(&shown),
             Event::ApprovalWaiting { news, .. } => self.ui.wait_news(&news_text(&news)),
-            Event::ApprovalAnswered { answer, by, after_s, .. } => {
+            Event::ApprovalAnswered { answer, by, binding, details, after_s, .. } => {
                 self.ui.end_wait();
                 if self.bell {
                     self.ui.ring();
                 }
                 self.state.borrow_mut().refusal_shown = answer != "approved";
                 self.ui.say(answered(&answer, by.as_deref(), after_s));
+                if let (Some("not returned"), Some(binding)) = (details.as_deref(), &binding) {
+                    // What was announced as bound by the details turned out to be less.
+                    let line = Line::new().warn("  The server did not return the details. ");
+                    self.ui.say(line.plain("The yes is bound by ").field(bound_by(binding)).plain("."));
+                }
             }
             Event::ToolCompleted { tool, outcome, message, .. } => {
                 self.ui.end_wait();
@@ -155,6 +160,12 @@ impl<'a> Show<'a> {
             line = line.dim(if spend == "any price" { ", at " } else { ", for " }).bold(spend);
         }
         ui.say(line.dim("; permission: ").field(&shown.permission));
+        let mut line = Line::new().dim("  Asked by ").field(&shown.agent).dim("; your yes is bound to this call by ");
+        line = line.field(bound_by(&shown.binding));
+        if shown.details != "requested" {
+            line = line.dim(" (details: ").field(&shown.details).dim(")");
+        }
+        ui.say(line);
         if shown.binding == "code" {
             ui.say(
                 Line::new()
@@ -219,6 +230,16 @@ pub(crate) fn news_text(news: &WaitNews) -> String {
     }
 }
 
+/// What ties a yes to its call, in words.
+fn bound_by(binding: &str) -> &str {
+    match binding {
+        "details" => "its details",
+        "message" => "its message",
+        "code" => "its code alone",
+        other => other,
+    }
+}
+
 fn answered(answer: &str, by: Option<&str>, after_s: f64) -> Line {
     let after = seconds(after_s);
     match answer {
@@ -276,9 +297,11 @@ mod tests {
             binding_message: "BUY-2-phones.7F3KQ9ZT".into(),
             code: "7F3KQ9ZT".into(),
             origin: "https://shop.example".into(),
+            agent: "agentctl-approval".into(),
             spend: Some("up to 900.00 EUR".into()),
             permission: "not required".into(),
             binding: "details".into(),
+            details: "requested".into(),
             arguments: json!({}),
             expires_in: 300,
             expires_at: "1970-01-01T00:05:00Z".into(),
@@ -287,7 +310,15 @@ mod tests {
 
     fn answered_event(answer: &str, by: Option<&str>) -> Event {
         let approval = ApprovalId::from_text("apr_1");
-        Event::ApprovalAnswered { approval, answer: answer.into(), by: by.map(Into::into), after_s: 9.2 }
+        let yes = |word: &str| by.map(|_| word.to_owned());
+        Event::ApprovalAnswered {
+            approval,
+            answer: answer.into(),
+            by: by.map(Into::into),
+            binding: yes("details"),
+            details: yes("granted"),
+            after_s: 9.2,
+        }
     }
 
     fn completed(outcome: Outcome, message: &str) -> Event {
@@ -312,7 +343,8 @@ mod tests {
             "● buy_product   product: \"phones\"   qty: 2   price_limit: 900\n  \
              This needs your approval. A request was sent to your device.\n  \
              Check that it shows:   BUY-2-phones.7F3KQ9ZT\n  \
-             It goes to https://shop.example, for up to 900.00 EUR; permission: not required\n\
+             It goes to https://shop.example, for up to 900.00 EUR; permission: not required\n  \
+             Asked by agentctl-approval; your yes is bound to this call by its details\n\
              Waiting for your approval... 5:00 left\n\
              ✓ Approved by ada@example.com after 9 s\n  \
              order ord_81 created\n"
@@ -351,6 +383,26 @@ mod tests {
         ui.take();
         show.end();
         assert_eq!(ui.take().1, "", "an answered request is over");
+    }
+
+    #[test]
+    fn what_the_server_does_not_know_or_return_is_said() {
+        let ui = Ui::test();
+        let show = Show::new(&ui, clock(), false);
+        let Event::ApprovalRequested(mut shown) = requested() else { unreachable!() };
+        (shown.binding, shown.details) = ("code".into(), "not supported by the server".into());
+        show.event(Event::ApprovalRequested(shown));
+        let (_, err) = ui.take();
+        assert!(err.contains("bound to this call by its code alone (details: not supported by the server)\n"), "{err}");
+        assert!(err.contains("may show only the code"), "{err}");
+        let Event::ApprovalAnswered { approval, answer, by, after_s, .. } = answered_event("approved", Some("ada"))
+        else {
+            unreachable!()
+        };
+        let (binding, details) = (Some("message".into()), Some("not returned".into()));
+        show.event(Event::ApprovalAnswered { approval, answer, by, binding, details, after_s });
+        let (_, err) = ui.take();
+        assert!(err.ends_with("  The server did not return the details. The yes is bound by its message.\n"), "{err}");
     }
 
     #[test]

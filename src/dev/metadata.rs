@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Router, extract::State, response::Response, routing::get};
 use serde_json::{Value, json};
 
-use super::{answer::json_answer, backchannel, clients, preset::Preset, scopes, world::World};
+use super::{answer::json_answer, clients, details, preset::Preset, scopes, world::World};
 
 pub(super) fn router(world: &World) -> Router<Arc<World>> {
     let mut router = Router::new().route(world.paths().jwks, get(jwks));
@@ -49,7 +49,7 @@ fn document(world: &World) -> Value {
     });
     // Auth0 does not advertise its types of details.
     if world.preset != Preset::Auth0 {
-        document["authorization_details_types_supported"] = json!(backchannel::DETAIL_TYPES);
+        document["authorization_details_types_supported"] = json!(details::TYPES);
     }
     document
 }

@@ -8,6 +8,7 @@ mod answer;
 mod backchannel;
 mod catalog;
 mod clients;
+mod details;
 mod device;
 mod faults;
 mod fga;
@@ -66,6 +67,7 @@ use self::{
     world::{Parts, Secrets, World},
 };
 pub use self::{
+    details::Shown,
     phone::{NothingWaits, Phone, Push},
     preset::{Preset, UnknownPreset},
 };

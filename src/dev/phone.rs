@@ -2,9 +2,8 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use serde_json::Value;
-
 use super::{
+    details::{self, Shown},
     people::PEOPLE,
     world::{NoAnswer, Twist, World},
 };
@@ -26,8 +25,8 @@ pub struct Push {
     pub client: String,
     /// The short message that stands on both devices.
     pub binding_message: Option<String>,
-    /// What would be allowed, in full.
-    pub details: Option<Value>,
+    /// What would be allowed, in full and with everything visible.
+    pub details: Vec<Shown>,
     /// The scopes that would be granted.
     pub scopes: Vec<String>,
     /// How long it can still be answered.
@@ -86,7 +85,7 @@ impl Phone {
                 person: approval.person.name.to_owned(),
                 client: client.unwrap_or_else(|| approval.client_id.clone()),
                 binding_message: approval.binding_message.clone(),
-                details: approval.details.clone(),
+                details: details::shown(approval.details.as_ref()),
                 scopes: approval.scopes.clone(),
                 left: approval.wait.expires.saturating_sub(now.elapsed),
             })

@@ -139,6 +139,14 @@ impl Preset {
         }
     }
 
+    /// What stands in front of the name of every type of `authorization_details`.
+    pub(super) fn details_prefix(self) -> Option<&'static str> {
+        match self {
+            Self::Auth0 => Some("urn:auth0:schemas:authorization-details:v1:"),
+            Self::Keycloak | Self::Oidc => None,
+        }
+    }
+
     /// The longest binding message, and whether a character may be in one.
     pub(super) fn binding_message(self) -> (usize, fn(char) -> bool) {
         match self {

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use super::{
     answer::{Form, Refusal, bearer, json_answer, json_body, no_token, respond},
     catalog::{CURRENCY, PRODUCTS, Product},
+    details::Purchase,
     scopes::{BUY, READ, SHOP_AUDIENCE},
     world::{Now, World},
 };
@@ -161,18 +162,13 @@ fn forbidden(why: &str) -> Refusal {
 fn approved(world: &World, claims: &Value, wanted: &Wanted, limit: Option<Decimal>) -> Result<(), Refusal> {
     let details = claims["authorization_details"].as_array();
     let details = details.ok_or_else(|| forbidden("the token holds no approval"))?;
-    let purchase = details.iter().find(|member| member["type"] == "purchase");
-    let purchase = purchase.ok_or_else(|| forbidden("the token holds no approval of a purchase"))?;
-    let here = |location: &Value| location.as_str().is_some_and(|location| same_origin(location, &world.origin));
-    if purchase["locations"].as_array().is_some_and(|list| !list.iter().any(here)) {
+    let approved = Purchase::among(world.preset, details);
+    let approved = approved.ok_or_else(|| forbidden("the token holds no approval of a purchase"))?;
+    if approved.places.is_some_and(|places| !places.iter().any(|place| same_origin(place, &world.origin))) {
         return Err(forbidden("the approval is for another shop"));
     }
-    let arguments = &purchase["arguments"];
-    let approved_limit = match &arguments["price_limit"] {
-        Value::Null => None,
-        value => Some(json_amount(value)?),
-    };
-    if arguments["product"] != *wanted.product || arguments["qty"] != wanted.qty || approved_limit != limit {
+    let approved_limit = approved.limit.as_ref().map(json_amount).transpose()?;
+    if approved.product != wanted.product || approved.qty != u64::from(wanted.qty) || approved_limit != limit {
         return Err(forbidden("the order differs from what was approved"));
     }
     Ok(())
@@ -256,10 +252,6 @@ mod tests {
         access(&bench.refresh(login["refresh_token"].as_str().unwrap(), &more).await.json())
     }
 
-    fn details(arguments: Value) -> String {
-        json!([{"type": "purchase", "arguments": arguments}]).to_string()
-    }
-
     #[tokio::test]
     async fn products_are_shown_to_readers() {
         let bench = Bench::new(Preset::Auth0).await;
@@ -332,10 +324,21 @@ mod tests {
         let bought = bench.order(&token, "k", json!({"product": "phones", "qty": 2, "priceLimit": "900.00"})).await;
         assert_eq!((bought.status, bought.json()["product"].as_str()), (201, Some("Finch Mini")), "the cheapest");
         let arguments = json!({"product": "phones", "qty": 2});
-        let elsewhere = json!([{"type": "purchase", "locations": ["http://127.0.0.1:1"], "arguments": arguments}]);
+        let mut elsewhere = bench.details("purchase", &arguments);
+        elsewhere[0]["properties"]["origin"]["value"] = json!("http://127.0.0.1:1");
         let token = access(&bench.approval(&[("authorization_details", Some(&elsewhere.to_string()))]).await);
         let refused = bench.order(&token, "k2", json!({"product": "phones", "qty": 2})).await;
         assert_eq!(refused.error(), error(403, "insufficient_authorization"), "another shop");
+    }
+
+    #[tokio::test]
+    async fn an_approval_in_the_common_form_is_as_good() {
+        let bench = Bench::new(Preset::Oidc).await;
+        let token = access(&bench.approval(&[]).await);
+        let refused = bench.order(&token, "k", json!({"product": "phones", "qty": 3, "priceLimit": 900})).await;
+        assert_eq!(refused.error(), error(403, "insufficient_authorization"));
+        let bought = bench.order(&token, "k", json!({"product": "phones", "qty": 2, "priceLimit": 900})).await;
+        assert_eq!(bought.status, 201);
     }
 
     #[tokio::test]
@@ -361,7 +364,7 @@ mod tests {
     async fn stock_price_and_name_are_checked() {
         let bench = Bench::new(Preset::Auth0).await;
         let buy = async |arguments: Value| {
-            let approved = details(arguments.clone());
+            let approved = bench.details("purchase", &arguments).to_string();
             let token = access(&bench.approval(&[("authorization_details", Some(&approved))]).await);
             let mut body = json!({"product": arguments["product"], "qty": arguments["qty"]});
             if arguments["price_limit"].is_number() {

@@ -150,17 +150,32 @@ impl Bench {
         format!("Basic {}", BASE64_STANDARD.encode(format!("{APPROVAL_CLIENT}:{}", self.secret())))
     }
 
+    /// Details of one type, in the form of the preset.
+    pub(super) fn details(&self, kind: &str, arguments: &Value) -> Value {
+        if self.world.preset != Preset::Auth0 {
+            return json!([{
+                "type": kind, "actions": ["buy_product"], "locations": [self.world.origin], "arguments": arguments,
+                "digest": "sha-256:abc", "agent": "agentctl",
+            }]);
+        }
+        let mut properties = json!({});
+        let own = [("origin", &json!(self.world.origin)), ("digest", &json!("sha-256:abc"))];
+        let arguments = arguments.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value));
+        for (order, (name, value)) in arguments.chain(own).enumerate() {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            properties[name] = json!({"display": true, "display_order": order, "name": name, "value": value});
+        }
+        let kind = format!("urn:auth0:schemas:authorization-details:v1:{kind}");
+        json!([{"type": kind, "instruction": "Approve buy_product", "properties": properties}])
+    }
+
     /// The parameters of a good approval request; a test changes what it is about.
     pub(super) fn push(&self, changes: &[(&str, Option<&str>)]) -> Vec<(String, String)> {
         let hint = match self.world.preset {
             Preset::Auth0 => json!({"format": "iss_sub", "iss": self.world.issuer, "sub": "auth0|ada"}).to_string(),
             Preset::Keycloak | Preset::Oidc => "ada".to_owned(),
         };
-        let details = json!([{
-            "type": "purchase", "actions": ["buy_product"], "locations": [self.world.origin],
-            "arguments": {"product": "phones", "qty": 2, "price_limit": 900}, "digest": "sha-256:abc",
-            "agent": "agentctl",
-        }]);
+        let details = self.details("purchase", &json!({"product": "phones", "qty": 2, "price_limit": 900}));
         let mut pairs = vec![
             ("scope".to_owned(), "openid product:buy".to_owned()),
             ("login_hint".to_owned(), hint),

@@ -187,7 +187,8 @@ mod tests {
             let id_token = bench.world.keys.verify(approval["id_token"].as_str().unwrap()).unwrap();
             assert_eq!(id_token["sub"], me.json()["sub"]);
             assert_eq!(id_token["aud"], APPROVAL_CLIENT);
-            assert_eq!(approval["authorization_details"][0]["arguments"]["qty"], 2);
+            let details = serde_json::json!({"product": "phones", "qty": 2, "price_limit": 900});
+            assert_eq!(approval["authorization_details"], bench.details("purchase", &details));
             let body = serde_json::json!({"product": "phones", "qty": 2, "priceLimit": 900});
             let order = bench.order(approval["access_token"].as_str().unwrap(), "k1", body).await;
             assert_eq!((order.status, order.json()["order_id"].as_str()), (201, Some("ord_81")), "{}", order.text);

@@ -10,6 +10,7 @@ pub mod ciba;
 pub mod client_auth;
 pub mod device;
 pub mod exchange;
+pub mod guardian;
 pub mod id_token;
 pub mod metadata;
 pub mod my_account;

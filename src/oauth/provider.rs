@@ -2,7 +2,14 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Metadata, exchange::Exchange};
+use serde_json::Value;
+
+use super::{
+    Metadata,
+    exchange::Exchange,
+    guardian,
+    rar::{self, Asked, Unfit},
+};
 
 /// A kind of authorization server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +121,17 @@ impl Provider {
     #[must_use]
     pub fn has_my_account(self) -> bool {
         self == Self::Auth0
+    }
+
+    /// What one call asks for, in the schema of the server: Guardian's at Auth0, the common members elsewhere.
+    ///
+    /// # Errors
+    /// If the call does not fit into it. Then nothing may be sent.
+    pub fn details(self, asked: &Asked<'_>) -> Result<Value, Unfit> {
+        match self {
+            Self::Auth0 => guardian::details(asked),
+            Self::Keycloak | Self::Oidc => Ok(rar::common(asked)),
+        }
     }
 
     /// Whether the server has but one error, `access_denied`, for "said no" and for "nobody answered".

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{Answer, Caller, Error, Refusal, through};
 use crate::{
     http::Response,
+    json::Read,
     secret::{AccessToken, IdToken, RefreshToken},
 };
 
@@ -28,7 +29,7 @@ pub struct TokenResponse {
     /// Who this is about.
     pub id_token: Option<IdToken>,
     /// What exactly was granted (RFC 9396 §7).
-    pub authorization_details: Option<Value>,
+    pub authorization_details: Option<Read>,
 }
 
 impl TokenResponse {
@@ -107,7 +108,7 @@ pub(super) struct Wire {
     scope: Option<Vec<Scope>>,
     refresh_token: Option<oauth2::RefreshToken>,
     id_token: Option<IdToken>,
-    authorization_details: Option<Value>,
+    authorization_details: Option<Read>,
 }
 
 impl oauth2::TokenResponse for Wire {

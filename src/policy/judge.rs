@@ -129,18 +129,24 @@ pub fn approval(action: &Action, applied: &[Applied]) -> Option<Approval> {
     action.requirements.approval.clone().or_else(|| asks.then(|| demanded(action)))
 }
 
-/// What the person is asked where the manifest has no words for it: the tool and every argument.
+/// What the person is asked where the manifest has no words for it: the tool, and every argument with its name, amounts
+/// first. Arguments come in any order and some are optional, so without the names two calls could have one message.
 fn demanded(action: &Action) -> Approval {
     let plain = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let words = std::iter::once(action.tool.to_uppercase()).chain(action.arguments.values().map(plain));
+    let mut arguments: Vec<_> = action.arguments.iter().collect();
+    arguments.sort_by_key(|(name, value)| (value.is_string(), name.as_str()));
+    let pairs = arguments.iter().flat_map(|(name, value)| [(*name).clone(), plain(value)]);
+    let words: Vec<String> = std::iter::once(action.tool.to_uppercase()).chain(pairs).collect();
+    // A separator inside a word could make two calls look the same; after the last word nothing is separated any more.
+    let last = words.len() - 1;
     Approval {
-        message: words.collect::<Vec<_>>().join("-"),
-        message_is_complete: true,
+        message_is_complete: !words[..last].iter().any(|word| word.contains('-')),
+        message: words.join("-"),
         expires_in: 300,
-        details_type: None,
+        details: None,
     }
 }
 
@@ -202,7 +208,10 @@ mod tests {
         let action = buy();
         assert_eq!(denied_by(&ask, &action), None);
         let wanted = approval(&action, &ask.judge(&action)).unwrap();
-        assert_eq!(wanted.message, "BUY_PRODUCT-tea-2");
+        assert_eq!((wanted.message.as_str(), wanted.message_is_complete), ("BUY_PRODUCT-qty-2-product-tea", true));
+        let mut two_readings = buy();
+        two_readings.arguments.insert("note".to_owned(), "a-product-b".into());
+        assert!(!demanded(&two_readings).message_is_complete);
         assert!(approval(&action, &[]).is_none());
     }
 

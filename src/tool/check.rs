@@ -9,6 +9,7 @@ use super::{
     manifest::{ApprovalField, CredentialSource, Effect, Manifest, ToolSpec},
     template::{Settings, Template, templates_in},
 };
+use crate::escape;
 
 /// Something that a toolset file does wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,8 +122,25 @@ fn effect_rules(found: &mut Found<'_>) {
     {
         found.say("expires_in is 0", "give the person some time");
     }
+    details_rules(found);
     if tool.limits.spend.is_some() != tool.limits.currency.is_some() {
         found.say("spend and currency come together", "add the other one to [tool.limits]");
+    }
+}
+
+fn details_rules(found: &mut Found<'_>) {
+    let Some(ApprovalField::Ask(ask)) = &found.tool.approval else { return };
+    let Some(details) = &ask.authorization_details else { return };
+    if details.kind.trim().is_empty() {
+        found.say("the authorization_details have no type", "name the type that the authorization server knows");
+    }
+    let Some(instruction) = &details.instruction else { return };
+    let length = instruction.encode_utf16().count();
+    if instruction.trim().is_empty() || length > 255 || escape::field(instruction) != *instruction {
+        found.say("the instruction is not a line of 1 to 255 visible characters", "mend or shorten it");
+    }
+    if instruction.contains("{{") || instruction.contains("}}") {
+        found.say("the instruction has a placeholder", "say in it what the tool does; the values stand beside it");
     }
 }
 
@@ -308,6 +326,10 @@ mod tests {
     fn each_rule_bites() {
         let get = "request = { method = \"GET\", url = \"https://x.example/\" }";
         let post = "request = { method = \"POST\", url = \"https://x.example/\" }";
+        let asks = |details: &str| {
+            let approval = format!("approval = {{ binding_message = \"B\", authorization_details = {{ {details} }} }}");
+            format!("effect = \"reversible\"\n{approval}\n{post}")
+        };
         for (tool, expected) in [
             (format!("effect = \"read\"\n{get}"), ""),
             (format!("effect = \"read\"\n{post}"), "neither GET nor HEAD"),
@@ -342,6 +364,11 @@ mod tests {
                 format!("effect = \"read\"\npermission = {{ relation = \"a\", object = \"x:y\", context = {{ n = \"{{{{ n }}}}\" }} }}\n{get}"),
                 "not a parameter",
             ),
+            (asks("type = \"x\", instruction = \"Buy in the shop\""), ""),
+            (asks("type = \" \""), "no type"),
+            (asks("type = \"x\", instruction = \"Buy {{ qty }}\""), "placeholder"),
+            (asks("type = \"x\", instruction = \"\""), "visible characters"),
+            (asks("type = \"x\", instruction = \"a\\nb\""), "visible characters"),
             (format!("effect = \"read\"\nlimits = {{ spend = \"1\" }}\n{get}"), "come together"),
             (format!("effect = \"read\"\nparameters = {{ type = \"array\" }}\n{get}"), "type object"),
             (format!("effect = \"destroy\"\n{get}"), "unknown variant"),

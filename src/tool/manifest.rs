@@ -164,6 +164,9 @@ pub struct DetailsSpec {
     /// The `type` that the authorization server knows (RFC 9396 §2).
     #[serde(rename = "type")]
     pub kind: String,
+    /// What the person is told, where the server's app shows such a text (Auth0's Guardian). It has no placeholders.
+    #[serde(default)]
+    pub instruction: Option<String>,
 }
 
 /// Where the token of a request comes from.

@@ -12,19 +12,26 @@ use super::{
 };
 use crate::{
     call::{ActionId, Digest},
+    json,
     money::Money,
     policy::{
-        Action, Approval, ConnectionWanted, ContextualTuple, Credential, Permission, Requirements, Spend, TokenWanted,
-        TupleUser,
+        Action, Approval, ConnectionWanted, ContextualTuple, Credential, DetailsWanted, Permission, Requirements,
+        Spend, TokenWanted, TupleUser,
     },
 };
+
+/// The most that is read as the arguments of one call, in bytes: far more than a person could approve.
+const MAX_ARGUMENTS: usize = 1024 * 1024;
 
 /// What is wrong with a call. The texts are for the model, which may try again with better arguments.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// The arguments are no JSON object.
-    #[error("the arguments are not a JSON object: {0}")]
+    /// The arguments are no JSON object, or one that two readers could understand differently.
+    #[error("the arguments are not a JSON object with one meaning: {0}")]
     Json(String),
+    /// The arguments are more than is looked at.
+    #[error("the arguments are larger than {MAX_ARGUMENTS} bytes")]
+    TooLarge,
     /// The arguments do not fit the tool's schema.
     #[error("the arguments do not fit the tool's parameters: {0}")]
     Schema(String),
@@ -151,7 +158,10 @@ impl Tool {
     fn arguments(&self, text: &str) -> Result<Map<String, Value>, PlanError> {
         // A model that calls a tool without parameters may send nothing at all.
         let text = if text.trim().is_empty() { "{}" } else { text };
-        let value: Value = serde_json::from_str(text).map_err(|error| PlanError::Json(error.to_string()))?;
+        if text.len() > MAX_ARGUMENTS {
+            return Err(PlanError::TooLarge);
+        }
+        let value = json::strict(text).map_err(|error| PlanError::Json(error.to_string()))?;
         let Value::Object(mut arguments) = value else {
             return Err(PlanError::Json("it is another kind of value".to_owned()));
         };
@@ -183,12 +193,14 @@ impl Tool {
         let approval = match &spec.approval {
             Some(ApprovalField::Ask(ask)) => {
                 let template = Template::parse(&ask.binding_message)?;
-                let named: Vec<&str> = template.arguments().collect();
                 Some(Approval {
                     message: template.text(settings, arguments)?,
-                    message_is_complete: arguments.keys().all(|name| named.contains(&name.as_str())),
+                    message_is_complete: template.says_all(arguments),
                     expires_in: ask.expires_in,
-                    details_type: ask.authorization_details.as_ref().map(|details| details.kind.clone()),
+                    details: ask.authorization_details.as_ref().map(|details| DetailsWanted {
+                        kind: details.kind.clone(),
+                        instruction: details.instruction.clone(),
+                    }),
                 })
             }
             _ => None,
@@ -276,3 +288,6 @@ fn is_exact(value: &Value) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests;

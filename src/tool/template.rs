@@ -129,6 +129,30 @@ impl Template {
         })
     }
 
+    /// Whether the filled text says these arguments completely, so that whoever reads it knows the whole call:
+    ///
+    /// - every argument stands in it;
+    /// - numbers and truth values stand before texts, so that the amount comes first and no long text can push it away;
+    /// - it can be read in one way only: no value holds the character behind it, which tells where it ends.
+    #[must_use]
+    pub fn says_all(&self, arguments: &Map<String, Value>) -> bool {
+        let named: Vec<&str> = self.arguments().collect();
+        let is_text = |name: &&str| arguments.get(*name).is_some_and(Value::is_string);
+        let complete = arguments.keys().all(|name| named.contains(&name.as_str()))
+            && named.iter().all(|name| arguments.contains_key(*name));
+        let amounts_first = named.iter().skip_while(|name| !is_text(name)).all(is_text);
+        let readable = self.0.windows(2).all(|pair| match pair {
+            [Part::Argument(name), Part::Text(behind)] => {
+                let end = behind.chars().next();
+                let value = arguments.get(name).and_then(|value| scalar(name, value, "text").ok());
+                value.is_some_and(|value| !value.chars().any(|c| Some(c) == end))
+            }
+            [Part::Argument(_), _] => false,
+            _ => true,
+        });
+        complete && amounts_first && readable
+    }
+
     /// Fills a header value.
     ///
     /// # Errors
@@ -467,6 +491,33 @@ mod tests {
             assert!(id(bad, json!("x")).is_err(), "{bad:?}");
         }
         assert!(id("document:{{ id }}", json!(["a"])).is_err() && id("document:{{ other }}", json!("a")).is_err());
+    }
+
+    #[test]
+    fn a_text_says_a_call_completely_or_not() {
+        let says_all = |template: &str, given: Value| Template::parse(template).unwrap().says_all(&arguments(given));
+        let buy = "BUY-{{ qty }}-{{ product }}";
+        assert!(says_all(buy, json!({"qty": 2, "product": "tea-for-two"})));
+        assert!(
+            says_all("LOCK", json!({}))
+                && says_all("{{ ok }}:{{ n }}.{{ who }}", json!({"ok": true, "n": 1, "who": "x"}))
+        );
+        for (template, given, why) in [
+            (buy, json!({"qty": 2, "product": "tea", "limit": 9}), "an argument is not in it"),
+            (buy, json!({"qty": 2}), "an argument that it names was not given"),
+            (buy, json!({"qty": -2, "product": "tea"}), "2 or -2, tea or -tea"),
+            ("{{ product }}-{{ qty }}", json!({"qty": 2, "product": "tea"}), "the amount comes last"),
+            ("{{ from }}-{{ to }}", json!({"from": "a-b", "to": "c"}), "a-b to c, or a to b-c"),
+            ("{{ from }}{{ to }}", json!({"from": "a", "to": "b"}), "nothing stands between them"),
+            ("{{ from }}{{ env.HOST }}", json!({"from": "a"}), "nothing stands between them"),
+            ("{{ list }}-", json!({"list": [1]}), "no single value"),
+        ] {
+            assert!(!says_all(template, given.clone()), "{template} {given}: {why}");
+        }
+        assert!(
+            says_all("{{ from }}-{{ to }}", json!({"from": "a", "to": "b-c"})),
+            "the last value ends with the text"
+        );
     }
 
     #[test]

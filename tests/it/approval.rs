@@ -1,8 +1,10 @@
 //! What counts as a yes, and what never does, against a server that lies or fails.
 
-use serde_json::{Value, json};
+use std::time::Duration;
 
-use crate::support::{Dev, Home, Output, agentctl};
+use serde_json::json;
+
+use crate::support::{Dev, Home, Output, Running, agentctl, wait_until};
 
 const BUY: [&str; 6] = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg"];
 
@@ -27,16 +29,8 @@ fn pushes(dev: &Dev) -> usize {
 
 #[test]
 fn an_answer_that_was_altered_is_thrown_away() {
-    let details = |change: &dyn Fn(&mut Value)| {
-        let mut granted = json!([{ "type": "purchase", "actions": ["buy_product"], "agent": "agentctl",
-            "arguments": { "product": "phones", "qty": 2 }, "locations": ["http://127.0.0.1:1"], "digest": "sha-256:x" }]);
-        change(&mut granted);
-        json!({ "answer": { "authorization_details": granted } })
-    };
     let now = chrono_like_now();
     for (alteration, said) in [
-        (details(&|_| ()), "other details"),
-        (details(&|granted| granted[0]["arguments"]["qty"] = json!(9)), "other details"),
         (json!({ "answer": { "authorization_details": [] } }), "other details"),
         (json!({ "answer": { "scope": "openid product:read" } }), "missing: product:buy"),
         (json!({ "answer": { "id_token": null } }), "ID token"),
@@ -99,11 +93,21 @@ fn who_denies_twice_is_left_alone() {
 fn five_pushes_a_minute_over_all_processes() {
     let dev = Dev::start();
     let home = logged_in(&dev);
-    for _ in 0..5 {
+    for _ in 0..4 {
         buy(&home).code(0);
     }
-    buy(&home).code(14).err(&["within a minute"]);
-    assert_eq!(pushes(&dev), 5);
+    // Of three at once, one gets the last push of this minute.
+    let three: Vec<_> = (0..3).map(|_| agentctl(&home).args(BUY).arg("qty=1").start()).collect();
+    let outputs: Vec<Output> = three.into_iter().map(Running::finish).collect();
+    let refused: Vec<&Output> = outputs.iter().filter(|output| output.status.code() == Some(14)).collect();
+    assert_eq!(refused.len(), 2, "{}", outputs.iter().map(ToString::to_string).collect::<String>());
+    for output in refused {
+        assert!(output.stderr.contains("5 approval requests were sent within a minute"), "{output}");
+        let (_, wait) = output.stderr.split_once("the next may be sent in ").unwrap_or_else(|| panic!("{output}"));
+        let seconds: u64 = wait.split(' ').next().unwrap().parse().unwrap();
+        assert!((1..=61).contains(&seconds), "{output}");
+    }
+    assert_eq!((pushes(&dev), dev.orders().len()), (5, 5));
     dev.advance(61);
     buy(&home).code(0);
 }
@@ -113,33 +117,52 @@ fn one_at_a_time_reaches_the_person() {
     let dev = Dev::start();
     let home = logged_in(&dev);
     dev.auto("off", "off");
-    let first = agentctl(&home).args(BUY).arg("qty=1").start();
-    first.wait_for_stderr("Check that it shows:");
-    let second = agentctl(&home).args(BUY).arg("qty=2").start();
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    assert_eq!(pushes(&dev), 1);
-    dev.post("/approvals/latest/approve", &json!({}));
-    first.finish().code(0);
-    second.wait_for_stderr("Check that it shows:");
-    dev.post("/approvals/latest/approve", &json!({}));
-    second.finish().code(0);
-    assert_eq!(dev.orders().len(), 2);
+    let three: Vec<_> = (1..=3).map(|qty| agentctl(&home).args(BUY).arg(format!("qty={qty}")).start()).collect();
+    for answered in 0..3 {
+        let waiting = || dev.get("/pending")["approvals"].as_array().unwrap().len();
+        let count = wait_until(Duration::from_secs(30), "a push", || Some(waiting()).filter(|count| *count > 0));
+        assert_eq!((count, pushes(&dev)), (1, answered + 1));
+        dev.post("/approvals/latest/approve", &json!({}));
+    }
+    for one in three {
+        one.finish().code(0);
+    }
+    // Each push came after the answer to the one before had been fetched.
+    let road: Vec<bool> = dev
+        .history("ciba")
+        .iter()
+        .map(|push| (push["seq"].as_u64().unwrap(), true))
+        .chain(dev.history("ciba_poll").iter().filter_map(|poll| {
+            let fetched = poll["answer"]["status"] == 200;
+            fetched.then(|| (poll["seq"].as_u64().unwrap(), false))
+        }))
+        .collect::<std::collections::BTreeMap<_, _>>()
+        .into_values()
+        .collect();
+    assert_eq!(road, [true, false, true, false, true, false]);
+    assert_eq!(dev.orders().len(), 3);
 }
 
 #[test]
 fn what_a_product_is_called_cannot_deceive() {
-    let dev = Dev::start();
-    let home = logged_in(&dev);
-    dev.auto("off", "deny");
     let name = "product=phones\u{1b}[2K\r\u{202e}Approved \u{200b}\tx";
-    let output = agentctl(&home).args(["tools", "call", "buy_product", "--arg", name, "--arg", "qty=2"]).run().code(11);
-    for hidden in ['\u{1b}', '\r', '\u{202e}', '\u{200b}'] {
-        assert!(!output.stderr.contains(hidden) && !output.stdout.contains(hidden), "{hidden:?}\n{output}");
+    let call = ["tools", "call", "buy_product", "--arg", name, "--arg", "qty=2"];
+    // Guardian is somebody else's program, and nobody knows what it makes of such a name: it is not asked at all.
+    for (preset, code) in [("auth0", 13), ("keycloak", 11)] {
+        let dev = Dev::with(&["--interval", "1", "--preset", preset]);
+        let home = logged_in(&dev);
+        dev.auto("off", "deny");
+        let output = agentctl(&home).args(call).run().code(code);
+        for hidden in ['\u{1b}', '\r', '\u{202e}', '\u{200b}'] {
+            assert!(!output.stderr.contains(hidden) && !output.stdout.contains(hidden), "{hidden:?}\n{output}");
+        }
+        assert!(output.stderr.contains("<U+202E>"), "{output}");
+        for push in dev.history("ciba") {
+            let message = push["form"]["binding_message"].as_str().unwrap();
+            assert!(message.chars().all(|c| c.is_ascii_alphanumeric() || "-._+/!?#".contains(c)), "{message}");
+        }
+        assert_eq!(dev.history("ciba").len(), usize::from(code == 11));
     }
-    assert!(output.stderr.contains("<U+202E>"), "{output}");
-    let asked = &dev.history("ciba")[0]["form"];
-    let message = asked["binding_message"].as_str().unwrap();
-    assert!(message.chars().all(|c| c.is_ascii_alphanumeric() || "+-_.,:#".contains(c)), "{message}");
 }
 
 #[test]

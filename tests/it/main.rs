@@ -16,6 +16,7 @@ mod audit;
 mod browser;
 mod chat;
 mod cmd;
+mod details;
 mod disk;
 mod keyring;
 mod login;

@@ -11,11 +11,12 @@ use axum::{
     routing::{get, post},
 };
 use minijinja::{Value as View, context};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{message, page, render};
 use crate::dev::{
     answer::{Form, json_answer},
+    details::{Shown, shown},
     records::Approval,
     world::{Now, State as Everything, Twist, World},
 };
@@ -140,58 +141,15 @@ fn split_code(message: &str) -> (&str, &str) {
     if is_code(tail) { (text, tail) } else { (message, "") }
 }
 
-/// Every member of the details, nothing left out: the arguments first, because they say what will happen, then the rest.
+/// The details as the page shows them.
 fn details(details: Option<&Value>) -> Vec<View> {
-    let list = details.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let object = |value: &Value| {
-        let others = value.as_object().into_iter().flatten().filter(|(name, _)| *name != "arguments");
-        let rest: Map<String, Value> = others.map(|(name, value)| (name.clone(), value.clone())).collect();
-        let rows = |value: &Value| {
-            let mut rows = Vec::new();
-            leaves("", value, &mut rows);
-            rows.into_iter().map(|(name, value)| context! { name, value }).collect::<Vec<View>>()
-        };
-        let kind = plain(&value["type"]);
-        context! { kind, arguments => rows(&value["arguments"]), rest => rows(&Value::Object(rest)) }
+    let rows = |rows: Vec<(String, String)>| -> Vec<View> {
+        rows.into_iter().map(|(name, value)| context! { name, value }).collect()
     };
-    list.iter().map(object).collect()
-}
-
-fn leaves(path: &str, value: &Value, rows: &mut Vec<(String, String)>) {
-    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path} › {name}") };
-    match value {
-        Value::Object(map) if !map.is_empty() => {
-            for (name, value) in map {
-                if !(path.is_empty() && name == "type") {
-                    leaves(&below(name), value, rows);
-                }
-            }
-        }
-        Value::Array(list) if list.iter().all(|item| !item.is_object() && !item.is_array()) => {
-            rows.push((path.to_owned(), list.iter().map(plain).collect::<Vec<_>>().join(", ")));
-        }
-        Value::Array(list) => {
-            for (index, item) in list.iter().enumerate() {
-                leaves(&below(&(index + 1).to_string()), item, rows);
-            }
-        }
-        leaf => rows.push((path.to_owned(), plain(leaf))),
-    }
-}
-
-/// A value as text; what cannot be seen is made visible, so that nothing hides on the phone.
-fn plain(value: &Value) -> String {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+    let view = |one: Shown| {
+        context! { kind => one.kind, instruction => one.instruction, rows => rows(one.rows), rest => rows(one.rest) }
     };
-    let hidden = |c: char| {
-        let from_right =
-            matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        let without_width = matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{feff}');
-        c.is_control() || from_right || without_width
-    };
-    text.chars().map(|c| if hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+    shown(details).into_iter().map(view).collect()
 }
 
 #[cfg(test)]
@@ -209,28 +167,12 @@ mod tests {
         assert_eq!(split_code("buy two phones"), ("buy two phones", ""));
     }
 
-    #[test]
-    fn every_member_becomes_a_row() {
-        let value =
-            json!({"type": "purchase", "actions": ["buy_product"], "arguments": {"product": "a\u{202e}b", "qty": 2}});
-        let mut rows = Vec::new();
-        leaves("", &value, &mut rows);
-        let row = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(
-            rows,
-            [row("actions", "buy_product"), row("arguments › product", "a\\u{202e}b"), row("arguments › qty", "2"),]
-        );
-    }
-
     #[tokio::test]
     async fn a_push_is_shown_in_full_and_answered() {
         let bench = Bench::new(Preset::Auth0).await;
         let path = bench.world.phone_path();
         assert!(bench.send(open(&path, "")).await.text.contains("Nothing is waiting"));
-        let details = json!([{
-            "type": "purchase", "digest": "sha-256:abc",
-            "arguments": {"product": "<b>\u{202e}x", "qty": 2, "price_limit": 900},
-        }]);
+        let details = bench.details("purchase", &json!({"product": "<b>\u{202e}x", "qty": 2, "price_limit": 900}));
         let asked = bench.ask(&[("authorization_details", Some(&details.to_string()))]).await.json();
         let page = bench.send(open(&path, "")).await;
         for shown in
@@ -239,6 +181,8 @@ mod tests {
             assert!(page.text.contains(shown), "{shown}");
         }
         assert!(page.text.contains("&lt;b&gt;\\u{202e}x"), "escaped, and nothing hidden");
+        let place = |text: &str| page.text.find(text).unwrap_or_else(|| panic!("{text}"));
+        assert!(place("value=\"deny\"") < place("value=\"approve\""), "whoever only presses Enter says no");
         assert!(page.header("content-security-policy").contains("script-src 'self'"));
         let list = bench.send(open(&format!("{path}/pushes"), "")).await.json();
         assert_eq!(list["waiting"], 1);

@@ -19,8 +19,13 @@ pub(crate) struct Idp {
 impl Idp {
     /// Starts the server, or says what is missing.
     pub(crate) fn start() -> Option<Self> {
+        Self::with(&[])
+    }
+
+    /// Starts the server with these arguments.
+    pub(crate) fn with(args: &[&str]) -> Option<Self> {
         let mut command = node_peer("tests/peers/oidc-provider", "oidc-provider")?;
-        command.arg("server.mjs");
+        command.arg("server.mjs").args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = {
             let _alone = one_spawn_at_a_time();

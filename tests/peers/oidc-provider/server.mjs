@@ -2,6 +2,7 @@
 // two confidential clients for CIBA, one resource (the shop), and a back office at /control that plays the people.
 //
 // Prints one line of JSON when it is ready. Everything is on one free port of 127.0.0.1; nothing is kept.
+// With --no-rar it is a server that does not know RFC 9396.
 
 import { createServer } from 'node:http';
 import { randomBytes } from 'node:crypto';
@@ -21,6 +22,8 @@ const people = {
 const shop = { resource: `${origin}/shop`, audience: 'sample-shop-api', scopes: 'product:read product:buy' };
 const secret = `s%c+r et/${randomBytes(16).toString('hex')}`; // needs the encoding of RFC 6749 §2.3.1
 const clients = { login: 'cli', approval: 'approvals', approvalByKey: 'approvals-by-key' };
+const knowsRar = !process.argv.includes('--no-rar');
+const rarClient = knowsRar ? { authorization_details_types: ['purchase'] } : {};
 const CIBA = 'urn:openid:params:grant-type:ciba';
 
 const signing = async (alg, kid) => {
@@ -53,7 +56,7 @@ const provider = new Provider(origin, {
       token_endpoint_auth_method: 'client_secret_basic',
       grant_types: [CIBA],
       backchannel_token_delivery_mode: 'poll',
-      authorization_details_types: ['purchase'],
+      ...rarClient,
       response_types: [],
       redirect_uris: [],
     },
@@ -83,7 +86,7 @@ const provider = new Provider(origin, {
       },
     },
     richAuthorizationRequests: {
-      enabled: true,
+      enabled: knowsRar,
       types: {
         purchase: {
           validate: (_ctx, detail) => {
@@ -167,12 +170,13 @@ async function answerLogin(which, answer, accountId = 'person-1') {
   return true;
 }
 
-async function answerApproval(which, answer) {
+// `bent` is what the server grants instead of what was asked: a smaller scope, other details.
+async function answerApproval(which, answer, bent = {}) {
   const approval = newest(approvals, 'id', String(which));
   if (!approval) return false;
   const request = await provider.BackchannelAuthenticationRequest.find(approval.auth_req_id, { ignoreExpiration: true });
   approval.state = answer;
-  const { account, scope, resource, authorization_details } = approval;
+  const { account, scope, resource, authorization_details } = { ...approval, ...bent };
   if (answer === 'approve') {
     const grantId = await grantFor(account, request.clientId, scope, resource, authorization_details);
     const rar = authorization_details;
@@ -194,7 +198,7 @@ async function registerKey({ jwk, alg = 'ES256' }) {
     jwks: { keys: [jwk] },
     grant_types: [CIBA],
     backchannel_token_delivery_mode: 'poll',
-    authorization_details_types: ['purchase'],
+    ...rarClient,
     response_types: [],
     redirect_uris: [],
   });
@@ -205,7 +209,7 @@ const keys = createRemoteJWKSet(new URL(`${origin}/jwks`));
 const { orders, serve: serveShop } = openShop(async (token) => {
   const { payload } = await jwtVerify(token, keys, { issuer: origin, audience: shop.audience, typ: 'at+jwt' });
   return payload;
-});
+}, knowsRar);
 
 async function control(method, path, body) {
   const [, , kind, which, answer] = path.split('/');
@@ -218,7 +222,7 @@ async function control(method, path, body) {
   if (kind === 'client-key') return registerKey(body);
   if (!['approve', 'deny', 'expire'].includes(answer)) return undefined;
   if (kind === 'logins') return (await answerLogin(which, answer, body.account)) || undefined;
-  if (kind === 'approvals') return (await answerApproval(which, answer)) || undefined;
+  if (kind === 'approvals') return (await answerApproval(which, answer, body)) || undefined;
   return undefined;
 }
 
