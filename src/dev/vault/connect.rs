@@ -26,6 +26,8 @@ pub(in crate::dev) struct Connecting {
     /// What the account will be good for: what is asked now, and what it was good for before.
     pub(in crate::dev) scopes: Vec<String>,
     pub(in crate::dev) redirect_uri: Url,
+    /// Letter for letter as it was sent: the end must name the same.
+    redirect_text: String,
     state: Option<String>,
     code_challenge: Option<String>,
     expires: Duration,
@@ -46,6 +48,7 @@ pub(super) struct Wanted {
     pub(super) connection: &'static Connection,
     pub(super) scopes: Vec<String>,
     pub(super) redirect_uri: Url,
+    pub(super) redirect_text: String,
     pub(super) state: Option<String>,
     pub(super) code_challenge: Option<String>,
 }
@@ -85,6 +88,7 @@ impl Vault {
             connection: wanted.connection,
             scopes,
             redirect_uri: wanted.redirect_uri,
+            redirect_text: wanted.redirect_text,
             state: wanted.state,
             code_challenge: wanted.code_challenge,
             expires: now.elapsed + Duration::from_secs(SESSION_S),
@@ -146,7 +150,7 @@ impl Vault {
             Answer::Refused => return Err("the person refused"),
             Answer::Allowed { .. } => return Err("the connect_code is wrong"),
         }
-        if proof.redirect_uri != found.redirect_uri.as_str() {
+        if proof.redirect_uri != found.redirect_text {
             return Err("the redirect_uri is not the one of the beginning");
         }
         let verified = match (&found.code_challenge, proof.code_verifier) {

@@ -159,7 +159,15 @@ fn wanted(person: &'static Person, body: ConnectBody) -> Result<Wanted, Problem>
     if let Some(scope) = scopes.iter().find(|scope| connection.meaning(scope).is_none()) {
         return Err(Problem::of("scopes", format!("This connection has no scope '{scope}'.")));
     }
-    Ok(Wanted { person, connection, scopes, redirect_uri, state: body.state, code_challenge: body.code_challenge })
+    Ok(Wanted {
+        person,
+        connection,
+        scopes,
+        redirect_uri,
+        redirect_text: body.redirect_uri,
+        state: body.state,
+        code_challenge: body.code_challenge,
+    })
 }
 
 #[derive(Deserialize)]
