@@ -1,5 +1,7 @@
 //! What endpoints read and say: forms, JSON, and errors in OAuth's form (RFC 6749 §5.2).
 
+use std::collections::BTreeMap;
+
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, StatusCode, header},
@@ -115,6 +117,18 @@ impl Form {
         Ok(form)
     }
 
+    /// Reads a form body or a JSON object of strings; Auth0's token endpoint takes both.
+    pub(super) fn read_either(headers: &HeaderMap, body: &Bytes) -> Result<Self, Refusal> {
+        Self::of_json(headers, body).map_or_else(|| Self::read(headers, body), Ok)
+    }
+
+    /// The members of a JSON object, if the body says that it is one and holds nothing but strings.
+    pub(super) fn of_json(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
+        let members: BTreeMap<String, String> =
+            has_type(headers, "application/json").then(|| serde_json::from_slice(body).ok())??;
+        Some(Self(members.into_iter().collect()))
+    }
+
     /// The pairs of a form body or a query, whatever they are.
     pub(super) fn parse(bytes: &[u8]) -> Self {
         Self(url::form_urlencoded::parse(bytes).into_owned().collect())
@@ -135,8 +149,13 @@ impl Form {
 
 /// Whether the content type says a form.
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    has_type(headers, "application/x-www-form-urlencoded")
+}
+
+/// Whether the content type is this one, whatever its parameters.
+pub(super) fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
 }
 
 /// Reads a JSON body; an empty one counts as `{}`. The type says which members there are: others are an error.

@@ -16,6 +16,11 @@ use crate::secret::ClientSecret;
 
 pub(super) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 pub(super) const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
+/// Auth0's Token Vault.
+pub(super) const VAULT_GRANT: &str =
+    "urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token";
+/// RFC 8693 §2.1.
+pub(super) const EXCHANGE_GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// How far a client's clock may be off.
@@ -32,7 +37,7 @@ pub(super) struct Client {
     pub(super) scopes: Vec<String>,
 }
 
-/// What a client is for. No single one does both, as at Auth0.
+/// What a client is for. No single one does all of it, as at Auth0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Role {
@@ -40,6 +45,8 @@ pub(super) enum Role {
     Login,
     /// CIBA.
     Approval,
+    /// Exchanging tokens for those of third parties.
+    Vault,
 }
 
 /// How a client authenticates.
@@ -55,9 +62,14 @@ pub(super) enum Proof {
 
 impl Client {
     pub(super) fn new(id: &str, role: Role, proof: Proof) -> Self {
+        let [create, read, delete] = scopes::ACCOUNTS;
         let (name, scopes): (&str, &[&str]) = match role {
-            Role::Login => ("agentctl (login)", &["openid", "profile", "email", "offline_access", scopes::READ]),
+            Role::Login => (
+                "agentctl (login)",
+                &["openid", "profile", "email", "offline_access", scopes::READ, create, read, delete],
+            ),
             Role::Approval => ("agentctl (approvals)", &["openid", "profile", "email", scopes::READ, scopes::BUY]),
+            Role::Vault => ("agentctl (vault)", &[]),
         };
         let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
         Self { id: id.to_owned(), name: name.to_owned(), proof, role, scopes }

@@ -36,7 +36,7 @@ fn start(world: &World, headers: &HeaderMap, body: &Bytes) -> Result<Value, Refu
         let client = authenticate(world, state, now, headers, &form, &endpoint)?;
         client.must_be(Role::Login, world.preset)?;
         let scopes = scopes::permitted(world.preset, &client, form.get("scope").unwrap_or_default())?;
-        let target = scopes::target(world, &form, &scopes)?;
+        let target = scopes::login_target(world, &form, &scopes)?;
         let user_code = random::user_code();
         let login = Login {
             id: format!("log_{}", state.next_id()),

@@ -28,7 +28,7 @@ pub(super) async fn pass(State(world): State<Arc<World>>, request: Request, next
     let Ok(body) = to_bytes(body, LARGEST).await else {
         return Refusal::new(413, "too_large", "the request is too large").into_response();
     };
-    let form = is_form(&parts.headers).then(|| Form::parse(&body));
+    let form = if is_form(&parts.headers) { Some(Form::parse(&body)) } else { Form::of_json(&parts.headers, &body) };
     let labels = labels(world.paths(), parts.uri.path(), form.as_ref());
     let is_model = labels.contains(&"model");
     let (seq, fault) = world.with(|state, now| {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     answer::{Form, is_form},
-    clients::{CIBA_GRANT, DEVICE_GRANT},
+    clients::{CIBA_GRANT, DEVICE_GRANT, EXCHANGE_GRANT, VAULT_GRANT},
     preset::Paths,
 };
 
@@ -32,12 +32,13 @@ struct Entry {
 }
 
 /// What a fault or a query can name, the most special first.
-pub(super) const LABELS: [&str; 15] = [
+pub(super) const LABELS: [&str; 18] = [
     "device",
     "device_poll",
     "refresh",
     "ciba",
     "ciba_poll",
+    "vault",
     "token",
     "revoke",
     "introspect",
@@ -46,6 +47,8 @@ pub(super) const LABELS: [&str; 15] = [
     "discovery",
     "shop",
     "fga",
+    "my_account",
+    "directory",
     "model",
     "page",
 ];
@@ -57,6 +60,7 @@ pub(super) fn labels(paths: &Paths, path: &str, form: Option<&Form>) -> Vec<&'st
             Some(DEVICE_GRANT) => vec!["device_poll", "token"],
             Some(CIBA_GRANT) => vec!["ciba_poll", "token"],
             Some("refresh_token") => vec!["refresh", "token"],
+            Some(VAULT_GRANT | EXCHANGE_GRANT) => vec!["vault", "token"],
             _ => vec!["token"],
         };
     }
@@ -70,6 +74,8 @@ pub(super) fn labels(paths: &Paths, path: &str, form: Option<&Form>) -> Vec<&'st
         path if paths.discovery.contains(&path) => "discovery",
         path if path.starts_with("/shop/") => "shop",
         path if path.starts_with("/fga/") => "fga",
+        path if path.starts_with("/me/v1/") => "my_account",
+        path if path.starts_with("/okta/") => "directory",
         path if path.starts_with("/v1/") => "model",
         _ => "page",
     };

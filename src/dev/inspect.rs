@@ -17,7 +17,7 @@ use super::{
     clients::{Client, Proof, authenticate},
     preset::Preset,
     scopes,
-    tokens::person_claims,
+    tokens::{aud, person_claims},
     world::{Now, State, World},
 };
 
@@ -36,7 +36,8 @@ async fn userinfo(extract::State(world): Shared, headers: HeaderMap) -> Response
     let claims = world.with(|state, now| {
         let invalid = || Refusal::bearer(401, "invalid_token", "the access token is not valid here", None);
         let issued = state.issued.get(token).ok_or_else(invalid)?;
-        if issued.revoked || issued.expires_at <= now.wall || issued.audience != world.url(world.paths().userinfo) {
+        let userinfo = world.url(world.paths().userinfo);
+        if issued.revoked || issued.expires_at <= now.wall || !issued.audience.contains(&userinfo) {
             return Err(invalid());
         }
         if !scopes::has(&issued.scopes, "openid") {
@@ -66,7 +67,7 @@ fn describe(world: &World, state: &State, now: Now, token: &str) -> Value {
     if let Some(issued) = state.issued.get(token).filter(|issued| !issued.revoked && issued.expires_at > now.wall) {
         return json!({
             "active": true, "token_type": "Bearer", "iss": world.issuer, "client_id": issued.client_id,
-            "sub": issued.person.subject(world.preset), "username": issued.person.key, "aud": issued.audience,
+            "sub": issued.person.subject(world.preset), "username": issued.person.key, "aud": aud(&issued.audience),
             "scope": issued.scopes.join(" "), "iat": issued.issued_at.timestamp(), "exp": issued.expires_at.timestamp(),
         });
     }

@@ -21,6 +21,7 @@ use super::{
     fga,
     history::LABELS,
     people::{self, PEOPLE, Person},
+    vault,
     world::{NoAnswer, Twist, World},
 };
 use crate::secret::ClientSecret;
@@ -38,10 +39,12 @@ pub(super) fn router(world: Arc<World>) -> Router {
         .route("/history", get(history))
         .route("/orders", get(orders))
         .merge(fga::manage_router())
+        .route("/directory", get(directory))
         .route("/clients", post(register))
         .route("/keys/rotate", post(rotate))
         .route("/script", post(script))
         .route("/reset", post(reset))
+        .merge(vault::manage::router())
         .fallback(async || Refusal::new(404, "not_found", "there is no such call").into_response())
         .layer(middleware::from_fn_with_state(Arc::clone(&world), authorized))
         .with_state(world)
@@ -254,6 +257,10 @@ async fn history(extract::State(world): Shared, query: Result<Query<HistoryQuery
 
 async fn orders(extract::State(world): Shared) -> Response {
     respond(Ok(json!({"orders": world.with(|state, _| state.shop.orders.clone())})))
+}
+
+async fn directory(extract::State(world): Shared) -> Response {
+    respond(Ok(world.with(|state, _| state.directory.journal())))
 }
 
 #[derive(Deserialize)]

@@ -47,8 +47,11 @@ fn document(world: &World) -> Value {
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256", "PS256", "EdDSA"],
     });
-    // Auth0 does not advertise its types of details.
+    // Auth0 advertises neither its types of details nor the grant of its vault.
     if world.preset != Preset::Auth0 {
+        if let Some(grants) = document["grant_types_supported"].as_array_mut() {
+            grants.push(clients::EXCHANGE_GRANT.into());
+        }
         document["authorization_details_types_supported"] = json!(details::TYPES);
     }
     document

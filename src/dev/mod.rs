@@ -10,6 +10,7 @@ mod catalog;
 mod clients;
 mod details;
 mod device;
+mod directory;
 mod faults;
 mod fga;
 mod front;
@@ -31,6 +32,7 @@ mod scopes;
 mod shop;
 mod token;
 mod tokens;
+mod vault;
 mod wait;
 mod wire;
 mod world;
@@ -80,6 +82,9 @@ use crate::{
 pub const LOGIN_CLIENT: &str = "agentctl-login";
 /// The confidential client for CIBA.
 pub const APPROVAL_CLIENT: &str = "agentctl-approval";
+
+/// The confidential client for exchanging tokens.
+pub const VAULT_CLIENT: &str = "agentctl-vault";
 
 /// What the program says loudly when the tenant starts.
 pub const WARNING: &str = "This is a development tenant: anybody on this machine can log in as anybody, nothing is \
@@ -155,6 +160,7 @@ pub struct Tenant {
     world: Arc<World>,
     manage_url: String,
     approval_secret: ClientSecret,
+    vault_secret: ClientSecret,
     listeners: Mutex<Option<(TcpListener, TcpListener)>>,
 }
 
@@ -207,9 +213,11 @@ pub async fn start(options: Options, clock: SharedClock) -> Result<Tenant, Error
         model.set_script(script.clone()).map_err(Error::Script)?;
     }
     let approval_secret = ClientSecret::new(random::token());
+    let vault_secret = ClientSecret::new(random::token());
     let clients = vec![
         Client::new(LOGIN_CLIENT, Role::Login, Proof::None),
         Client::new(APPROVAL_CLIENT, Role::Approval, Proof::Secret(approval_secret.clone())),
+        Client::new(VAULT_CLIENT, Role::Vault, Proof::Secret(vault_secret.clone())),
     ];
     let fga = Fga::seeded(options.preset, clock.now()).map_err(|error| Error::Seed(error.to_string()))?;
     let world = World::new(Parts {
@@ -236,6 +244,7 @@ pub async fn start(options: Options, clock: SharedClock) -> Result<Tenant, Error
         world: Arc::new(world),
         manage_url: format!("http://{manage_address}"),
         approval_secret,
+        vault_secret,
         listeners: Mutex::new(Some((listener, manage))),
     })
 }
@@ -295,8 +304,19 @@ impl Tenant {
             ("SHOP_CATALOG_URL", world.url("/shop/products")),
             ("SHOP_API_AUDIENCE", scopes::SHOP_AUDIENCE.to_owned()),
         ];
+        // Keycloak's tokens name the client that may exchange them; nothing has to be asked for.
+        let vault = if world.preset == Preset::Keycloak { VAULT_CLIENT } else { scopes::VAULT_AUDIENCE };
+        env.extend([
+            ("AGENTCTL_VAULT_CLIENT_ID", VAULT_CLIENT.to_owned()),
+            ("AGENTCTL_VAULT_CLIENT_SECRET", self.vault_secret.expose().to_owned()),
+            ("AGENTCTL_VAULT_SUBJECT", "access_token".to_owned()),
+            ("AGENTCTL_VAULT_AUDIENCE", vault.to_owned()),
+            ("OKTA_ORG_URL", world.url("/okta")),
+            ("OKTA_CONNECTION", vault::CONNECTIONS[0].name.to_owned()),
+        ]);
         if world.preset == Preset::Oidc {
             env.push(("SHOP_API_RESOURCE", world.shop_resource()));
+            env.push(("AGENTCTL_VAULT_RESOURCE", world.vault_resource()));
         }
         env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
@@ -334,6 +354,8 @@ fn router(world: Arc<World>) -> Router {
         .merge(inspect::router(&world))
         .merge(shop::router())
         .nest(fga::PREFIX, fga::router(&world))
+        .merge(vault::router())
+        .merge(directory::router())
         .merge(pages::router(&world))
         .with_state(Arc::clone(&world))
         .merge(model)
@@ -384,8 +406,11 @@ mod tests {
             assert_eq!(ready.issuer, format!("{}{end}", bench.world.origin));
             assert_eq!(json["env"]["AGENTCTL_PROVIDER"], preset.to_string());
             assert_eq!(json["env"]["AGENTCTL_HOME"], "/home/of/dev");
-            assert_eq!(json["env"].get("SHOP_API_RESOURCE").is_some(), preset == Preset::Oidc);
-            for secret in ["AGENTCTL_APPROVAL_CLIENT_SECRET", "AGENTCTL_FGA_API_TOKEN"] {
+            for resource in ["SHOP_API_RESOURCE", "AGENTCTL_VAULT_RESOURCE"] {
+                assert_eq!(json["env"].get(resource).is_some(), preset == Preset::Oidc);
+            }
+            for secret in ["AGENTCTL_APPROVAL_CLIENT_SECRET", "AGENTCTL_VAULT_CLIENT_SECRET", "AGENTCTL_FGA_API_TOKEN"]
+            {
                 let secret = json["env"][secret].as_str().unwrap();
                 assert!(!format!("{ready:?} {:?}", bench.tenant).contains(secret));
             }

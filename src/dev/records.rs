@@ -85,7 +85,7 @@ pub(super) struct Issued {
     pub(super) client_id: String,
     pub(super) person: &'static Person,
     pub(super) scopes: Vec<String>,
-    pub(super) audience: String,
+    pub(super) audience: Vec<String>,
     pub(super) issued_at: DateTime<Utc>,
     pub(super) expires_at: DateTime<Utc>,
     pub(super) family: Option<u64>,

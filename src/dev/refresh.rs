@@ -87,12 +87,13 @@ fn standing(family: &Family, token: &str, now: Now, world: &World) -> Option<Sta
     }
 }
 
-/// The audience and the scopes of the new access token. The login client may look at the shop with the person's grant
-/// although that scope was not part of the login (Auth0 calls it a multi-resource refresh token).
+/// The audience and the scopes of the new access token. The login client may look at the shop and tend the connected
+/// accounts with the person's grant although those scopes were not part of the login (Auth0 calls it a multi-resource
+/// refresh token).
 fn wanted(world: &World, client: &Client, family: &Family, form: &Form) -> Result<(Target, Vec<String>), Refusal> {
     let asked = form.get("scope");
     let asked_scopes: Vec<String> = asked.unwrap_or_default().split_ascii_whitespace().map(str::to_owned).collect();
-    let target = match scopes::target(world, form, &asked_scopes)? {
+    let target = match scopes::login_target(world, form, &asked_scopes)? {
         Some(target) => target,
         // node-oidc-provider wants the resource each time; the others remember the audience of the login.
         None if world.preset == Preset::Oidc => Target::Userinfo,
@@ -100,12 +101,12 @@ fn wanted(world: &World, client: &Client, family: &Family, form: &Form) -> Resul
     };
     let may_have = |scope: &str| {
         scopes::has(&family.scopes, scope)
-            || (target == Target::Shop && !scopes::is_oidc(scope) && scopes::has(&client.scopes, scope))
+            || (scopes::api_of(scope) == Some(target) && scopes::has(&client.scopes, scope))
     };
     let all = || {
-        let shop = client.scopes.iter().filter(|scope| target == Target::Shop && !scopes::is_oidc(scope));
+        let own = client.scopes.iter().filter(|scope| scopes::api_of(scope) == Some(target));
         let mut all = family.scopes.clone();
-        all.extend(shop.filter(|scope| !scopes::has(&family.scopes, scope)).cloned());
+        all.extend(own.filter(|scope| !scopes::has(&family.scopes, scope)).cloned());
         all
     };
     if asked.is_none() {

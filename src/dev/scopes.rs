@@ -1,4 +1,4 @@
-//! What may be asked for: two audiences, and which client may have which scope.
+//! What may be asked for: whom a token can be for, and which client may have which scope.
 
 use super::{
     answer::{Form, Refusal},
@@ -13,6 +13,11 @@ pub(super) const SHOP_AUDIENCE: &str = "sample-shop-api";
 pub(super) const READ: &str = "product:read";
 /// May place the order that was approved.
 pub(super) const BUY: &str = "product:buy";
+/// The audience of the vault: a token for it may be exchanged for a third party's.
+pub(super) const VAULT_AUDIENCE: &str = "agentctl-vault-api";
+/// What the My Account API lets a person do with the accounts they connected.
+pub(super) const ACCOUNTS: [&str; 3] =
+    ["create:me:connected_accounts", "read:me:connected_accounts", "delete:me:connected_accounts"];
 /// What OpenID Connect itself defines (OpenID Connect Core §5.4, §11).
 pub(super) const OIDC: [&str; 4] = ["openid", "profile", "email", "offline_access"];
 
@@ -21,36 +26,90 @@ pub(super) const OIDC: [&str; 4] = ["openid", "profile", "email", "offline_acces
 pub(super) enum Target {
     Userinfo,
     Shop,
+    Vault,
+    MyAccount,
 }
 
 impl Target {
-    /// What stands in the token's `aud`, but for the userinfo endpoint, whose address the world knows.
+    const ALL: [Self; 4] = [Self::Userinfo, Self::Shop, Self::Vault, Self::MyAccount];
+
+    /// What stands in the token's `aud`, but for the tenant's own endpoints, whose addresses the world knows.
     pub(super) fn audience(self) -> &'static str {
         match self {
             Self::Userinfo => "userinfo",
             Self::Shop => SHOP_AUDIENCE,
+            Self::Vault => VAULT_AUDIENCE,
+            Self::MyAccount => "my_account",
         }
+    }
+
+    /// What stands in the token's `aud`.
+    pub(super) fn audience_at(self, world: &World) -> String {
+        match self {
+            Self::Userinfo => world.url(world.paths().userinfo),
+            Self::MyAccount => world.url("/me/"),
+            Self::Shop | Self::Vault => self.audience().to_owned(),
+        }
+    }
+
+    /// Its resource identifier (RFC 8707 §2); the userinfo endpoint has none.
+    fn resource_at(self, world: &World) -> Option<String> {
+        match self {
+            Self::Userinfo => None,
+            Self::Shop => Some(world.shop_resource()),
+            Self::Vault => Some(world.vault_resource()),
+            Self::MyAccount => Some(world.url("/me/")),
+        }
+    }
+
+    /// Whether only a person's own login leads there, never an approval.
+    fn needs_login(self) -> bool {
+        matches!(self, Self::Vault | Self::MyAccount)
     }
 }
 
 /// The target a request names in the way of its preset: `audience` (Auth0), `resource` (RFC 8707), or nothing at all
 /// (Keycloak: it follows from the scopes).
 pub(super) fn target(world: &World, form: &Form, scopes: &[String]) -> Result<Option<Target>, Refusal> {
+    named_target(world, form, scopes, |target| !target.needs_login())
+}
+
+/// The same for a login and what comes of it, which lead to the vault and the My Account API as well.
+pub(super) fn login_target(world: &World, form: &Form, scopes: &[String]) -> Result<Option<Target>, Refusal> {
+    named_target(world, form, scopes, |_| true)
+}
+
+fn named_target(
+    world: &World,
+    form: &Form,
+    scopes: &[String],
+    allowed: impl Fn(Target) -> bool,
+) -> Result<Option<Target>, Refusal> {
+    let known =
+        |fits: &dyn Fn(Target) -> bool| Target::ALL.into_iter().find(|target| allowed(*target) && fits(*target));
     match world.preset {
-        Preset::Auth0 => match form.get("audience") {
-            None => Ok(None),
-            Some(SHOP_AUDIENCE) => Ok(Some(Target::Shop)),
-            Some(audience) if audience == world.url(world.paths().userinfo) => Ok(Some(Target::Userinfo)),
-            Some(audience) => Err(Refusal::new(403, "access_denied", format!("Service not found: {audience}"))),
-        },
-        Preset::Keycloak => Ok(scopes.iter().any(|scope| !is_oidc(scope)).then_some(Target::Shop)),
+        Preset::Auth0 => {
+            let Some(audience) = form.get("audience") else { return Ok(None) };
+            let target = known(&|target| target.audience_at(world) == audience);
+            target.map(Some).ok_or_else(|| Refusal::new(403, "access_denied", format!("Service not found: {audience}")))
+        }
+        Preset::Keycloak => {
+            let mut apis = scopes.iter().filter_map(|scope| api_of(scope));
+            let first = apis.next();
+            if apis.any(|api| Some(api) != first) {
+                return Err(Refusal::new(400, "invalid_scope", "these scopes belong to more than one API"));
+            }
+            Ok(first)
+        }
         Preset::Oidc => {
             let resources: Vec<&str> = form.pairs().filter(|(name, _)| *name == "resource").map(|(_, v)| v).collect();
             match resources[..] {
                 [] => Ok(None),
-                [resource] if resource == world.shop_resource() => Ok(Some(Target::Shop)),
                 [resource] if url::Url::parse(resource).is_ok_and(|url| url.fragment().is_none()) => {
-                    Err(Refusal::new(400, "invalid_target", "this resource is not known here"))
+                    let target = known(&|target| target.resource_at(world).as_deref() == Some(resource));
+                    target
+                        .map(Some)
+                        .ok_or_else(|| Refusal::new(400, "invalid_target", "this resource is not known here"))
                 }
                 [_] => Err(Refusal::new(400, "invalid_target", "resource indicator must be an absolute URI")),
                 [..] => Err(Refusal::new(400, "invalid_target", "only a single resource is supported")),
@@ -81,9 +140,18 @@ pub(super) fn of_target(preset: Preset, target: Target, scopes: &[String]) -> Ve
     let fits = |scope: &String| match target {
         Target::Userinfo => is_oidc(scope),
         // node-oidc-provider names only the resource's own scopes; the ID token came all the same.
-        Target::Shop => preset != Preset::Oidc || !is_oidc(scope),
+        _ => api_of(scope).map_or(preset != Preset::Oidc, |api| api == target),
     };
     scopes.iter().filter(|scope| fits(scope)).cloned().collect()
+}
+
+/// The API that a scope belongs to; none if it is OpenID Connect's own.
+pub(super) fn api_of(scope: &str) -> Option<Target> {
+    match scope {
+        scope if is_oidc(scope) => None,
+        scope if ACCOUNTS.contains(&scope) => Some(Target::MyAccount),
+        _ => Some(Target::Shop),
+    }
 }
 
 pub(super) fn is_oidc(scope: &str) -> bool {

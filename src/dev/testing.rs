@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{
-    APPROVAL_CLIENT, LOGIN_CLIENT, Options, Preset, Tenant,
-    clients::{CIBA_GRANT, DEVICE_GRANT},
+    APPROVAL_CLIENT, LOGIN_CLIENT, Options, Preset, Tenant, VAULT_CLIENT,
+    clients::{CIBA_GRANT, DEVICE_GRANT, EXCHANGE_GRANT, VAULT_GRANT},
     start,
     world::World,
 };
@@ -167,6 +167,68 @@ impl Bench {
         }
         let kind = format!("urn:auth0:schemas:authorization-details:v1:{kind}");
         json!([{"type": kind, "instruction": "Approve buy_product", "properties": properties}])
+    }
+
+    pub(super) fn vault_basic(&self) -> String {
+        let secret = self.tenant.vault_secret.expose();
+        format!("Basic {}", BASE64_STANDARD.encode(format!("{VAULT_CLIENT}:{secret}")))
+    }
+
+    /// A whole login of this person.
+    pub(super) async fn login_as(&self, person: &str) -> Value {
+        let device = self.device().await;
+        assert_eq!(self.manage("POST /logins/latest/approve", json!({"person": person})).await.status, 200);
+        self.device_poll(device["device_code"].as_str().unwrap()).await.json()
+    }
+
+    /// An access token of this person for the vault.
+    pub(super) async fn subject(&self, person: &str) -> String {
+        let login = self.login_as(person).await;
+        let resource = self.world.vault_resource();
+        let target: &[(&str, &str)] = match self.world.preset {
+            Preset::Auth0 => &[("audience", "agentctl-vault-api")],
+            Preset::Keycloak => &[],
+            Preset::Oidc => &[("resource", &resource)],
+        };
+        let reply = self.refresh(login["refresh_token"].as_str().unwrap(), target).await;
+        reply.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// The vault's client asks for a token of the directory; a test changes what it is about.
+    pub(super) async fn exchange(&self, subject: &str, changes: &[(&str, Option<&str>)]) -> Reply {
+        let access_token = "urn:ietf:params:oauth:token-type:access_token";
+        let mut pairs = vec![("subject_token", subject), ("subject_token_type", access_token)];
+        if self.world.preset == Preset::Auth0 {
+            let federated = "http://auth0.com/oauth/token-type/federated-connection-access-token";
+            pairs.extend([("grant_type", VAULT_GRANT), ("requested_token_type", federated), ("connection", "okta")]);
+        } else {
+            pairs.extend([("grant_type", EXCHANGE_GRANT), ("audience", "okta")]);
+        }
+        for (name, value) in changes {
+            pairs.retain(|(known, _)| known != name);
+            pairs.extend(value.map(|value| (*name, value)));
+        }
+        self.form_with(self.world.paths().token, &[("authorization", &self.vault_basic())], &pairs).await
+    }
+
+    /// A token of the directory for this person.
+    pub(super) async fn federated(&self, person: &str) -> String {
+        let reply = self.exchange(&self.subject(person).await, &[]).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        reply.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// A call such as `PUT /okta/...` with a token, and a JSON body if there is one.
+    pub(super) async fn call(&self, call: &str, bearer: &str, body: Value) -> Reply {
+        let (method, path) = call.split_once(' ').unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "127.0.0.1")
+            .header(header::AUTHORIZATION, format!("Bearer {bearer}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(if body.is_null() { Body::empty() } else { Body::from(body.to_string()) });
+        self.send(request.unwrap()).await
     }
 
     /// The parameters of a good approval request; a test changes what it is about.

@@ -1,4 +1,5 @@
-//! The token endpoint: device code (RFC 8628 §3.4), refresh token (RFC 6749 §6) and CIBA (CIBA Core §10.1).
+//! The token endpoint: device code (RFC 8628 §3.4), refresh token (RFC 6749 §6), CIBA (CIBA Core §10.1), and exchange
+//! (in `vault`).
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -7,13 +8,14 @@ use serde_json::Value;
 
 use super::{
     answer::{Form, Refusal, respond},
-    clients::{CIBA_GRANT, Client, DEVICE_GRANT, Role, authenticate},
+    clients::{CIBA_GRANT, Client, DEVICE_GRANT, EXCHANGE_GRANT, Role, VAULT_GRANT, authenticate},
     preset::Preset,
     random,
     records::{Family, Yes},
     refresh,
     scopes::{self, Target},
     tokens::{self, Order},
+    vault::exchange,
     wait::Answer,
     world::{Now, State, World},
 };
@@ -27,7 +29,10 @@ async fn token(extract::State(world): extract::State<Arc<World>>, headers: Heade
 }
 
 fn answer(world: &World, headers: &HeaderMap, body: &Bytes) -> Result<Value, Refusal> {
-    let form = Form::read(headers, body)?;
+    let form = match world.preset {
+        Preset::Auth0 => Form::read_either(headers, body)?,
+        Preset::Keycloak | Preset::Oidc => Form::read(headers, body)?,
+    };
     let endpoint = world.url(world.paths().token);
     world.with(|state, now| {
         let grant = form.required("grant_type")?;
@@ -36,6 +41,10 @@ fn answer(world: &World, headers: &HeaderMap, body: &Bytes) -> Result<Value, Ref
             DEVICE_GRANT => device(world, state, now, &client, &form),
             CIBA_GRANT => ciba(world, state, now, &client, &form),
             "refresh_token" => refresh::refresh(world, state, now, &client, &form),
+            VAULT_GRANT if world.preset == Preset::Auth0 => exchange::token_vault(world, state, now, &client, &form),
+            EXCHANGE_GRANT if world.preset != Preset::Auth0 => {
+                exchange::token_exchange(world, state, now, &client, &form)
+            }
             _ => Err(Refusal::new(400, "unsupported_grant_type", "there is no such grant here")),
         }
     })
@@ -74,7 +83,7 @@ fn device(world: &World, state: &mut State, now: Now, client: &Client, form: &Fo
     };
     let target = state.logins[index].target;
     // A plain OpenID provider wants the resource named again (RFC 8707 §2.2); without it the token is for userinfo only.
-    let named = if world.preset == Preset::Oidc { scopes::target(world, form, &yes.scopes)? } else { target };
+    let named = if world.preset == Preset::Oidc { scopes::login_target(world, form, &yes.scopes)? } else { target };
     if named.is_some() && named != target {
         return Err(Refusal::new(400, "invalid_target", "this resource was not asked for at the start"));
     }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::{
+    VAULT_CLIENT,
     answer::Refusal,
     people::Person,
     preset::Preset,
@@ -43,10 +44,11 @@ pub(super) fn issue(
 ) -> Result<Map<String, Value>, Refusal> {
     let scopes = scopes::of_target(world.preset, order.target, order.scopes);
     let lifetime = if order.from_approval { APPROVAL_TOKEN_S } else { world.preset.access_token_s() };
-    let audience = match order.target {
-        Target::Userinfo => world.url(world.paths().userinfo),
-        Target::Shop => scopes::SHOP_AUDIENCE.to_owned(),
-    };
+    let mut audience = vec![order.target.audience_at(world)];
+    if world.preset == Preset::Keycloak && !order.from_approval {
+        // An audience mapper of the login client: Keycloak exchanges a token only for a client that it names.
+        audience.push(VAULT_CLIENT.to_owned());
+    }
     let issued = Issued {
         client_id: order.client_id.to_owned(),
         person: order.person,
@@ -65,7 +67,7 @@ pub(super) fn issue(
         let mut claims = json!({
             "iss": world.issuer,
             "sub": order.person.subject(world.preset),
-            "aud": audience,
+            "aud": aud(&audience),
             "client_id": order.client_id,
             "azp": order.client_id,
             "scope": scopes.join(" "),
@@ -111,6 +113,14 @@ fn id_token(world: &World, now: Now, order: &Order<'_>, access_token: &str) -> R
         claims.extend(own);
     }
     sign(world, "JWT", &Value::Object(claims))
+}
+
+/// One audience as a string, several as a list (RFC 7519 §4.1.3).
+pub(super) fn aud(audience: &[String]) -> Value {
+    match audience {
+        [one] => json!(one),
+        several => json!(several),
+    }
 }
 
 /// The left half of the token's hash (OpenID Connect Core §3.1.3.6).

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::{
     clients::Client,
+    directory::Directory,
     faults::Fault,
     fga::Fga,
     history::History,
@@ -22,6 +23,7 @@ use super::{
     preset::{Paths, Preset},
     records::{Answered, Approval, Family, Issued, Login, Yes},
     shop::Shop,
+    vault::Vault,
     wait::Verdict,
 };
 use crate::{clock::SharedClock, secret::ApiKey};
@@ -77,6 +79,8 @@ pub(super) struct State {
     pub(super) browsers: HashMap<String, Browser>,
     pub(super) shop: Shop,
     pub(super) fga: Fga,
+    pub(super) vault: Vault,
+    pub(super) directory: Directory,
     pub(super) history: History,
     pub(super) faults: Vec<Fault>,
     pub(super) auto: Auto,
@@ -122,6 +126,8 @@ impl State {
             browsers: HashMap::new(),
             shop: Shop::default(),
             fga,
+            vault: Vault::seeded(),
+            directory: Directory::new(),
             history: History::default(),
             faults: Vec::new(),
             auto: Auto::default(),
@@ -233,7 +239,7 @@ impl State {
         }
     }
 
-    /// Forgets everything but the clients and the time; the permission store is as it was at the start.
+    /// Forgets everything but the clients and the time; permission store, accounts and directory are as at the start.
     pub(super) fn reset(&mut self) {
         let fresh = Self::new(std::mem::take(&mut self.clients), self.fga.anew());
         *self = Self { offset: self.offset, last_id: self.last_id, ..fresh };
@@ -302,6 +308,11 @@ impl World {
     /// The resource identifier of the shop (RFC 8707 §2), which is not its audience.
     pub(super) fn shop_resource(&self) -> String {
         self.url("/shop")
+    }
+
+    /// The resource identifier of the vault.
+    pub(super) fn vault_resource(&self) -> String {
+        self.url("/vault")
     }
 
     /// Where the phone page is.

@@ -5,8 +5,12 @@
 
 use rust_decimal::Decimal;
 
-use super::vocabulary::{
-    ABOUT_GOODS, ASKING, BUY, CHEAP, CONDITIONS, EUROS, FILLERS, FOREIGN, LIMITS, POINTERS, POLITE, PRAISE, SHOW, STOPS,
+use super::{
+    directory::{self, Task},
+    vocabulary::{
+        ABOUT_GOODS, ASKING, BUY, CHEAP, CONDITIONS, EUROS, FILLERS, FOREIGN, LIMITS, POINTERS, POLITE, PRAISE, SHOW,
+        STOPS,
+    },
 };
 
 /// What was understood.
@@ -22,6 +26,8 @@ pub(super) enum Intent {
     Words(usize),
     /// Buy something, but with something about it that these rules cannot plan; the reason completes "I cannot ...".
     Beyond(String),
+    /// Do something in the directory.
+    Directory(Task),
     /// Anything else.
     Other,
 }
@@ -55,10 +61,12 @@ pub(super) fn read(prompt: &str) -> Intent {
     read_sentence(outside)
 }
 
+/// One word of a sentence.
 #[derive(Clone, Debug)]
-struct Token {
-    raw: String,
-    word: String,
+pub(super) struct Token {
+    pub(super) raw: String,
+    /// In lower case.
+    pub(super) word: String,
 }
 
 #[derive(Clone, Copy)]
@@ -100,6 +108,9 @@ fn after_politeness(tokens: &[Token]) -> &[Token] {
 fn read_sentence(text: &str) -> Intent {
     let tokens = tokens(text);
     let spoken = after_politeness(&tokens);
+    if let Some(intent) = directory::read(spoken) {
+        return intent;
+    }
     let words: Vec<&str> = spoken.iter().map(|token| token.word.as_str()).collect();
     match words.as_slice() {
         ["say", count, "word" | "words"] => count.parse().map_or(Intent::Other, Intent::Words),

@@ -4,6 +4,7 @@
 //! It is as strict as the real service where a client could go wrong unnoticed: a key, a known model, tools with valid
 //! names, and an answer to every tool call are insisted on.
 
+mod directory;
 mod intent;
 mod planner;
 mod script;

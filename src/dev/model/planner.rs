@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Call, Reply,
+    directory::{self, Directory},
     intent::{self, Intent, Item},
     text::{in_words, message_text},
 };
@@ -37,45 +38,46 @@ enum Plan {
 }
 
 /// A tool call of this turn and what it brought.
-struct Exchange<'a> {
-    name: &'a str,
-    arguments: Value,
-    answer: Value,
+pub(super) struct Exchange<'a> {
+    pub(super) name: &'a str,
+    pub(super) arguments: Value,
+    pub(super) answer: Value,
 }
 
 impl Exchange<'_> {
-    fn outcome(&self) -> &str {
+    pub(super) fn outcome(&self) -> &str {
         self.answer["outcome"].as_str().unwrap_or_default()
     }
 
-    fn message(&self) -> &str {
+    pub(super) fn message(&self) -> &str {
         self.answer["message"].as_str().unwrap_or_default().trim().trim_end_matches('.')
     }
 }
 
 fn plan(messages: &[Value], tools: &[Value]) -> Plan {
-    let shop = Shop::among(tools);
+    let offered = Offered::among(tools);
     let Some(at) = messages.iter().rposition(|message| message["role"] == "user") else {
-        return Plan::Say(shop.help());
+        return Plan::Say(offered.help());
     };
     let prompt = message_text(&messages[at]);
     let intent = intent::read(&prompt);
     let done = exchanges(&messages[at + 1..]);
-    let Some(last) = done.last() else { return first_step(&shop, intent, &prompt, tools) };
+    let Some(last) = done.last() else { return first_step(&offered, intent, &prompt, tools) };
     let purchases: Vec<&Exchange> =
-        done.iter().filter(|one| shop.buy.as_ref().is_some_and(|buy| buy.name == one.name)).collect();
+        done.iter().filter(|one| offered.buy.as_ref().is_some_and(|buy| buy.name == one.name)).collect();
     let searches: Vec<&Exchange> =
-        done.iter().filter(|one| shop.search.as_ref().is_some_and(|search| search.name == one.name)).collect();
+        done.iter().filter(|one| offered.search.as_ref().is_some_and(|search| search.name == one.name)).collect();
     match intent {
         Intent::Buy(items) if !purchases.is_empty() => {
             let limit = items.iter().find_map(|item| item.limit);
-            let told = purchases.iter().map(|one| report_purchase(one, shop.buy.as_ref(), limit));
+            let told = purchases.iter().map(|one| report_purchase(one, offered.buy.as_ref(), limit));
             Plan::Say(told.collect::<Vec<_>>().join(" "))
         }
-        Intent::Buy(items) if !searches.is_empty() => buy_found(&shop, &items, &searches),
+        Intent::Buy(items) if !searches.is_empty() => buy_found(&offered, &items, &searches),
         Intent::Search { query, max_price } if !searches.is_empty() => {
             Plan::Say(list(searches[0], query.as_deref(), max_price))
         }
+        Intent::Directory(task) => Plan::Say(directory::report(&task, last)),
         _ => Plan::Say(report_any(last)),
     }
 }
@@ -99,21 +101,21 @@ fn exchanges(messages: &[Value]) -> Vec<Exchange<'_>> {
         .collect()
 }
 
-fn first_step(shop: &Shop, intent: Intent, prompt: &str, tools: &[Value]) -> Plan {
+fn first_step(offered: &Offered, intent: Intent, prompt: &str, tools: &[Value]) -> Plan {
     match intent {
         Intent::Words(count) => Plan::Words(count),
-        Intent::Beyond(why) => Plan::Say(format!("I cannot {why}, so I did nothing. {}", shop.help())),
-        Intent::BuyHowMany(product) if shop.buy.is_some() => {
+        Intent::Beyond(why) => Plan::Say(format!("I cannot {why}, so I did nothing. {}", offered.help())),
+        Intent::BuyHowMany(product) if offered.buy.is_some() => {
             Plan::Say(format!("How many {product}? Say for example: \"buy 2 {product}\"."))
         }
         Intent::Buy(items) => {
-            let Some(buy) = &shop.buy else {
-                return Plan::Say(format!("No tool for buying is offered to me. {}", shop.help()));
+            let Some(buy) = &offered.buy else {
+                return Plan::Say(format!("No tool for buying is offered to me. {}", offered.help()));
             };
             // Without a place for the limit in the tool that buys, the limit has to be checked against the catalogue.
             let look = |item: &Item| item.cheap || (item.limit.is_some() && buy.limit.is_none());
             if items.iter().any(look) {
-                let Some(search) = &shop.search else {
+                let Some(search) = &offered.search else {
                     return Plan::Say(
                         "That needs a look at the prices first, and no tool for searching is offered to me, so I did nothing."
                             .to_owned(),
@@ -124,13 +126,17 @@ fn first_step(shop: &Shop, intent: Intent, prompt: &str, tools: &[Value]) -> Pla
             }
             calls_or_excuse(items.iter().map(|item| buy.call(&item.product, item.qty, item.limit)))
         }
-        Intent::Search { query, max_price } => match &shop.search {
+        Intent::Search { query, max_price } => match &offered.search {
             Some(search) => Plan::Call(vec![search.call(query.as_deref(), max_price)]),
-            None => Plan::Say(format!("No tool for searching is offered to me. {}", shop.help())),
+            None => Plan::Say(format!("No tool for searching is offered to me. {}", offered.help())),
+        },
+        Intent::Directory(task) => match offered.directory.call(&task) {
+            Some(call) => Plan::Call(vec![call]),
+            None => Plan::Say(format!("No tool for that is offered to me. {}", offered.help())),
         },
         Intent::BuyHowMany(_) | Intent::Other => match named_tool(prompt, tools) {
             Some(name) => Plan::Call(vec![(name, Map::new())]),
-            None => Plan::Say(shop.help()),
+            None => Plan::Say(offered.help()),
         },
     }
 }
@@ -154,10 +160,11 @@ fn named_tool(prompt: &str, tools: &[Value]) -> Option<String> {
     named["function"]["name"].as_str().map(str::to_owned)
 }
 
-/// What is offered for shopping, recognised by the names and types in the schemas.
-struct Shop<'a> {
+/// What is offered, recognised by the names and types in the schemas.
+struct Offered<'a> {
     buy: Option<Buy<'a>>,
     search: Option<Search<'a>>,
+    directory: Directory<'a>,
 }
 
 struct Buy<'a> {
@@ -175,9 +182,13 @@ struct Search<'a> {
     max_price: Option<&'a str>,
 }
 
-impl<'a> Shop<'a> {
+impl<'a> Offered<'a> {
     fn among(tools: &'a [Value]) -> Self {
-        Self { buy: tools.iter().find_map(Buy::from_tool), search: tools.iter().find_map(Search::from_tool) }
+        Self {
+            buy: tools.iter().find_map(Buy::from_tool),
+            search: tools.iter().find_map(Search::from_tool),
+            directory: Directory::among(tools),
+        }
     }
 
     fn help(&self) -> String {
@@ -187,7 +198,8 @@ impl<'a> Shop<'a> {
             (None, Some(_)) => &["what phones are there", "show laptops under 900"],
             (None, None) => &[],
         };
-        let quoted: Vec<String> = examples.iter().map(|example| format!("\"{example}\"")).collect();
+        let examples = examples.iter().copied().chain(self.directory.examples());
+        let quoted: Vec<String> = examples.map(|example| format!("\"{example}\"")).collect();
         let tail = match quoted.as_slice() {
             [] => "No tool that I can use is offered to me.".to_owned(),
             [only] => format!("Try: {only}."),
@@ -198,7 +210,7 @@ impl<'a> Shop<'a> {
 }
 
 /// The first of `names` that is a parameter of this type.
-fn parameter<'a>(tool: &'a Value, names: &[&'static str], types: &[&str]) -> Option<&'a str> {
+pub(super) fn parameter<'a>(tool: &'a Value, names: &[&'static str], types: &[&str]) -> Option<&'a str> {
     let properties = tool["function"]["parameters"]["properties"].as_object()?;
     let of_type = |schema: &Value| schema["type"].as_str().is_none_or(|kind| types.contains(&kind));
     let name = names.iter().find(|name| properties.get(**name).is_some_and(of_type))?;
@@ -206,7 +218,7 @@ fn parameter<'a>(tool: &'a Value, names: &[&'static str], types: &[&str]) -> Opt
 }
 
 /// The tool's name, if it is one of the words and all parameters it insists on are among `known`.
-fn usable<'a>(tool: &'a Value, words: &[&str], known: &[Option<&str>]) -> Option<&'a str> {
+pub(super) fn usable<'a>(tool: &'a Value, words: &[&str], known: &[Option<&str>]) -> Option<&'a str> {
     let name = tool["function"]["name"].as_str()?;
     let required = tool["function"]["parameters"]["required"].as_array();
     let fits = required.into_iter().flatten().all(|name| known.contains(&name.as_str()));
@@ -326,8 +338,8 @@ fn list(search: &Exchange, query: Option<&str>, max_price: Option<Decimal>) -> S
 }
 
 /// The second step of "buy 3 cheap laptops under 900": the cheapest that is in stock, if the whole order fits the limit.
-fn buy_found(shop: &Shop, items: &[Item], searches: &[&Exchange]) -> Plan {
-    let Some(buy) = &shop.buy else { return Plan::Say(shop.help()) };
+fn buy_found(offered: &Offered, items: &[Item], searches: &[&Exchange]) -> Plan {
+    let Some(buy) = &offered.buy else { return Plan::Say(offered.help()) };
     let mut searches = searches.iter();
     let mut calls = Vec::new();
     for item in items {
@@ -335,7 +347,7 @@ fn buy_found(shop: &Shop, items: &[Item], searches: &[&Exchange]) -> Plan {
             calls.push(buy.call(&item.product, item.qty, item.limit));
             continue;
         }
-        let Some(search) = searches.next() else { return Plan::Say(shop.help()) };
+        let Some(search) = searches.next() else { return Plan::Say(offered.help()) };
         if search.outcome() != "done" {
             return Plan::Say(report_any(search));
         }
@@ -407,7 +419,7 @@ fn report_purchase(purchase: &Exchange, buy: Option<&Buy>, limit: Option<Decimal
     }
 }
 
-fn sentence(what: &str, message: &str) -> String {
+pub(super) fn sentence(what: &str, message: &str) -> String {
     if message.is_empty() { format!("{what}.") } else { format!("{what}: {message}.") }
 }
 

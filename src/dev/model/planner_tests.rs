@@ -101,6 +101,48 @@ fn first_steps_are_calls_that_fit_the_schemas() {
     }
 }
 
+/// The directory's tools as the client offers them.
+fn directory() -> Vec<Value> {
+    let user = json!({ "user": { "type": "string" } });
+    let both = json!({ "user": { "type": "string" }, "group": { "type": "string" } });
+    vec![
+        tool("list_my_groups", &json!({}), &json!([])),
+        tool("list_user_groups", &user, &json!(["user"])),
+        tool("reset_password", &user, &json!(["user"])),
+        tool("deactivate_user", &user, &json!(["user"])),
+        tool("add_user_to_group", &both, &json!(["user", "group"])),
+    ]
+}
+
+#[test]
+fn the_directory_is_asked_and_changed() {
+    let tools = directory();
+    let table = [
+        ("my groups", json!([["list_my_groups", {}]])),
+        ("which groups is ada in", json!([["list_user_groups", { "user": "ada" }]])),
+        ("reset bob's password", json!([["reset_password", { "user": "bob" }]])),
+        ("deactivate bob", json!([["deactivate_user", { "user": "bob" }]])),
+        ("add bob to the group engineering", json!([["add_user_to_group", { "user": "bob", "group": "engineering" }]])),
+    ];
+    for (at, (prompt, wanted)) in table.into_iter().enumerate() {
+        assert_eq!(json!(calls(&plan(&conversation(prompt, &[]), &tools))), wanted, "{prompt}");
+        let mut without = tools.clone();
+        without.remove(at);
+        let said = said(plan(&conversation(prompt, &[]), &without));
+        assert!(said.starts_with("No tool for that is offered to me."), "{prompt}: {said}");
+    }
+    let groups = json!([{ "profile": { "name": "Everyone" } }, { "profile": { "name": "Admins" } }]);
+    let listed = |outcome: &str| {
+        let answer = json!({ "outcome": outcome, "message": "no", "result": groups });
+        ("list_user_groups", json!({ "user": "ada" }), answer)
+    };
+    let text = |outcome: &str| said(plan(&conversation("which groups is ada in", &[listed(outcome)]), &tools));
+    assert_eq!(text("done"), "ada is in the groups Everyone and Admins.");
+    assert_eq!(text("not_permitted"), "You are not permitted to do this, so nothing was looked up: no.");
+    let help = said(plan(&conversation("how are you?", &[]), &tools));
+    assert!(help.ends_with("\"deactivate bob\" or \"add bob to the group engineering\"."), "{help}");
+}
+
 #[test]
 fn only_what_is_offered_is_used() {
     let needs_more = tool(

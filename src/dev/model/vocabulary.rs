@@ -150,3 +150,10 @@ pub(super) const ABOUT_GOODS: &[&str] = &[
     "catalogue",
     "offer",
 ];
+/// What can stand beside a name in a question about groups.
+pub(super) const ABOUT_GROUPS: &[&str] = &[
+    "my", "groups", "group", "get", "tell", "me", "us", "the", "all", "in", "into", "of", "for", "is", "am", "i",
+    "are", "do", "does", "has", "have", "belong", "belongs", "to", "a", "member",
+];
+/// Said at the end.
+pub(super) const THANKS: &[&str] = &["please", "now", "today", "thanks", "thank", "you", "and"];

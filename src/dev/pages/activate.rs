@@ -6,21 +6,19 @@ use axum::{
     Router,
     body::Bytes,
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
 use minijinja::context;
 
-use super::{Browser, cookie, message, page};
+use super::{Browser, browser, keep_browser, known_browser, message, page};
 use crate::dev::{
     answer::Form,
     people::{PEOPLE, Person},
-    random, scopes,
+    scopes,
     world::{NoAnswer, World, normal_user_code},
 };
-
-const COOKIE: &str = "dev_browser";
 
 /// After so many wrong user codes a browser is done for.
 const WRONG_CODES: u32 = 20;
@@ -39,19 +37,8 @@ pub(super) async fn home(State(world): Shared) -> Response {
 /// Shows the form for the code, filled in when the link had it: still to be compared by the person (RFC 8628 §3.3.1).
 async fn enter(State(world): Shared, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
     let query = Form::parse(query.unwrap_or_default().as_bytes());
-    let (id, browser) = world.with(|state, _| {
-        let known = cookie(&headers, COOKIE).and_then(|id| Some((id.to_owned(), state.browsers.get(id)?.clone())));
-        known.unwrap_or_else(|| {
-            let (id, browser) = (random::token(), Browser::new());
-            state.browsers.insert(id.clone(), browser.clone());
-            (id, browser)
-        })
-    });
-    let mut response = code_page(StatusCode::OK, &browser, query.get("user_code").unwrap_or_default(), "");
-    if let Ok(value) = HeaderValue::from_str(&format!("{COOKIE}={id}; Path=/; HttpOnly; SameSite=Strict")) {
-        response.headers_mut().insert(header::SET_COOKIE, value);
-    }
-    response
+    let (id, browser) = browser(&world, &headers);
+    keep_browser(code_page(StatusCode::OK, &browser, query.get("user_code").unwrap_or_default(), ""), &id)
 }
 
 fn code_page(status: StatusCode, browser: &Browser, user_code: &str, problem: &str) -> Response {
@@ -72,9 +59,7 @@ async fn go_on(State(world): Shared, headers: HeaderMap, body: Bytes) -> Respons
         Ok(form) => form,
         Err(refusal) => return refusal.into_response(),
     };
-    let id = cookie(&headers, COOKIE).unwrap_or_default();
-    let browser = world.with(|state, _| state.browsers.get(id).cloned());
-    let Some(browser) = browser.filter(|browser| form.get("csrf") == Some(&browser.csrf)) else {
+    let Some((id, browser)) = known_browser(&world, &headers, &form) else {
         let text =
             "This form was not sent by the page it belongs to, or the tenant was started anew. Open the page again.";
         return message(StatusCode::FORBIDDEN, "Not accepted", text);
@@ -86,7 +71,7 @@ async fn go_on(State(world): Shared, headers: HeaderMap, body: Bytes) -> Respons
     let typed = form.get("user_code").unwrap_or_default();
     let Some(asked) = find(&world, typed) else {
         world.with(|state, _| {
-            if let Some(browser) = state.browsers.get_mut(id) {
+            if let Some(browser) = state.browsers.get_mut(&id) {
                 browser.wrong_codes += 1;
             }
         });
@@ -96,7 +81,7 @@ async fn go_on(State(world): Shared, headers: HeaderMap, body: Bytes) -> Respons
     let named = form.get("person").and_then(|key| PEOPLE.iter().find(|person| person.key == key));
     if let Some(person) = named {
         world.with(|state, _| {
-            if let Some(browser) = state.browsers.get_mut(id) {
+            if let Some(browser) = state.browsers.get_mut(&id) {
                 browser.person = Some(person);
             }
         });
@@ -157,6 +142,9 @@ fn meaning(scope: &str) -> &'static str {
         "profile" => "see your name",
         "email" => "see your e-mail address",
         "offline_access" => "stay logged in until you log out",
+        "create:me:connected_accounts" => "connect your accounts at third parties",
+        "read:me:connected_accounts" => "see which accounts you connected",
+        "delete:me:connected_accounts" => "disconnect accounts",
         scopes::READ => "look at the shop's products and your orders",
         _ => "",
     }
@@ -164,7 +152,10 @@ fn meaning(scope: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use axum::{body::Body, http::Request};
+    use axum::{
+        body::Body,
+        http::{Request, header},
+    };
 
     use super::*;
     use crate::dev::{

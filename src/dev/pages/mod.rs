@@ -1,19 +1,22 @@
 //! The tenant's web pages: plain, escaped, usable on a phone, with nothing from elsewhere.
 
 mod activate;
+mod connect;
 mod phone;
 
 use std::sync::{Arc, LazyLock};
 
 use axum::{
     Router,
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
-use super::{people::Person, random, world::World};
+use super::{answer::Form, people::Person, random, world::World};
+
+const COOKIE: &str = "dev_browser";
 
 /// Scripts and styles only from the tenant itself, nothing inside a frame, nothing from anywhere else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; \
@@ -27,6 +30,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         ("code.html", include_str!("code.html")),
         ("person.html", include_str!("person.html")),
         ("consent.html", include_str!("consent.html")),
+        ("connect.html", include_str!("connect.html")),
         ("message.html", include_str!("message.html")),
         ("phone.html", include_str!("phone.html")),
         ("pushes.html", include_str!("pushes.html")),
@@ -59,6 +63,7 @@ pub(super) fn router(world: &World) -> Router<Arc<World>> {
         .route("/style.css", get(async || asset("text/css; charset=utf-8", include_str!("style.css"))))
         .route("/phone.js", get(async || asset("text/javascript; charset=utf-8", include_str!("phone.js"))))
         .merge(activate::router(world))
+        .merge(connect::router())
         .merge(phone::router())
 }
 
@@ -72,6 +77,16 @@ fn render(template: &str, values: Value) -> String {
     let rendered = TEMPLATES.get_template(template).and_then(|template| template.render(values));
     // A template that does not render is a mistake in this program, which the tests would have met.
     rendered.unwrap_or_default()
+}
+
+/// A page whose form ends in a redirect to this origin; browsers hold `form-action` against redirects too.
+fn page_leading_to(origin: &str, status: StatusCode, template: &str, values: Value) -> Response {
+    let mut response = page(status, template, values);
+    let policy = POLICY.replace("form-action 'self'", &format!("form-action 'self' {origin}"));
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
 }
 
 /// A page with the headers that keep it to itself.
@@ -90,6 +105,33 @@ fn page(status: StatusCode, template: &str, values: Value) -> Response {
 /// A page that only says something.
 fn message(status: StatusCode, title: &str, text: &str) -> Response {
     page(status, "message.html", context! { title, text })
+}
+
+/// The browser that a request comes from: a known one, or one that is known from now on.
+fn browser(world: &World, headers: &HeaderMap) -> (String, Browser) {
+    world.with(|state, _| {
+        let known = cookie(headers, COOKIE).and_then(|id| Some((id.to_owned(), state.browsers.get(id)?.clone())));
+        known.unwrap_or_else(|| {
+            let (id, browser) = (random::token(), Browser::new());
+            state.browsers.insert(id.clone(), browser.clone());
+            (id, browser)
+        })
+    })
+}
+
+/// Gives a page the cookie by which its browser is known.
+fn keep_browser(mut response: Response, id: &str) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&format!("{COOKIE}={id}; Path=/; HttpOnly; SameSite=Strict")) {
+        response.headers_mut().insert(header::SET_COOKIE, value);
+    }
+    response
+}
+
+/// The known browser that sent this form, if the form was on one of its own pages.
+fn known_browser(world: &World, headers: &HeaderMap, form: &Form) -> Option<(String, Browser)> {
+    let id = cookie(headers, COOKIE)?;
+    let browser = world.with(|state, _| state.browsers.get(id).cloned())?;
+    (form.get("csrf") == Some(&browser.csrf)).then(|| (id.to_owned(), browser))
 }
 
 /// The value of a cookie.
