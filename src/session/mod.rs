@@ -11,6 +11,8 @@ mod refresh;
 pub mod vault;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::{

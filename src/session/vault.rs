@@ -6,6 +6,9 @@
 
 mod error;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::Error;
 
 use std::{
