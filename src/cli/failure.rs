@@ -230,7 +230,6 @@ impl From<vault::Error> for Failure {
             | E::PublicClient { .. }
             | E::NoAudience
             | E::OthersRefreshToken { .. }
-            | E::UnknownConnection { .. }
             | E::SecondFactor(_)
             | E::ClientRefused(_) => Kind::Usage,
             _ => Kind::Failed,

@@ -173,8 +173,10 @@ pub enum Meaning {
     FreshAuthentication,
     /// The tenant asks for a second factor here, where nobody can give one.
     SecondFactor,
-    /// The server has no such connection for this client.
-    UnknownConnection,
+    /// The server gives no token for such a connection: it has none, or the person has no account of it connected.
+    NoTarget,
+    /// The account, or the client, may not have these scopes.
+    ScopesRefused,
     /// It may work later.
     Transient,
     /// Anything else.
@@ -203,7 +205,8 @@ pub fn meaning(kind: Exchange, error: &Error) -> Meaning {
         (Exchange::TokenVault, "mfa_required") => Meaning::SecondFactor,
         // RFC 8693 §2.2.2: the code for a subject token that is invalid or not acceptable.
         (Exchange::Rfc8693, "invalid_request") => Meaning::SubjectRefused,
-        (Exchange::Rfc8693, "invalid_target") => Meaning::UnknownConnection,
+        (Exchange::Rfc8693, "invalid_target") => Meaning::NoTarget,
+        (Exchange::Rfc8693, "invalid_scope") => Meaning::ScopesRefused,
         // Keycloak, for accounts at another identity provider.
         (Exchange::Rfc8693, "not_linked") => Meaning::NotConnected,
         (Exchange::Rfc8693, "token_expired") => Meaning::Revoked,
@@ -374,14 +377,14 @@ mod tests {
             (standard, 400, "invalid_request", M::SubjectRefused),
             (standard, 400, "invalid_grant", M::SubjectRefused),
             (standard, 400, "invalid_token", M::SubjectRefused),
-            (standard, 400, "invalid_target", M::UnknownConnection),
+            (standard, 400, "invalid_target", M::NoTarget),
             (standard, 401, "invalid_client", M::ClientRefused),
             (standard, 400, "unauthorized_client", M::ClientRefused),
             (standard, 400, "unsupported_grant_type", M::ClientRefused),
             (standard, 403, "access_denied", M::ClientRefused),
             (standard, 400, "not_linked", M::NotConnected),
             (standard, 400, "token_expired", M::Revoked),
-            (standard, 400, "invalid_scope", M::Other),
+            (standard, 400, "invalid_scope", M::ScopesRefused),
             // The code of the other grant says nothing here.
             (standard, 400, "federated_connection_refresh_token_not_found", M::Other),
         ] {

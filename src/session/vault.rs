@@ -202,7 +202,7 @@ impl Vault {
                 parts.session.with_refresh_token(show).await?
             }
         };
-        exchanged.map_err(|error| Error::refused(parts.provider.exchange(), error, self.way(connection)))
+        exchanged.map_err(|error| Error::refused(parts.provider.exchange(), error, self.way(connection), scopes))
     }
 
     fn way(&self, connection: &str) -> error::Way {

@@ -164,7 +164,10 @@ async fn who_can_mend_it() {
     assert!(error.connection_needed() && error.to_string().contains("the server's own pages"), "{error}");
     setup.answers(400, json!({"error": "invalid_target"}));
     let error = setup.vault().token("github", &[]).await.unwrap_err();
-    assert!(!error.connection_needed() && error.to_string().contains("knows no \"github\""), "{error}");
+    assert!(error.connection_needed() && error.to_string().contains("no account of it is connected"), "{error}");
+    setup.answers(400, json!({"error": "invalid_scope"}));
+    let error = setup.vault().token("github", &scopes(&["repo"])).await.unwrap_err();
+    assert!(error.connection_needed() && error.to_string().contains("\"github\" with repo"), "{error}");
 }
 
 #[tokio::test]
