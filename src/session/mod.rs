@@ -197,6 +197,12 @@ impl Session {
         &self.parts.issuer
     }
 
+    /// The client that logs people in.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.parts.client.id
+    }
+
     /// What discovery says, asked once per process.
     ///
     /// # Errors
