@@ -83,7 +83,7 @@ Examples:
   agentctl config client-key approval
   agentctl config client-key approval --secret < secret.txt")]
 struct ClientKeyArgs {
-    /// Which client: login or approval
+    /// Which client: login, approval or vault
     role: Role,
     /// Take in a client secret from stdin instead
     #[arg(long)]
@@ -98,6 +98,7 @@ struct ClientKeyArgs {
 enum Role {
     Login,
     Approval,
+    Vault,
 }
 
 impl Args {
@@ -308,6 +309,7 @@ async fn client_key(app: &App, args: &ClientKeyArgs) -> Result<(), Failure> {
     let (role, variable) = match args.role {
         Role::Login => (&config.login, "AGENTCTL_CLIENT_ID"),
         Role::Approval => (&config.approval, "AGENTCTL_APPROVAL_CLIENT_ID"),
+        Role::Vault => (&config.vault.role, "AGENTCTL_VAULT_CLIENT_ID"),
     };
     let Some(client) = role.client_id.as_ref().map(|setting| setting.value.clone()) else {
         return Err(Failure::new(Kind::Usage, "the role has no client")

@@ -16,9 +16,9 @@ use super::{
 use crate::{
     config::Config,
     http::Request,
-    oauth::Metadata,
+    oauth::{Metadata, Provider},
     secret::AccessToken,
-    session::Wanted,
+    session::{Wanted, vault},
     store::credentials::Key,
     tool::{CredentialSource, Registry},
 };
@@ -306,6 +306,33 @@ async fn roles(app: &App, config: &Config, metadata: Option<&Metadata>, report: 
                 "allow `poll` in its delivery modes",
             ),
         (Some(_), Ok(Some(client))) => report.ok("approval role", format!("client {}", client.id)),
+    }
+    vault(app, config, report).await;
+}
+
+/// The client that has tokens of third-party accounts.
+async fn vault(app: &App, config: &Config, report: &mut Report<'_>) {
+    const ROLE: &str = "vault role";
+    let Ok(login) = app.session().await.map(|session| session.client_id().to_owned()) else {
+        return report.skipped(ROLE, "no login client is configured");
+    };
+    let vault = match app.vault().await {
+        Ok(vault) => vault,
+        Err(failure) => return report.failed(ROLE, &failure),
+    };
+    let needed = app.registry().is_ok_and(|registry| registry.tools().any(|tool| tool.connection().is_some()));
+    match vault.ready() {
+        Err(vault::Error::NoClient) if !needed => {
+            report.skipped(ROLE, "no client is configured, and no tool needs a connected account");
+        }
+        Err(error) => report.failed(ROLE, &Failure::from(error)),
+        // Token Vault is for clients that prove themselves, the device flow for those that do not.
+        Ok(client) if config.provider.value == Provider::Auth0 && client.id == login => report.broken(
+            ROLE,
+            format!("impossible: {login} is the login client, and at Auth0 no client can be both"),
+            "register a confidential client with the grant of Token Vault, and set AGENTCTL_VAULT_CLIENT_ID",
+        ),
+        Ok(client) => report.ok(ROLE, format!("client {}", client.id)),
     }
 }
 

@@ -6,7 +6,8 @@
 use serde::Serialize;
 
 use crate::{
-    agent, config, dev, dispatch, files, model, oauth, session,
+    agent, config, dev, dispatch, files, model, oauth,
+    session::{self, vault},
     store::{audit, credentials, journal},
     tool,
 };
@@ -215,6 +216,28 @@ impl From<session::Error> for Failure {
             E::NotGranted { .. } => Self::new(Kind::NotPermitted, message)
                 .hint("`agentctl login --scope ...` asks for more; the server may have to allow it to this client"),
             _ => Self::new(Kind::Failed, message),
+        }
+    }
+}
+
+impl From<vault::Error> for Failure {
+    fn from(error: vault::Error) -> Self {
+        use vault::Error as E;
+        let kind = match &error {
+            error if error.connection_needed() => Kind::ConnectionNeeded,
+            error if error.login_needed() => Kind::LoginNeeded,
+            E::NoClient
+            | E::PublicClient { .. }
+            | E::NoAudience
+            | E::OthersRefreshToken { .. }
+            | E::SecondFactor(_)
+            | E::ClientRefused(_) => Kind::Usage,
+            _ => Kind::Failed,
+        };
+        match error {
+            E::Session(error) => error.into(),
+            // The message ends in what to do.
+            error => Self::new(kind, chain(&error)),
         }
     }
 }

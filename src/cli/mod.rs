@@ -12,6 +12,7 @@ mod clients;
 mod failure;
 mod init;
 mod look;
+mod loopback;
 mod path;
 mod prompt;
 mod qr;
@@ -30,6 +31,7 @@ mod audit;
 mod can;
 mod chat;
 mod config;
+mod connections;
 mod demo;
 mod dev;
 mod doctor;
@@ -123,6 +125,7 @@ enum Command {
     Tools(tools::Args),
     Can(can::Args),
     Why(why::Args),
+    Connections(connections::Args),
     Audit(audit::Args),
     Token(token::Args),
     Demo(demo::Args),
@@ -183,6 +186,7 @@ async fn perform(command: &Command, app: &App) -> Result<(), Failure> {
         Command::Tools(args) => tools::run(app, args).await,
         Command::Can(args) => can::run(app, args).await,
         Command::Why(args) => why::run(app, args),
+        Command::Connections(args) => connections::run(app, args).await,
         Command::Audit(args) => audit::run(app, args),
         Command::Token(args) => token::run(app, args).await,
         Command::Demo(args) => demo::run(app, args).await,

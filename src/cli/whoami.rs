@@ -88,6 +88,7 @@ fn identity_rows(rows: Vec<(String, String, String)>) -> Vec<(String, String, St
         ["profile", "issuer", "provider", "audience", "resource"].contains(&name)
             || name.starts_with("login.")
             || name.starts_with("approval.")
+            || name.starts_with("vault.")
             || name.starts_with("model.name")
     };
     rows.into_iter().filter(|(name, ..)| wanted(name)).collect()

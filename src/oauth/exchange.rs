@@ -173,8 +173,10 @@ pub enum Meaning {
     FreshAuthentication,
     /// The tenant asks for a second factor here, where nobody can give one.
     SecondFactor,
-    /// The server has no such connection for this client.
-    UnknownConnection,
+    /// The server gives no token for such a connection: it has none, or the person has no account of it connected.
+    NoTarget,
+    /// The account, or the client, may not have these scopes.
+    ScopesRefused,
     /// It may work later.
     Transient,
     /// Anything else.
@@ -203,12 +205,202 @@ pub fn meaning(kind: Exchange, error: &Error) -> Meaning {
         (Exchange::TokenVault, "mfa_required") => Meaning::SecondFactor,
         // RFC 8693 §2.2.2: the code for a subject token that is invalid or not acceptable.
         (Exchange::Rfc8693, "invalid_request") => Meaning::SubjectRefused,
-        (Exchange::Rfc8693, "invalid_target") => Meaning::UnknownConnection,
+        (Exchange::Rfc8693, "invalid_target") => Meaning::NoTarget,
+        (Exchange::Rfc8693, "invalid_scope") => Meaning::ScopesRefused,
         // Keycloak, for accounts at another identity provider.
         (Exchange::Rfc8693, "not_linked") => Meaning::NotConnected,
         (Exchange::Rfc8693, "token_expired") => Meaning::Revoked,
         _ if refusal.status == 403 => Meaning::ClientRefused,
         _ if refusal.status == 429 || refusal.status >= 500 => Meaning::Transient,
         _ => Meaning::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        oauth::{
+            ClientAuth,
+            testing::{Peer, Script},
+        },
+        secret::ClientSecret,
+    };
+
+    const VAULT: &str = "http://auth0.com/oauth/token-type/federated-connection-access-token";
+    const STANDARD: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+    async fn confidential() -> Peer {
+        let mut peer = Peer::start().await;
+        peer.client.auth = ClientAuth::SecretPost(ClientSecret::new("s"));
+        peer
+    }
+
+    async fn ask(peer: &Peer, provider: Provider, connection: &str, scopes: &[&str]) -> Result<Exchanged, Error> {
+        let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        let token = AccessToken::new("at");
+        let wanted = Request { subject: Subject::Access(&token), connection, login_hint: None, scopes: &scopes };
+        exchange(&peer.caller(), provider, &wanted).await
+    }
+
+    #[tokio::test]
+    async fn token_vault_as_it_travels() {
+        let peer = confidential().await;
+        let answer = json!({
+            "access_token": "ya29", "scope": "calendar openid", "expires_in": 1377, "issued_token_type": VAULT,
+            "token_type": "Bearer",
+        });
+        peer.server.answer("/token", Script::json(200, answer));
+        let refresh = RefreshToken::new("rt");
+        let access = AccessToken::new("at");
+        let needed = ["calendar".to_owned()];
+        for (subject, token, kind) in [
+            (Subject::Access(&access), "at", "urn:ietf:params:oauth:token-type:access_token"),
+            (Subject::Refresh(&refresh), "rt", "urn:ietf:params:oauth:token-type:refresh_token"),
+        ] {
+            let wanted = Request { subject, connection: "google-oauth2", login_hint: Some("117"), scopes: &needed };
+            let found = exchange(&peer.caller(), Provider::Auth0, &wanted).await.unwrap();
+            assert_eq!((found.token.expose(), found.expires_in), ("ya29", Some(1377)));
+            assert!(!format!("{found:?} {wanted:?}").contains(token));
+            let seen = peer.server.seen("/token").pop().unwrap();
+            for (name, value) in [
+                ("grant_type", "urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token"),
+                ("subject_token", token),
+                ("subject_token_type", kind),
+                ("requested_token_type", VAULT),
+                ("connection", "google-oauth2"),
+                ("login_hint", "117"),
+                ("client_id", "cli"),
+                ("client_secret", "s"),
+            ] {
+                assert_eq!(seen.field(name), Some(value));
+            }
+            assert_eq!(seen.form.len(), 8, "no scope, no audience");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_standard_exchange_as_it_travels() {
+        let peer = confidential().await;
+        peer.server.answer("/token", Script::json(200, json!({"access_token": "t", "issued_token_type": STANDARD})));
+        for (provider, connection, audience, resource) in [
+            (Provider::Keycloak, "github", Some("github"), None),
+            (Provider::Keycloak, "https://api.example", Some("https://api.example"), None),
+            (Provider::Oidc, "github", Some("github"), None),
+            (Provider::Oidc, "https://api.example", None, Some("https://api.example")),
+        ] {
+            ask(&peer, provider, connection, &["a", "b"]).await.unwrap();
+            let seen = peer.server.seen("/token").pop().unwrap();
+            assert_eq!(seen.field("grant_type"), Some("urn:ietf:params:oauth:grant-type:token-exchange"));
+            assert_eq!((seen.field("audience"), seen.field("resource")), (audience, resource), "{connection}");
+            assert_eq!((seen.field("scope"), seen.field("requested_token_type")), (Some("a b"), Some(STANDARD)));
+            assert_eq!((seen.field("connection"), seen.field("subject_token")), (None, Some("at")));
+        }
+        ask(&peer, Provider::Oidc, "github", &[]).await.unwrap();
+        assert_eq!(peer.server.seen("/token").pop().unwrap().field("scope"), None);
+    }
+
+    #[tokio::test]
+    async fn answers_are_read_with_patience() {
+        let peer = confidential().await;
+        let owned = |scopes: &[&str]| Some(scopes.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>());
+        for (member, scopes) in [
+            (json!("a b"), owned(&["a", "b"])),
+            (json!("a,b"), owned(&["a", "b"])),
+            (json!(" a, b ,,c "), owned(&["a", "b", "c"])),
+            (json!(["a", "b,c"]), owned(&["a", "b", "c"])),
+            (json!(""), owned(&[])),
+            (Value::Null, None),
+        ] {
+            peer.server.answer("/token", Script::json(200, json!({"access_token": "t", "scope": member})));
+            assert_eq!(ask(&peer, Provider::Auth0, "c", &[]).await.unwrap().scopes, scopes, "{member}");
+        }
+        peer.server.answer("/token", Script::json(200, json!({"access_token": "t", "expires_in": "60"})));
+        assert_eq!(ask(&peer, Provider::Auth0, "c", &[]).await.unwrap().expires_in, Some(60));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_such_token_is_refused_and_not_shown() {
+        let peer = confidential().await;
+        for (provider, answer, expected) in [
+            (Provider::Auth0, json!({"access_token": "hunter2", "issued_token_type": STANDARD}), "issued_token_type"),
+            (Provider::Oidc, json!({"access_token": "hunter2", "issued_token_type": VAULT}), "issued_token_type"),
+            (Provider::Oidc, json!({"access_token": "hunter2", "token_type": "N_A"}), "tokens of type \"N_A\""),
+            (Provider::Oidc, json!({"access_token": "hunter2", "token_type": "DPoP"}), "tokens of type"),
+            (Provider::Oidc, json!({"access_token": ""}), "it has no access_token"),
+            (Provider::Oidc, json!({"access_token": 1, "more": "hunter2"}), "cannot be understood"),
+            (Provider::Oidc, json!({"access_token": "hunter2", "scope": 1}), "cannot be understood"),
+            (Provider::Oidc, json!("hunter2"), "cannot be understood"),
+        ] {
+            peer.server.answer("/token", Script::json(200, answer));
+            let error = ask(&peer, provider, "c", &[]).await.unwrap_err();
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(expected) && !text.contains("hunter2"), "{text} should say {expected}");
+            assert_eq!(meaning(provider.exchange(), &error), Meaning::Other);
+        }
+        peer.server.answer("/token", Script::text(200, &"x".repeat(10 << 20)));
+        let error = ask(&peer, Provider::Auth0, "c", &[]).await.unwrap_err();
+        assert!(error.to_string().contains("larger than"), "{error}");
+        // A redirect is an answer like any other, and nobody follows it with the token.
+        let elsewhere = Script::text(307, "").header(axum::http::header::LOCATION, "/elsewhere");
+        peer.server.answer("/token", elsewhere);
+        let error = ask(&peer, Provider::Auth0, "c", &[]).await.unwrap_err();
+        assert!(matches!(error, Error::Malformed { status: 307, .. }), "{error}");
+        assert!(peer.server.seen("/elsewhere").is_empty());
+    }
+
+    #[tokio::test]
+    async fn each_error_means_something() {
+        use Meaning as M;
+        let peer = confidential().await;
+        let (vault, standard) = (Provider::Auth0, Provider::Oidc);
+        for (provider, status, code, expected) in [
+            (vault, 401, "federated_connection_refresh_token_not_found", M::NotConnected),
+            (vault, 400, "federated_connection_refresh_token_not_found", M::NotConnected),
+            (vault, 401, "federated_connection_refresh_token_flow_failed", M::Revoked),
+            (vault, 403, "invalid_grant", M::SubjectRefused),
+            (vault, 401, "expired_token", M::SubjectRefused),
+            (vault, 401, "invalid_client", M::ClientRefused),
+            (vault, 403, "unauthorized_client", M::ClientRefused),
+            (vault, 401, "access_denied", M::ClientRefused),
+            (vault, 403, "something_new", M::ClientRefused),
+            (vault, 401, "unmet_authentication_requirements", M::FreshAuthentication),
+            (vault, 403, "mfa_required", M::SecondFactor),
+            (vault, 429, "too_many_requests", M::Transient),
+            (vault, 503, "server_error", M::Transient),
+            (vault, 500, "something_new", M::Transient),
+            (vault, 400, "invalid_request", M::Other),
+            (vault, 400, "invalid_target", M::Other),
+            (vault, 401, "something_new", M::Other),
+            (standard, 400, "invalid_request", M::SubjectRefused),
+            (standard, 400, "invalid_grant", M::SubjectRefused),
+            (standard, 400, "invalid_token", M::SubjectRefused),
+            (standard, 400, "invalid_target", M::NoTarget),
+            (standard, 401, "invalid_client", M::ClientRefused),
+            (standard, 400, "unauthorized_client", M::ClientRefused),
+            (standard, 400, "unsupported_grant_type", M::ClientRefused),
+            (standard, 403, "access_denied", M::ClientRefused),
+            (standard, 400, "not_linked", M::NotConnected),
+            (standard, 400, "token_expired", M::Revoked),
+            (standard, 400, "invalid_scope", M::ScopesRefused),
+            // The code of the other grant says nothing here.
+            (standard, 400, "federated_connection_refresh_token_not_found", M::Other),
+        ] {
+            peer.server.answer("/token", Script::json(status, json!({"error": code, "error_description": "why"})));
+            let error = ask(&peer, provider, "c", &[]).await.unwrap_err();
+            assert_eq!(meaning(provider.exchange(), &error), expected, "{status} {code}");
+            assert_eq!(error.code(), Some(code));
+        }
+        for (status, body, expected) in
+            [(502, "<html>", M::Transient), (429, "slow", M::Transient), (400, "<html>", M::Other)]
+        {
+            peer.server.answer("/token", Script::text(status, body));
+            let error = ask(&peer, vault, "c", &[]).await.unwrap_err();
+            assert_eq!(meaning(Exchange::TokenVault, &error), expected, "{status}");
+        }
+        let unreachable = Error::Http(crate::http::Error::Timeout { origin: "x".to_owned() });
+        assert_eq!(meaning(Exchange::TokenVault, &unreachable), M::Transient);
     }
 }

@@ -14,6 +14,7 @@ pub mod guardian;
 pub mod id_token;
 pub mod metadata;
 pub mod my_account;
+pub mod pkce;
 pub mod poll;
 pub mod provider;
 pub mod rar;

@@ -284,3 +284,185 @@ fn refusal(response: &Response, what: &'static str) -> Error {
         description: Some(details.join("; ")).filter(|text| !text.is_empty()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::oauth::testing::{Script, Server, serve};
+
+    const BASE: &str = "/me/v1/connected-accounts";
+
+    fn token() -> AccessToken {
+        AccessToken::new("at")
+    }
+
+    fn account(id: &str) -> Value {
+        json!({
+            "id": id, "connection": "okta", "access_type": "offline", "scopes": ["a"],
+            "created_at": "2026-08-20T10:00:00.000Z",
+        })
+    }
+
+    fn wanted<'a>(scopes: &'a [String]) -> Connect<'a> {
+        let redirect_uri = "http://127.0.0.1:1/connected";
+        Connect { connection: "okta", scopes, redirect_uri, state: "st", code_challenge: "ch" }
+    }
+
+    fn started(connect_uri: &str) -> Script {
+        let body = json!({
+            "auth_session": "hunter2", "connect_uri": connect_uri, "connect_params": {"ticket": "t&1"}, "expires_in": 300,
+        });
+        Script::json(201, body)
+    }
+
+    async fn connect(server: &Server, scopes: &[String]) -> Result<Started, Error> {
+        let http = Http::default();
+        Api::new(&http, &server.issuer()).unwrap().connect(&token(), &wanted(scopes)).await
+    }
+
+    #[test]
+    fn its_name_follows_from_the_issuer() {
+        assert_eq!(audience("https://a.example/"), "https://a.example/me/");
+        assert_eq!(audience("https://a.example"), "https://a.example/me/");
+    }
+
+    #[tokio::test]
+    async fn accounts_come_in_pages() {
+        let (server, http) = (serve().await, Http::default());
+        let api = Api::new(&http, &format!("{}/", server.issuer())).unwrap();
+        let path = format!("{BASE}/accounts");
+        server.answers(
+            &path,
+            [
+                Script::json(200, json!({"accounts": [account("1"), account("2")], "next": "p2 &"})),
+                Script::json(200, json!({"accounts": [account("3")], "next": ""})),
+            ],
+        );
+        let accounts = api.accounts(&token(), Some("okta")).await.unwrap();
+        assert_eq!(accounts.iter().map(|account| account.id.as_str()).collect::<Vec<_>>(), ["1", "2", "3"]);
+        assert_eq!(accounts[0].created_at.unwrap().timestamp(), 1_787_220_000);
+        assert_eq!((accounts[0].expires_at, accounts[0].scopes.as_slice()), (None, ["a".to_owned()].as_slice()));
+        let seen = server.seen(&path);
+        assert_eq!(seen[0].headers["authorization"], "Bearer at");
+        assert_eq!(seen[0].query, "connection=okta&take=20");
+        assert_eq!(seen[1].query, "connection=okta&from=p2+%26&take=20");
+
+        server.answer(&path, Script::json(200, json!({"accounts": [], "next": "again"})));
+        let error = api.accounts(&token(), None).await.unwrap_err();
+        assert!(error.to_string().contains("have no end"), "{error}");
+        assert_eq!(server.seen(&path).len(), 2 + MAX_PAGES);
+    }
+
+    #[tokio::test]
+    async fn what_can_be_connected() {
+        let (server, http) = (serve().await, Http::default());
+        let body = json!({"connections": [{"name": "okta", "strategy": "okta", "scopes": ["a"]}, {"name": "x"}]});
+        server.answer(&format!("{BASE}/connections"), Script::json(200, body));
+        let connections = Api::new(&http, &server.issuer()).unwrap().connections(&token()).await.unwrap();
+        assert_eq!(connections[0].strategy.as_deref(), Some("okta"));
+        assert_eq!(connections[1], Connection { name: "x".to_owned(), strategy: None, scopes: Vec::new() });
+    }
+
+    #[tokio::test]
+    async fn a_connection_begins_with_a_link_to_the_tenant() {
+        let server = serve().await;
+        let path = format!("{BASE}/connect");
+        server.answer(&path, started(&format!("{}/connect?x=1#y", server.issuer())));
+        let begun = connect(&server, &["a".to_owned()]).await.unwrap();
+        assert_eq!(begun.link.as_str(), format!("{}/connect?x=1&ticket=t%261", server.issuer()));
+        assert_eq!(begun.expires_in, Duration::from_secs(300));
+        assert!(!format!("{:?}", begun.auth_session).contains("hunter2"));
+        let sent = server.seen(&path).pop().unwrap().json();
+        assert_eq!(
+            sent,
+            json!({
+                "connection": "okta", "redirect_uri": "http://127.0.0.1:1/connected", "state": "st",
+                "code_challenge": "ch", "code_challenge_method": "S256", "scopes": ["a"],
+            })
+        );
+        connect(&server, &[]).await.unwrap();
+        assert_eq!(server.seen(&path).pop().unwrap().json().get("scopes"), None, "an empty list is refused");
+    }
+
+    #[tokio::test]
+    async fn a_link_elsewhere_is_not_shown() {
+        let server = serve().await;
+        let port = Url::parse(&server.issuer()).unwrap().port().unwrap();
+        let user = format!("http://user@127.0.0.1:{port}/connect");
+        for foreign in [
+            "https://evil.example/connect",
+            "http://127.0.0.1:1/connect",
+            &format!("http://localhost:{port}/connect"),
+            &format!("https://127.0.0.1:{port}/connect"),
+            &user,
+            "javascript:alert(1)",
+            "/connect",
+        ] {
+            server.answer(&format!("{BASE}/connect"), started(foreign));
+            let error = connect(&server, &[]).await.unwrap_err();
+            assert!(matches!(error, Error::Unusable { .. }), "{foreign}: {error}");
+            assert!(!error.to_string().contains("hunter2") && !error.to_string().contains("evil"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_completed_with_200_or_201() {
+        let (server, http) = (serve().await, Http::default());
+        let api = Api::new(&http, &server.issuer()).unwrap();
+        let path = format!("{BASE}/complete");
+        let (session, code, verifier) = (AuthSession::new("as"), ConnectCode::new("cc"), CodeVerifier::new("cv"));
+        let complete =
+            async || api.complete(&token(), &session, &code, "http://127.0.0.1:1/connected", &verifier).await;
+        for status in [200, 201] {
+            server.answer(&path, Script::json(status, account("cac_1")));
+            assert_eq!(complete().await.unwrap().id, "cac_1");
+        }
+        let sent = server.seen(&path).pop().unwrap().json();
+        let redirect_uri = "http://127.0.0.1:1/connected";
+        let all =
+            json!({"auth_session": "as", "connect_code": "cc", "redirect_uri": redirect_uri, "code_verifier": "cv"});
+        assert_eq!(sent, all);
+        let problem = json!({
+            "type": "x", "status": 409, "title": "Conflict", "detail": "already there",
+            "validation_errors": [{"detail": "scopes"}, {"field": "y"}],
+        });
+        server.answer(&path, Script::json(409, problem));
+        let error = complete().await.unwrap_err();
+        assert_eq!(error.to_string(), "the server refused: Conflict (status 409): already there; scopes");
+        let refused = json!({"error": "insufficient_scope"});
+        server.answer(&path, Script::json(403, refused));
+        assert_eq!(complete().await.unwrap_err().code(), Some("insufficient_scope"));
+        for broken in [
+            Script::text(502, "<html>hunter2"),
+            Script::json(200, json!({"id": 1, "x": "hunter2"})),
+            Script::text(302, "").header(axum::http::header::LOCATION, "/elsewhere"),
+        ] {
+            server.answer(&path, broken);
+            let error = complete().await.unwrap_err();
+            let text = format!("{error} {error:?}");
+            assert!(matches!(error, Error::Malformed { .. }) && !text.contains("hunter2"), "{text}");
+        }
+        assert!(server.seen("/elsewhere").is_empty());
+        server.answer(&path, Script::text(200, &"x".repeat(10 << 20)));
+        let error = complete().await.unwrap_err();
+        assert!(matches!(error, Error::Http(crate::http::Error::TooLarge { .. })), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_account_is_removed_by_its_id_only() {
+        let (server, http) = (serve().await, Http::default());
+        let api = Api::new(&http, &server.issuer()).unwrap();
+        let path = format!("{BASE}/accounts/cac_1");
+        server.answer(&path, Script::text(204, ""));
+        api.delete(&token(), "cac_1").await.unwrap();
+        assert_eq!(server.seen(&path).pop().unwrap().method, "DELETE");
+        for odd in ["", ".", "..", "../x", "a/b", "a?b", "a\nb"] {
+            assert!(matches!(api.delete(&token(), odd).await, Err(Error::Unusable { .. })), "{odd:?}");
+        }
+        let gone = json!({"type": "x", "status": 404, "title": "Not Found"});
+        server.answer(&path, Script::json(404, gone));
+        assert_eq!(api.delete(&token(), "cac_1").await.unwrap_err().code(), Some("Not Found"));
+    }
+}

@@ -49,12 +49,20 @@ impl Script {
 /// One request as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
+    pub(crate) method: String,
     pub(crate) path: String,
+    pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) form: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Seen {
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
     /// A form field; no test sends one twice.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.form.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
@@ -114,7 +122,14 @@ pub(crate) async fn serve() -> Server {
         let (head, body) = request.into_parts();
         let body = to_bytes(body, 1 << 20).await.unwrap();
         let form = url::form_urlencoded::parse(&body).into_owned().collect();
-        let seen = Seen { path: head.uri.path().to_owned(), headers: head.headers, form };
+        let seen = Seen {
+            method: head.method.to_string(),
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            headers: head.headers,
+            form,
+            body: body.to_vec(),
+        };
         let script = shared.lock().unwrap().next(&seen);
         shared.lock().unwrap().seen.push(seen);
         let mut response = Response::builder().status(script.status);

@@ -11,6 +11,8 @@ mod refresh;
 pub mod vault;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::{
@@ -193,6 +195,12 @@ impl Session {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.parts.issuer
+    }
+
+    /// The client that logs people in.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.parts.client.id
     }
 
     /// What discovery says, asked once per process.

@@ -6,6 +6,9 @@
 
 mod error;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::Error;
 
 use std::{
@@ -104,7 +107,7 @@ impl Vault {
     /// # Errors
     /// If there is none to be had: [`Error`] says who can mend that.
     pub async fn token(&self, connection: &str, scopes: &[String]) -> Result<VaultToken, Error> {
-        let client = self.client()?;
+        let client = self.ready()?;
         // Asked each time: a login that has ended, or is somebody else's by now, gives no more tokens.
         let account = self.parts.session.account().await?.ok_or(super::Error::NotLoggedIn)?;
         let mut scopes = scopes.to_vec();
@@ -125,14 +128,6 @@ impl Vault {
         let token = VaultToken { token: exchanged.token, scopes: exchanged.scopes, expires_at };
         self.kept().insert(name, token.clone());
         Ok(token)
-    }
-
-    /// Whether everything is configured that an exchange needs.
-    ///
-    /// # Errors
-    /// What is missing.
-    pub fn ready(&self) -> Result<(), Error> {
-        self.client().map(drop)
     }
 
     /// Whether such an account is connected with these scopes. Asks no third party and fetches no token of one.
@@ -158,7 +153,10 @@ impl Vault {
     }
 
     /// The client, if everything that an exchange needs is configured.
-    fn client(&self) -> Result<&Client, Error> {
+    ///
+    /// # Errors
+    /// What is missing, or does not go together.
+    pub fn ready(&self) -> Result<&Client, Error> {
         let client = self.parts.client.as_ref().ok_or(Error::NoClient)?;
         if self.parts.provider.exchange() == Exchange::TokenVault {
             if client.method() == AuthMethod::None {
@@ -199,7 +197,7 @@ impl Vault {
                 parts.session.with_refresh_token(show).await?
             }
         };
-        exchanged.map_err(|error| Error::refused(parts.provider.exchange(), error, self.way(connection)))
+        exchanged.map_err(|error| Error::refused(parts.provider.exchange(), error, self.way(connection), scopes))
     }
 
     fn way(&self, connection: &str) -> error::Way {

@@ -244,6 +244,15 @@ impl Tool {
         (self.spec.credential.source, audience, &self.spec.credential.scopes)
     }
 
+    /// The connection that its token comes from, and the scopes that the account needs.
+    #[must_use]
+    pub fn connection(&self) -> Option<(String, &[String])> {
+        let credential = &self.spec.credential;
+        let name = credential.connection.as_ref().filter(|_| credential.source == CredentialSource::Connection)?;
+        let name = Template::parse(name).ok()?.settled(&self.settings).ok()?;
+        Some((name, &credential.scopes))
+    }
+
     /// The method and the URL template of its request.
     #[must_use]
     pub fn request(&self) -> (&str, &str) {

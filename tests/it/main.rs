@@ -22,6 +22,7 @@ mod keyring;
 mod login;
 mod peers;
 mod peers_fga;
+mod peers_vault;
 mod run;
 mod support_itself;
 mod tidy;

@@ -50,15 +50,23 @@ pub enum Error {
         /// What to do.
         way: Way,
     },
-    /// The server has no such connection for this client.
-    #[error(
-        "the server knows no {connection:?} for the vault client ({error}); check the connection's name at the server"
-    )]
-    UnknownConnection {
-        /// Its name.
-        connection: String,
+    /// There is no such connection, or the person has no account of it connected: the standard has one error for both.
+    #[error("the server gives no token for {:?} ({error}): it knows none, or no account of it is connected; {way}", way.connection)]
+    NoTarget {
         /// What the server said.
         error: oauth::Error,
+        /// What to do.
+        way: Way,
+    },
+    /// The account, or the client, may not have these scopes.
+    #[error("the server gives no token for {:?} with {} ({error}); {way}", way.connection, scopes.join(" "))]
+    ScopesRefused {
+        /// What was asked for.
+        scopes: Vec<String>,
+        /// What the server said.
+        error: oauth::Error,
+        /// What to do.
+        way: Way,
     },
     /// The server no longer takes what is shown for the person.
     #[error("the server does not take this login for an exchange ({0}); run `agentctl login`")]
@@ -112,11 +120,12 @@ impl fmt::Display for Way {
 
 impl Error {
     /// A refused exchange, read.
-    pub(super) fn refused(kind: Exchange, error: oauth::Error, way: Way) -> Self {
+    pub(super) fn refused(kind: Exchange, error: oauth::Error, way: Way, scopes: &[String]) -> Self {
         match meaning(kind, &error) {
             Meaning::NotConnected => Self::NotConnected(way),
             Meaning::Revoked => Self::Revoked(way),
-            Meaning::UnknownConnection => Self::UnknownConnection { connection: way.connection, error },
+            Meaning::NoTarget => Self::NoTarget { error, way },
+            Meaning::ScopesRefused => Self::ScopesRefused { scopes: scopes.to_vec(), error, way },
             Meaning::SubjectRefused => Self::SubjectRefused(error),
             Meaning::FreshAuthentication => Self::FreshAuthentication(error),
             Meaning::SecondFactor => Self::SecondFactor(error),
@@ -129,7 +138,11 @@ impl Error {
     /// Whether an account must be connected, or connected again.
     #[must_use]
     pub fn connection_needed(&self) -> bool {
-        matches!(self, Self::NotConnected(_) | Self::Revoked(_) | Self::ScopesMissing { .. })
+        match self {
+            Self::NotConnected(_) | Self::Revoked(_) | Self::ScopesMissing { .. } => true,
+            Self::NoTarget { .. } | Self::ScopesRefused { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether only a new login helps.

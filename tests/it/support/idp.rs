@@ -58,6 +58,11 @@ impl Idp {
         self.ready["issuer"].as_str().unwrap()
     }
 
+    /// A variable for the programs that use it.
+    pub(crate) fn env(&self, name: &str) -> &str {
+        self.ready["env"][name].as_str().unwrap_or_else(|| panic!("the server exports no {name}"))
+    }
+
     /// Asks the back office.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Value {

@@ -10,6 +10,7 @@ import { createRemoteJWKSet, exportJWK, generateKeyPair, jwtVerify } from 'jose'
 import { Provider, errors } from 'oidc-provider';
 
 import { openShop } from './shop.mjs';
+import { EXCHANGE, TOKEN_VAULT, openVault } from './vault.mjs';
 
 const server = createServer();
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -21,7 +22,7 @@ const people = {
 };
 const shop = { resource: `${origin}/shop`, audience: 'sample-shop-api', scopes: 'product:read product:buy' };
 const secret = `s%c+r et/${randomBytes(16).toString('hex')}`; // needs the encoding of RFC 6749 §2.3.1
-const clients = { login: 'cli', approval: 'approvals', approvalByKey: 'approvals-by-key' };
+const clients = { login: 'cli', approval: 'approvals', approvalByKey: 'approvals-by-key', vault: 'vault', vaultByPost: 'vault-by-post' };
 const knowsRar = !process.argv.includes('--no-rar');
 const rarClient = knowsRar ? { authorization_details_types: ['purchase'] } : {};
 const CIBA = 'urn:openid:params:grant-type:ciba';
@@ -60,6 +61,17 @@ const provider = new Provider(origin, {
       response_types: [],
       redirect_uris: [],
     },
+    ...[
+      [clients.vault, 'client_secret_basic'],
+      [clients.vaultByPost, 'client_secret_post'],
+    ].map(([client_id, token_endpoint_auth_method]) => ({
+      client_id,
+      client_secret: secret,
+      token_endpoint_auth_method,
+      grant_types: [TOKEN_VAULT, EXCHANGE],
+      response_types: [],
+      redirect_uris: [],
+    })),
   ],
   jwks: { keys: [await signing('RS256', 'rsa'), await signing('ES256', 'ec')] },
   cookies: { keys: [randomBytes(16).toString('hex')] },
@@ -135,7 +147,7 @@ provider.on('server_error', (_ctx, error) => console.error(error));
 // Who asked for what, for tests that must know it. Values of secrets are left out.
 provider.use(async (ctx, next) => {
   await next();
-  const secrets = ['client_secret', 'client_assertion', 'refresh_token', 'device_code', 'auth_req_id', 'token'];
+  const secrets = ['client_secret', 'client_assertion', 'refresh_token', 'device_code', 'auth_req_id', 'token', 'subject_token'];
   const body = Object.entries(ctx.oidc?.body ?? {}).map(([name, value]) => [name, secrets.includes(name) ? '...' : value]);
   history.push({ method: ctx.method, path: ctx.path, status: ctx.status, body: Object.fromEntries(body) });
 });
@@ -211,15 +223,24 @@ const { orders, serve: serveShop } = openShop(async (token) => {
   return payload;
 }, knowsRar);
 
+// Opaque where the login named no resource, signed where it did.
+const vault = openVault(provider, async (token) => {
+  const known = await provider.AccessToken.find(token);
+  if (known) return known.clientId === clients.login ? known.accountId : undefined;
+  const verified = await jwtVerify(token, keys, { issuer: origin, typ: 'at+jwt' }).catch(() => undefined);
+  return verified?.payload.client_id === clients.login ? verified.payload.sub : undefined;
+});
+
 async function control(method, path, body) {
   const [, , kind, which, answer] = path.split('/');
   if (method === 'GET') {
     const shown = approvals.map(({ auth_req_id: _, ...rest }) => rest);
-    return { logins, approvals: shown, orders, history }[kind];
+    return { logins, approvals: shown, orders, history, ...vault }[kind];
   }
   if (method !== 'POST') return undefined;
   if (kind === 'auto') return Object.assign(auto, body);
   if (kind === 'client-key') return registerKey(body);
+  if (kind === 'accounts') return vault.accounts.splice(0, Infinity, ...body);
   if (!['approve', 'deny', 'expire'].includes(answer)) return undefined;
   if (kind === 'logins') return (await answerLogin(which, answer, body.account)) || undefined;
   if (kind === 'approvals') return (await answerApproval(which, answer, body)) || undefined;
@@ -254,6 +275,8 @@ const env = {
   AGENTCTL_SCOPES: 'openid profile email offline_access product:read',
   AGENTCTL_APPROVAL_CLIENT_ID: clients.approval,
   AGENTCTL_APPROVAL_CLIENT_SECRET: secret,
+  AGENTCTL_VAULT_CLIENT_ID: clients.vault,
+  AGENTCTL_VAULT_CLIENT_SECRET: secret,
   SHOP_API_URL: `${origin}/shop/orders`,
   SHOP_CATALOG_URL: `${origin}/shop/products`,
   SHOP_API_AUDIENCE: shop.audience,
