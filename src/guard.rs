@@ -207,13 +207,10 @@ impl Guard {
         let mut unused = Unused { approvals: &self.approvals, approval: None };
         if let Some(approval) = policy::approval(action, &record.policy) {
             self.reachable(action).await?;
-            let wanted = match &action.requirements.credential {
-                Credential::Approval(wanted) => wanted.clone(),
-                _ => TokenWanted::default(),
-            };
+            let wanted = approval.wanted(&action.requirements.credential);
             let granted = self
                 .approvals
-                .ask(action, &approval, &wanted, record.permission.words(), run, tell)
+                .ask(action, &approval, wanted, record.permission.words(), run, tell)
                 .await
                 .map_err(|error| (error.outcome(), error.to_string()))?;
             unused.approval = Some(granted.evidence.approval.clone());

@@ -106,6 +106,19 @@ pub struct Approval {
     pub expires_in: u64,
     /// The rich request, if there is one.
     pub details: Option<DetailsWanted>,
+    /// For which API it is asked where the call carries another token than the approval's: types of details belong to one.
+    pub target: TokenWanted,
+}
+
+impl Approval {
+    /// The token that comes with a yes: the call's own, or one that is only a proof.
+    #[must_use]
+    pub fn wanted<'a>(&'a self, credential: &'a Credential) -> &'a TokenWanted {
+        match credential {
+            Credential::Approval(wanted) => wanted,
+            _ => &self.target,
+        }
+    }
 }
 
 /// Which token a request carries.
@@ -286,7 +299,13 @@ mod tests {
     }
 
     fn approval(message: &str) -> Approval {
-        Approval { message: message.to_owned(), message_is_complete: true, expires_in: 300, details: None }
+        Approval {
+            message: message.to_owned(),
+            message_is_complete: true,
+            expires_in: 300,
+            details: None,
+            target: TokenWanted::default(),
+        }
     }
 
     const RULES: BindingRules =

@@ -49,6 +49,11 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("SHOP_CATALOG_URL", "where products are listed; without it search_products is not offered"),
     ("OKTA_ORG_URL", "the Okta organization; without it the okta tools are not offered"),
     ("OKTA_CONNECTION", "the connection that reaches it (Token Vault)"),
+    (
+        "OKTA_APPROVAL_AUDIENCE",
+        "the API whose details approvals of account changes are, where the server speaks of audiences",
+    ),
+    ("OKTA_APPROVAL_RESOURCE", "the same where it speaks of resources (RFC 8707)"),
 ];
 
 /// Whether a variable is ignored in a `.env` of the working directory, trusted or not: those that say where agentctl keeps

@@ -313,10 +313,12 @@ impl Tenant {
             ("AGENTCTL_VAULT_AUDIENCE", vault.to_owned()),
             ("OKTA_ORG_URL", world.url("/okta")),
             ("OKTA_CONNECTION", vault::CONNECTIONS[0].name.to_owned()),
+            ("OKTA_APPROVAL_AUDIENCE", scopes::ADMIN_AUDIENCE.to_owned()),
         ]);
         if world.preset == Preset::Oidc {
             env.push(("SHOP_API_RESOURCE", world.shop_resource()));
             env.push(("AGENTCTL_VAULT_RESOURCE", world.vault_resource()));
+            env.push(("OKTA_APPROVAL_RESOURCE", world.admin_resource()));
         }
         env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }

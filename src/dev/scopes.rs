@@ -15,6 +15,8 @@ pub(super) const READ: &str = "product:read";
 pub(super) const BUY: &str = "product:buy";
 /// The audience of the vault: a token for it may be exchanged for a third party's.
 pub(super) const VAULT_AUDIENCE: &str = "agentctl-vault-api";
+/// The API that account changes are approved for: their details are registered with it, and nothing calls it.
+pub(super) const ADMIN_AUDIENCE: &str = "okta-admin";
 /// What the My Account API lets a person do with the accounts they connected.
 pub(super) const ACCOUNTS: [&str; 3] =
     ["create:me:connected_accounts", "read:me:connected_accounts", "delete:me:connected_accounts"];
@@ -28,10 +30,11 @@ pub(super) enum Target {
     Shop,
     Vault,
     MyAccount,
+    Admin,
 }
 
 impl Target {
-    const ALL: [Self; 4] = [Self::Userinfo, Self::Shop, Self::Vault, Self::MyAccount];
+    const ALL: [Self; 5] = [Self::Userinfo, Self::Shop, Self::Vault, Self::MyAccount, Self::Admin];
 
     /// What stands in the token's `aud`, but for the tenant's own endpoints, whose addresses the world knows.
     pub(super) fn audience(self) -> &'static str {
@@ -39,6 +42,7 @@ impl Target {
             Self::Userinfo => "userinfo",
             Self::Shop => SHOP_AUDIENCE,
             Self::Vault => VAULT_AUDIENCE,
+            Self::Admin => ADMIN_AUDIENCE,
             Self::MyAccount => "my_account",
         }
     }
@@ -48,7 +52,7 @@ impl Target {
         match self {
             Self::Userinfo => world.url(world.paths().userinfo),
             Self::MyAccount => world.url("/me/"),
-            Self::Shop | Self::Vault => self.audience().to_owned(),
+            Self::Shop | Self::Vault | Self::Admin => self.audience().to_owned(),
         }
     }
 
@@ -59,6 +63,7 @@ impl Target {
             Self::Shop => Some(world.shop_resource()),
             Self::Vault => Some(world.vault_resource()),
             Self::MyAccount => Some(world.url("/me/")),
+            Self::Admin => Some(world.admin_resource()),
         }
     }
 
@@ -76,7 +81,7 @@ pub(super) fn target(world: &World, form: &Form, scopes: &[String]) -> Result<Op
 
 /// The same for a login and what comes of it, which lead to the vault and the My Account API as well.
 pub(super) fn login_target(world: &World, form: &Form, scopes: &[String]) -> Result<Option<Target>, Refusal> {
-    named_target(world, form, scopes, |_| true)
+    named_target(world, form, scopes, |target| target != Target::Admin)
 }
 
 fn named_target(

@@ -310,6 +310,11 @@ impl World {
         self.url("/shop")
     }
 
+    /// The identifier of the API that account changes are approved for (RFC 8707).
+    pub(super) fn admin_resource(&self) -> String {
+        self.url("/okta")
+    }
+
     /// The resource identifier of the vault.
     pub(super) fn vault_resource(&self) -> String {
         self.url("/vault")

@@ -102,10 +102,14 @@ impl Provider {
         }
     }
 
-    /// Whether `authorization_details` of this type may be sent (RFC 9396). Auth0 takes them and says so nowhere.
+    /// Whether `authorization_details` of this type may be sent with a request that names this API (RFC 9396). Auth0 takes
+    /// them and says so nowhere; its types are registered with an API, so without one there are none.
     #[must_use]
-    pub fn may_send_details(self, metadata: &Metadata, kind: &str) -> bool {
-        self == Self::Auth0 || metadata.authorization_details_types_supported.iter().any(|known| known == kind)
+    pub fn may_send_details(self, metadata: &Metadata, kind: &str, target: Option<(&str, &str)>) -> bool {
+        match self {
+            Self::Auth0 => target.is_some(),
+            _ => metadata.authorization_details_types_supported.iter().any(|known| known == kind),
+        }
     }
 
     /// How a token of a third-party account is had.

@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::{
-    Action, Approval,
+    Action, Approval, TokenWanted,
     rules::{Author, PolicyFile, RuleDecision, SpendLimit},
 };
 use crate::call::Outcome;
@@ -147,6 +147,7 @@ fn demanded(action: &Action) -> Approval {
         message: words.join("-"),
         expires_in: 300,
         details: None,
+        target: TokenWanted::default(),
     }
 }
 

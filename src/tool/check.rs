@@ -113,6 +113,13 @@ fn effect_rules(found: &mut Found<'_>) {
     if tool.affects_others && tool.permission.is_none() {
         found.say("it acts on somebody else without a permission", "add [tool.permission]");
     }
+    if let Some(ApprovalField::Ask(ask)) = &tool.approval
+        && tool.credential.source == CredentialSource::Approval
+        && (ask.audience.is_some() || ask.resource.is_some())
+    {
+        found
+            .say("the approval's token is the call's, and has its audience there", "name it in [tool.credential] only");
+    }
     let asks = matches!(tool.approval, Some(ApprovalField::Ask(_)));
     if tool.credential.source == CredentialSource::Approval && !asks {
         found.say("its token comes from an approval, but it asks for none", "add [tool.approval]");
@@ -284,9 +291,15 @@ fn argument_rules(found: &mut Found<'_>) {
         }
     }
     let credential = &tool.credential;
-    for (what, text) in
-        [("audience", &credential.audience), ("resource", &credential.resource), ("connection", &credential.connection)]
-    {
+    let mut fixed = vec![
+        ("audience", &credential.audience),
+        ("resource", &credential.resource),
+        ("connection", &credential.connection),
+    ];
+    if let Some(ApprovalField::Ask(ask)) = &tool.approval {
+        fixed.extend([("approval's audience", &ask.audience), ("approval's resource", &ask.resource)]);
+    }
+    for (what, text) in fixed {
         let Some(text) = text else { continue };
         match Template::parse(text) {
             Err(error) => found.say(error.to_string(), "mend the template"),

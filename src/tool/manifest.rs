@@ -151,6 +151,12 @@ pub struct ApprovalSpec {
     /// The rich request (RFC 9396).
     #[serde(default)]
     pub authorization_details: Option<DetailsSpec>,
+    /// Template of the audience for which it is asked, where the call carries another token than the approval's.
+    #[serde(default)]
+    pub audience: Option<String>,
+    /// The same as a resource indicator (RFC 8707).
+    #[serde(default)]
+    pub resource: Option<String>,
 }
 
 fn five_minutes() -> u64 {

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{
     Tool,
-    manifest::{ApprovalField, CredentialSource, Idempotency, PermissionSpec},
+    manifest::{ApprovalField, CredentialSource, CredentialSpec, Idempotency, PermissionSpec},
     template::{self, Settings, Template},
 };
 use crate::{
@@ -201,24 +201,21 @@ impl Tool {
                         kind: details.kind.clone(),
                         instruction: details.instruction.clone(),
                     }),
+                    target: TokenWanted {
+                        audience: settled(ask.audience.as_ref(), settings)?,
+                        resource: settled(ask.resource.as_ref(), settings)?,
+                        scopes: Vec::new(),
+                    },
                 })
             }
             _ => None,
         };
-        let wanted = || -> Result<TokenWanted, PlanError> {
-            let settle = |template: &Option<String>| -> Result<Option<String>, PlanError> {
-                let Some(template) = template else { return Ok(None) };
-                Ok(match Template::parse(template)?.settled(settings) {
-                    Ok(text) => Some(text),
-                    // An audience or resource that is not configured is one that this server does not need.
-                    Err(template::Error::Unset(_)) => None,
-                    Err(error) => return Err(error.into()),
-                })
-            };
-            Ok(TokenWanted {
-                audience: settle(&spec.credential.audience)?,
-                resource: settle(&spec.credential.resource)?,
-                scopes: spec.credential.scopes.clone(),
+        let wanted = || {
+            let CredentialSpec { audience, resource, scopes, .. } = &spec.credential;
+            Ok::<_, PlanError>(TokenWanted {
+                audience: settled(audience.as_ref(), settings)?,
+                resource: settled(resource.as_ref(), settings)?,
+                scopes: scopes.clone(),
             })
         };
         let credential = match spec.credential.source {
@@ -243,6 +240,16 @@ impl Tool {
             _ => Spend::Nothing,
         };
         Ok(Requirements { permission, approval, credential, spend })
+    }
+}
+
+/// An audience or resource; none if its setting is not configured, because then the server does not need it.
+fn settled(template: Option<&String>, settings: &Settings) -> Result<Option<String>, PlanError> {
+    let Some(template) = template else { return Ok(None) };
+    match Template::parse(template)?.settled(settings) {
+        Ok(text) => Ok(Some(text)),
+        Err(template::Error::Unset(_)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

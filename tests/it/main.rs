@@ -16,6 +16,7 @@ mod audit;
 mod browser;
 mod chat;
 mod cmd;
+mod decisions;
 mod details;
 mod disk;
 mod keyring;
