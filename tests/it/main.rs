@@ -19,6 +19,7 @@ mod cmd;
 mod decisions;
 mod details;
 mod disk;
+mod guard;
 mod keyring;
 mod login;
 mod peers;

@@ -67,6 +67,12 @@ impl Dev {
         self.manage("POST", path, Some(body))
     }
 
+    /// Takes something away.
+    #[track_caller]
+    pub(crate) fn delete(&self, path: &str, body: &Value) -> Answer {
+        self.manage("DELETE", path, Some(body))
+    }
+
     #[track_caller]
     fn manage(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let url = format!("{}{path}", self.text("manage_url").trim_end_matches('/'));
@@ -107,6 +113,44 @@ impl Dev {
     #[track_caller]
     pub(crate) fn orders(&self) -> Vec<Value> {
         listed(&self.get("/orders"), &["orders"])
+    }
+}
+
+/// At the end of every test: nothing that opens a door was told to the model, whatever the test was about.
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let entries = listed(&self.get("/history"), &["history", "requests"]);
+        let mut secrets = Vec::new();
+        entries.iter().for_each(|entry| collect_secrets(&entry["answer"], &mut secrets));
+        let env = self.ready["env"].as_object().unwrap();
+        let configured = env.iter().filter(|(name, _)| name.ends_with("_SECRET") || name.ends_with("_TOKEN"));
+        secrets.extend(configured.filter_map(|(_, value)| value.as_str().map(str::to_owned)));
+        let asked = entries.iter().filter(|entry| entry["of"] == "model").map(|entry| entry["body"].to_string());
+        let asked: String = asked.collect();
+        for secret in secrets {
+            assert!(!asked.contains(&secret), "the model was told {secret}");
+        }
+    }
+}
+
+/// Every token and code that the tenant gave out, wherever it stands in an answer.
+fn collect_secrets(answer: &Value, secrets: &mut Vec<String>) {
+    const NAMES: [&str; 6] =
+        ["access_token", "refresh_token", "id_token", "device_code", "auth_req_id", "auth_session"];
+    match answer {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value.as_str() {
+                    Some(text) if NAMES.contains(&name.as_str()) && text.len() > 8 => secrets.push(text.to_owned()),
+                    _ => collect_secrets(value, secrets),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_secrets(item, secrets)),
+        _ => {}
     }
 }
 
