@@ -237,6 +237,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn details_with_two_readings_are_noticed() {
+        let peer = Peer::start().await;
+        let granted = async |details: &str| {
+            let body = format!(r#"{{"access_token":"a","authorization_details":{details}}}"#);
+            peer.server.answer("/token", Script::text(200, &body));
+            match ask(&peer.caller(), &[("grant_type", "x")]).await {
+                Answer::Tokens(tokens) => tokens.authorization_details,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(granted(r#"[{"qty":2}]"#).await, Some(json!([{"qty": 2}]).into()));
+        assert_eq!(granted("null").await, None);
+        let twice = granted(r#"[{"qty":9,"qty":2}]"#).await.unwrap();
+        assert_eq!(twice.twice.as_deref(), Some("/0/qty"));
+        // As a whole they can stand there only once.
+        let body = r#"{"access_token":"a","authorization_details":[],"authorization_details":[]}"#;
+        peer.server.answer("/token", Script::text(200, body));
+        assert!(matches!(ask(&peer.caller(), &[("grant_type", "x")]).await, Answer::Unusable(_)));
+    }
+
+    #[tokio::test]
     async fn a_refresh_as_it_travels() {
         let mut peer = Peer::start().await;
         peer.server

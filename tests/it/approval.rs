@@ -242,8 +242,8 @@ fn nobodys_phone_rings_for_what_cannot_be_done() {
     let dev = Dev::start();
     let home = logged_in(&dev);
     own_tool(&home, "irreversible", "source = \"connection\"\nconnection = \"library\"");
-    let output = agentctl(&home).args(["tools", "call", "borrow"]).run().code(21);
-    output.err(&["no vault client is configured"]);
+    let output = agentctl(&home).args(["tools", "call", "borrow"]).run().code(5);
+    output.err(&["agentctl connections connect library"]);
     assert_eq!(pushes(&dev), 0);
 }
 

@@ -39,8 +39,8 @@ fn pushes(dev: &Dev) -> usize {
 fn evidence(home: &Home) -> Value {
     let list = agentctl(home).args(["audit", "list", "--json"]).run().code(0).json();
     let entries = list["entries"].as_array().unwrap_or_else(|| panic!("{list}"));
-    let approvals = entries.iter().filter(|entry| entry.to_string().contains("auth_req_id_sha256"));
-    find(approvals.last().unwrap(), "approval").unwrap()
+    let newest = entries.iter().rfind(|entry| entry.to_string().contains("auth_req_id_sha256"));
+    find(newest.unwrap(), "approval").unwrap()
 }
 
 fn find(value: &Value, name: &str) -> Option<Value> {
