@@ -240,10 +240,13 @@ fn own_tool(home: &Home, effect: &str, credential: &str) {
 #[test]
 fn nobodys_phone_rings_for_what_cannot_be_done() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let mut home = logged_in(&dev);
     own_tool(&home, "irreversible", "source = \"connection\"\nconnection = \"library\"");
-    let output = agentctl(&home).args(["tools", "call", "borrow"]).run().code(5);
-    output.err(&["agentctl connections connect library"]);
+    agentctl(&home).args(["tools", "call", "borrow"]).run().code(5).err(&["connections connect library"]);
+    home.unset("AGENTCTL_VAULT_CLIENT_ID");
+    home.unset("AGENTCTL_VAULT_CLIENT_SECRET");
+    let output = agentctl(&home).args(["tools", "call", "borrow"]).run().code(21);
+    output.err(&["no vault client is configured"]);
     assert_eq!(pushes(&dev), 0);
 }
 

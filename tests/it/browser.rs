@@ -1,10 +1,11 @@
-//! A person's browser: activates the device code and taps Approve on the phone page.
+//! A person's browser: activates the device code, taps Approve on the phone page, and connects an account.
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use thirtyfour::{By, WebDriver, error::WebDriverResult};
 
-use crate::support::{Browser, Dev, agentctl, wait_until};
+use crate::support::{Browser, Dev, Fake, Reply, agentctl, call, wait_until};
 
 async fn click(driver: &WebDriver, text: &str) -> WebDriverResult<()> {
     let path = format!(
@@ -94,6 +95,65 @@ fn the_phone_page_updates_by_itself_and_denies() {
     });
     let none = wait_until(Duration::from_secs(1), "the orders", || Some(dev.orders()));
     assert!(none.is_empty());
+}
+
+/// The page of the pretend third party, from the call that begins it to the account that works.
+#[test]
+fn an_account_is_connected_and_refused_by_hand() {
+    let Some(browser) = Browser::start() else { return };
+    let dev = Dev::start();
+    let home = dev.home();
+    dev.auto("approve", "off");
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    dev.post("/connections", &json!({"person": "ada", "connection": "okta", "scopes": ["okta.groups.read"]}));
+    // What the browser is sent back to: the client's own listener.
+    let listener = Fake::start();
+    listener.always("GET", "/callback", Reply::text(200, "text/html", "<body>back again</body>"));
+    listener.always("GET", "/favicon.ico", Reply::text(404, "text/plain", ""));
+    let back = format!("{}/callback", listener.url());
+
+    let issuer = dev.text("issuer");
+    let audience = format!("{issuer}me/");
+    let scope = "create:me:connected_accounts";
+    let token = agentctl(&home).args(["token", "--audience", &audience, "--scope", scope]).run().code(0).stdout;
+    let bearer = format!("Bearer {}", token.trim());
+    let api = |path: &str, body: Value| {
+        let url = format!("{issuer}me/v1/connected-accounts/{path}");
+        let answer = call("POST", &url, &[("authorization", &bearer)], Some(&body));
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()
+    };
+    let visit = |button: &'static str| {
+        let wanted = json!({"connection": "okta", "redirect_uri": back, "state": "s1", "scopes": ["okta.users.read"]});
+        let begun = api("connect", wanted);
+        let address = format!("{}?ticket={}", text(&begun["connect_uri"]), text(&begun["connect_params"]["ticket"]));
+        let mut came_back = String::new();
+        browser.visit(async |driver: WebDriver| {
+            driver.goto(&address).await?;
+            let shown = driver.find(By::Tag("body")).await?.text().await?;
+            for said in ["Oktopus Directory", "Ada Lovelace", "okta.users.read", "okta.groups.read"] {
+                assert!(shown.contains(said), "no {said} in\n{shown}");
+            }
+            driver.find(By::Id(button)).await?.click().await?;
+            says(&driver, "back again").await?;
+            came_back = driver.current_url().await?.to_string();
+            Ok(())
+        });
+        assert!(came_back.starts_with(&back) && came_back.contains("state=s1"), "{came_back}");
+        (text(&begun["auth_session"]).to_owned(), came_back)
+    };
+    let (_, refused) = visit("deny");
+    assert!(refused.contains("error=access_denied") && !refused.contains("connect_code"), "{refused}");
+    agentctl(&home).args(["run", "my groups"]).run().code(5);
+    let (auth_session, allowed) = visit("allow");
+    let code = allowed.split(['?', '&']).find_map(|pair| pair.strip_prefix("connect_code=")).unwrap();
+    let account = api("complete", json!({"auth_session": auth_session, "connect_code": code, "redirect_uri": back}));
+    assert_eq!(account["scopes"], json!(["okta.groups.read", "okta.users.read"]));
+    agentctl(&home).args(["run", "my groups"]).run().code(0).out(&["Everyone", "Engineering"]);
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
 }
 
 /// Waits beside the browser's own traffic.

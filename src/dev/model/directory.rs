@@ -208,7 +208,7 @@ pub(super) fn report(task: &Task, exchange: &Exchange<'_>) -> String {
         "cancelled" => format!("This was cancelled, so {nothing}."),
         "not_permitted" => sentence(&format!("You are not permitted to do this, so {nothing}"), message),
         "connection_needed" => {
-            sentence(&format!("Your account of the directory is not connected, or not for this, so {nothing}"), message)
+            sentence(&format!("This needs an account of yours to be connected, so {nothing}"), message)
         }
         "failed" | "invalid" | "limit" | "login_needed" => {
             sentence(&format!("This did not work, and {nothing}"), message)
@@ -330,10 +330,7 @@ mod tests {
             ("pending", "This still waits for approval; nothing was changed yet."),
             ("cancelled", "This was cancelled, so nothing was changed."),
             ("not_permitted", "You are not permitted to do this, so nothing was changed: why."),
-            (
-                "connection_needed",
-                "Your account of the directory is not connected, or not for this, so nothing was changed: why.",
-            ),
+            ("connection_needed", "This needs an account of yours to be connected, so nothing was changed: why."),
             ("failed", "This did not work, and nothing was changed: why."),
             ("unknown", "I do not know whether this was done; look before you try again: why."),
             ("surprise", "The tool's answer means nothing to me, so I do not know whether anything was done."),
