@@ -77,9 +77,16 @@ fn an_account_is_listed_disconnected_and_connected_again() {
     assert!(page.status == 200 && page.body.contains("go back to the terminal"), "{page:?}");
     let output = connect.finish().code(0);
     assert_eq!(output.json()["account"]["connection"], "okta", "{output}");
-    // Without --scope it is what the tools need.
-    let scopes = held(&dev, "okta").unwrap()["scopes"].clone();
-    assert!(scopes.as_array().unwrap().contains(&json!("okta.groups.read")), "{scopes}");
+    // Without --scope it is what the tools need, and what it had before.
+    let needed = json!(["okta.groups.manage", "okta.users.manage", "okta.users.read"]);
+    assert_eq!(held(&dev, "okta").unwrap()["scopes"], needed);
+    dev.post("/connections", &json!({ "person": "ada", "connection": "okta", "scopes": ["okta.groups.read"] }));
+    let connect = agentctl(&home).args(["connections", "connect", "okta"]).start();
+    self::link(&connect);
+    let asked = dev.history("my_account").pop().unwrap()["body"]["scopes"].clone();
+    assert_eq!(asked, json!(["okta.groups.manage", "okta.groups.read", "okta.users.manage", "okta.users.read"]));
+    connect.signal("TERM");
+    connect.finish().code(143).silent();
 
     agentctl(&home).args(["audit", "verify"]).run().code(0);
     let log = agentctl(&home).args(["audit", "list", "--json"]).run().code(0).stdout;
