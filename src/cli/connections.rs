@@ -1,8 +1,5 @@
 //! `agentctl connections`: accounts at third parties that the tenant holds for the person.
 
-#[cfg(test)]
-mod tests;
-
 use std::{pin::pin, time::Duration};
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -347,4 +344,26 @@ async fn token(app: &App, scope: &str) -> Result<AccessToken, Failure> {
         let set_up = matches!(failure.kind, Kind::NotPermitted | Kind::Failed);
         if set_up { failure.hint("docs/connections.md lists what the tenant needs for it") } else { failure }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_named_by_its_id_or_by_its_connection_alone() {
+        let account = |id: &str, connection: &str| ConnectedAccount {
+            id: id.to_owned(),
+            connection: connection.to_owned(),
+            scopes: Vec::new(),
+            created_at: None,
+            expires_at: None,
+        };
+        let accounts = [account("cac_1", "okta"), account("cac_2", "mail"), account("cac_3", "mail")];
+        let chosen = |which| choose(&accounts, which).map(|account| account.id.as_str());
+        assert_eq!(chosen("okta").unwrap(), "cac_1");
+        assert_eq!(chosen("cac_3").unwrap(), "cac_3");
+        assert_eq!(chosen("mail").unwrap_err().kind, Kind::Usage);
+        assert_eq!(chosen("calendar").unwrap_err().kind, Kind::Failed);
+    }
 }

@@ -325,6 +325,11 @@ async fn vault(app: &App, config: &Config, report: &mut Report<'_>) {
         Err(vault::Error::NoClient) if !needed => {
             report.skipped(ROLE, "no client is configured, and no tool needs a connected account");
         }
+        Err(vault::Error::NoClient) => report.warn(
+            ROLE,
+            "no client is configured, so tools that need a connected account will refuse",
+            "set AGENTCTL_VAULT_CLIENT_ID, and run `agentctl config client-key vault`",
+        ),
         Err(error) => report.failed(ROLE, &Failure::from(error)),
         // Token Vault is for clients that prove themselves, the device flow for those that do not.
         Ok(client) if config.provider.value == Provider::Auth0 && client.id == login => report.broken(

@@ -16,6 +16,7 @@ mod audit;
 mod browser;
 mod chat;
 mod cmd;
+mod connections;
 mod decisions;
 mod details;
 mod disk;

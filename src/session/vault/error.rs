@@ -138,11 +138,8 @@ impl Error {
     /// Whether an account must be connected, or connected again.
     #[must_use]
     pub fn connection_needed(&self) -> bool {
-        match self {
-            Self::NotConnected(_) | Self::Revoked(_) | Self::ScopesMissing { .. } => true,
-            Self::NoTarget { .. } | Self::ScopesRefused { .. } => true,
-            _ => false,
-        }
+        let account = matches!(self, Self::NotConnected(_) | Self::Revoked(_) | Self::NoTarget { .. });
+        account || matches!(self, Self::ScopesMissing { .. } | Self::ScopesRefused { .. })
     }
 
     /// Whether only a new login helps.

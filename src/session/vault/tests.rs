@@ -25,7 +25,7 @@ impl Setup {
     async fn new(provider: Provider) -> Self {
         let world = World::new().await;
         let issuer = world.server.issuer();
-        let clock = Arc::new(ManualClock::new(chrono::Utc::now()));
+        let clock = Arc::new(ManualClock::new(crate::clock::SystemClock::new().now()));
         let session = Session::new(super::super::SessionParts { provider, ..parts(&issuer, &world.dir.0) });
         let login = session.begin_login(&crate::session::Extra::default()).await.unwrap();
         session.finish_login(quick(login), None, &|_| {}).await.unwrap();

@@ -17,6 +17,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// A header, if there is one.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
@@ -26,18 +32,29 @@ impl Answer {
 /// Sends one request to `http://host:port/path` and reads the answer to its end.
 #[track_caller]
 pub(crate) fn call(method: &str, url: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    send(method, url, headers, "application/json", &body)
+}
+
+/// Sends a form, as a browser would.
+#[track_caller]
+pub(crate) fn post_form(url: &str, headers: &[(&str, &str)], form: &str) -> Answer {
+    send("POST", url, headers, "application/x-www-form-urlencoded", form)
+}
+
+#[track_caller]
+fn send(method: &str, url: &str, headers: &[(&str, &str)], content_type: &str, body: &str) -> Answer {
     let rest = url.strip_prefix("http://").unwrap_or_else(|| panic!("{url} is not plain HTTP"));
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut socket = TcpStream::connect(host).unwrap_or_else(|error| panic!("{url}: {error}"));
     socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let body = body.map(Value::to_string).unwrap_or_default();
     let mut request =
         format!("{method} /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\naccept: application/json\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
     if !body.is_empty() {
-        request.push_str("content-type: application/json\r\n");
+        request.push_str(&format!("content-type: {content_type}\r\n"));
     }
     request.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
     socket.write_all(request.as_bytes()).unwrap();

@@ -17,7 +17,7 @@ pub(crate) use command::{Command, Output, Running, agentctl, command};
 pub(crate) use dev::Dev;
 pub(crate) use fake::{Fake, Reply};
 pub(crate) use home::Home;
-pub(crate) use http::{Answer, call};
+pub(crate) use http::{Answer, call, post_form};
 pub(crate) use idp::Idp;
 pub(crate) use keyring::Keyring;
 pub(crate) use peers::{node_peer, peer_is_missing, program, run_peer};
