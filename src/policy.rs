@@ -39,6 +39,8 @@ pub struct Action {
     pub irreversible: bool,
     /// The validated arguments.
     pub arguments: Map<String, Value>,
+    /// The names of those that no log may show.
+    pub sensitive: Vec<String>,
     /// Scheme, host and port of the request.
     pub origin: String,
     /// What must hold before it may run.

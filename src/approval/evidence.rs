@@ -1,14 +1,15 @@
 //! What is written down about a yes, so that others can see later who gave it, and to what.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     call::ApprovalId,
     policy::{Binding, Details},
+    store::audit::Signed,
 };
 
-/// What proves an approval, for the audit log. Holds no token.
-#[derive(Clone, Debug, Serialize)]
+/// What proves an approval, for the audit log. Holds no token in clear.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Evidence {
     /// Which approval.
     pub approval: ApprovalId,
@@ -40,4 +41,6 @@ pub struct Evidence {
     pub requested_at: String,
     /// When the yes arrived.
     pub approved_at: String,
+    /// What the issuer signed, sealed.
+    pub signed: Vec<Signed>,
 }

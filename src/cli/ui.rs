@@ -37,6 +37,8 @@ pub(crate) struct Ui {
     midline: Cell<bool>,
     spinner: RefCell<Spinner>,
     trouble: RefCell<Option<io::Error>>,
+    /// Whoever read stdout has closed it.
+    closed: Cell<bool>,
 }
 
 /// What decides how a [`Ui`] behaves.
@@ -71,6 +73,7 @@ impl Ui {
             midline: Cell::new(false),
             spinner: RefCell::default(),
             trouble: RefCell::default(),
+            closed: Cell::new(false),
         }
     }
 
@@ -134,6 +137,16 @@ impl Ui {
             Ok(text) => self.write_out(&(json_safe(text) + "\n")),
             Err(error) => self.remember(error.into()),
         }
+    }
+
+    /// A piece of JSON that is written bit by bit, safe on a terminal.
+    pub(crate) fn data_piece(&self, text: String) {
+        self.write_out(&json_safe(text));
+    }
+
+    /// Whether whoever read stdout has seen enough.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
     }
 
     /// Bytes that another program reads (a completion script, a man page): nothing is escaped.
@@ -263,7 +276,9 @@ impl Ui {
     }
 
     fn remember(&self, error: io::Error) {
-        if error.kind() != io::ErrorKind::BrokenPipe {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            self.closed.set(true);
+        } else {
             self.trouble.borrow_mut().get_or_insert(error);
         }
     }
@@ -288,6 +303,7 @@ impl Ui {
             midline: Cell::new(false),
             spinner: RefCell::default(),
             trouble: RefCell::default(),
+            closed: Cell::new(false),
         }
     }
 
