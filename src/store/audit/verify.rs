@@ -163,11 +163,13 @@ impl Check {
         let why = match file {
             HeadFile::Missing => return true,
             HeadFile::Damaged => "it is no head of a log".to_owned(),
+            // A log without a single line has no id either; what is missing is told at its end.
+            HeadFile::There(head, _) if !self.log.is_empty() && head.log != self.log => {
+                "it belongs to another log than the one that is here".to_owned()
+            }
             HeadFile::There(head, text) => match &self.key {
-                Some(key) if head.log == self.log && head.key != key.id => foreign(&head.key, &key.id),
-                Some(key) if head.log == self.log && !Head::is_sealed(text, key) => {
-                    "its seal is wrong: it was changed".to_owned()
-                }
+                Some(key) if head.key != key.id => foreign(&head.key, &key.id),
+                Some(key) if !Head::is_sealed(text, key) => "its seal is wrong: it was changed".to_owned(),
                 _ => {
                     self.head = Some(head.clone());
                     return true;
@@ -299,9 +301,6 @@ impl Check {
                 let why =
                     format!("the log ends with entry {entries}, and entry {sealed} was sealed: its end was cut off");
                 self.verdict.say(Flaw::Truncated, end, why);
-            }
-            Some(head) if head.log != self.log => {
-                self.verdict.say(Flaw::Seal, self.head_place.clone(), "it belongs to another log");
             }
             None if matches!(file, HeadFile::Missing) && self.verdict.checkpoints > 0 => {
                 let why = "the head file is missing, so nothing says whether the log was cut off behind its last seal";
