@@ -139,11 +139,6 @@ impl Ui {
         }
     }
 
-    /// A piece of JSON that is written bit by bit, safe on a terminal.
-    pub(crate) fn data_piece(&self, text: String) {
-        self.write_out(&json_safe(text));
-    }
-
     /// Whether whoever read stdout has seen enough.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.get()
@@ -314,7 +309,7 @@ impl Ui {
 }
 
 /// Makes JSON text safe on a terminal: what `escape` would have made visible becomes a `\u` escape, which means the same.
-fn json_safe(text: String) -> String {
+pub(crate) fn json_safe(text: String) -> String {
     if matches!(escape::field(&text), std::borrow::Cow::Borrowed(_)) {
         return text;
     }

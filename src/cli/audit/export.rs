@@ -13,6 +13,7 @@ use crate::{
     cli::{
         app::App,
         failure::{Failure, Kind},
+        ui::json_safe,
     },
     proof::{self, Problem, Receipt},
     store::audit::{Audit, Cursor, Entry, Kind as EntryKind},
@@ -50,19 +51,19 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let mut select = Select::new(&args.filters, app.clock.now());
     match (args.format, args.filters.limit) {
         (Format::Json, limit) => {
-            let mut out = Out { app, text: "{\"schema_version\":1,\"ok\":true,\"entries\":[".to_owned(), json: true };
+            let mut out = Out { app, text: "{\"schema_version\":1,\"ok\":true,\"entries\":[".to_owned() };
             let mut first = true;
             entries(&audit, &mut select, limit, |entry| {
                 if let Ok(text) = serde_json::to_string(&entry) {
                     out.write(if std::mem::take(&mut first) { "\n" } else { ",\n" });
-                    out.write(&text);
+                    out.write(&json_safe(text));
                 }
             })?;
             out.write("\n]}\n");
             out.flush();
         }
         (Format::Csv, limit) => {
-            let mut out = Out { app, text: csv::head(), json: false };
+            let mut out = Out { app, text: csv::head() };
             let mut rows = Newest::new(limit);
             let mut open: HashMap<ActionId, Entry> = HashMap::new();
             entries(&audit, &mut select, None, |entry| {
@@ -126,7 +127,6 @@ impl<T> Newest<T> {
 struct Out<'a> {
     app: &'a App,
     text: String,
-    json: bool,
 }
 
 impl Out<'_> {
@@ -138,12 +138,7 @@ impl Out<'_> {
     }
 
     fn flush(&mut self) {
-        let text = std::mem::take(&mut self.text);
-        if self.json {
-            self.app.ui.data_piece(text);
-        } else {
-            self.app.ui.bytes(text.as_bytes());
-        }
+        self.app.ui.bytes(std::mem::take(&mut self.text).as_bytes());
     }
 }
 
