@@ -280,6 +280,7 @@ mod tests {
             toolset: "shop".to_owned(),
             effect: "irreversible",
             irreversible: true,
+            sensitive: Vec::new(),
             arguments: Map::from_iter([("product".to_owned(), json!("tea")), ("qty".to_owned(), json!(2))]),
             origin: "https://shop.example".to_owned(),
             requirements: Requirements::default(),

@@ -309,6 +309,10 @@ fn sensitive_rules(found: &mut Found<'_>) {
     if let Some(spend) = &tool.limits.spend {
         shown.push(("the spend limit", spend));
     }
+    if let Some(permission) = &tool.permission {
+        let tuples = permission.contextual_tuples.iter().flat_map(|tuple| [&tuple.user, &tuple.object]);
+        shown.extend(tuples.chain([&permission.object]).map(|text| ("the permission", text)));
+    }
     for name in &tool.sensitive {
         if !tool.parameters.get("properties").is_some_and(|declared| declared.get(name).is_some()) {
             found.say(format!("{name} is sensitive but not a parameter"), "declare it, or take it out of sensitive");
@@ -405,6 +409,14 @@ mod tests {
                      properties = {{ pin = {{ type = \"string\" }} }} }}\napproval = {{ binding_message = \"PIN-{{{{ pin }}}}\" }}\n{get}"
                 ),
                 "stands in the binding message",
+            ),
+            (
+                format!(
+                    "effect = \"read\"\nsensitive = [\"who\"]\nparameters = {{ type = \"object\", required = [\"who\"], \
+                     properties = {{ who = {{ type = \"string\" }} }} }}\n\
+                     permission = {{ relation = \"a\", object = \"user:{{{{ who }}}}\" }}\n{get}"
+                ),
+                "stands in the permission",
             ),
         ] {
             let problems = problems(&tool);

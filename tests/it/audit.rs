@@ -343,3 +343,31 @@ fn sensitive_values_never_reach_the_log() {
     assert!(digest.starts_with("hmac-sha-256:"), "a digest could be tried out: {digest}");
     audit(&home, &["verify"]).code(0);
 }
+
+#[test]
+fn every_line_is_what_the_schema_says() {
+    let dev = Dev::start();
+    let home = after_a_purchase(&dev);
+    dev.auto("off", "deny");
+    agentctl(&home).args(["run", "buy 2 phones"]).run().code(11);
+    let file = log_file(&home);
+    let text = fs::read_to_string(&file).unwrap();
+    // Half a line, as a crash leaves it.
+    fs::write(&file, text + "{\"seq\":").unwrap();
+    agentctl(&home).args(["run", "what phones are there"]).run().code(0);
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let schema = fs::read_to_string(root.join("docs/audit/entry.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    let mut kinds = std::collections::BTreeSet::new();
+    for line in fs::read_to_string(&file).unwrap().lines() {
+        let Ok(entry) = serde_json::from_str::<Value>(line) else { continue };
+        let wrong: Vec<String> = schema.iter_errors(&entry).map(|error| error.to_string()).collect();
+        assert!(wrong.is_empty(), "{wrong:?} in {entry}");
+        kinds.insert(entry["kind"].as_str().unwrap().to_owned());
+        let mut more = entry.clone();
+        more["more"] = json!(1);
+        assert!(!schema.is_valid(&more), "a member more is let through: {more}");
+    }
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["begin", "checkpoint", "recovered", "request", "response"]);
+    audit(&home, &["verify"]).code(0).err(&["is half a line"]);
+}

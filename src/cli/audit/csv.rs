@@ -20,7 +20,7 @@ const COLUMNS: &[(&str, Place, &str)] = &[
     ("origin", Place::Request, "/origin"),
     ("spend", Place::Request, "/spend"),
     ("digest", Place::Request, "/digest"),
-    ("permission", Place::Response, "/permission"),
+    ("permission", Place::Response, "/permission/answer"),
     ("approval", Place::Response, "/approval/approval"),
     ("approved_by", Place::Response, "/approval/subject"),
     ("approved_at", Place::Response, "/approval/approved_at"),

@@ -66,7 +66,7 @@ fn show(ui: &Ui, pair: &Pair, grade: &Result<Option<Grade>, String>) {
     row("goes to", &asked("/origin"));
     row("may spend", &asked("/spend"));
     row("digest", &asked("/digest"));
-    row("permission", &ended("/permission"));
+    row("permission", &ended("/permission/answer"));
     if pair.ended("/approval").is_object() {
         let of = |name: &str| ended(&format!("/approval/{name}"));
         row("approved", &join(&[("", of("approved_at")), ("asked ", of("requested_at")), ("", of("approval"))]));
@@ -132,7 +132,7 @@ mod tests {
             "origin": "https://shop.example", "digest": "sha-256:x", "spend": "any price",
         });
         let response = json!({
-            "outcome": "done", "message": "order ord_81 created", "http_status": 201, "permission": "not required",
+            "outcome": "done", "message": "order ord_81 created", "http_status": 201, "permission": {"answer": "not_required"},
             "approval": {"approval": "apr_1", "binding": "details", "issuer": "https://issuer.example", "client": "c",
                 "subject": "ada", "acr": null, "amr": ["push"], "binding_message": "BUY.7F",
                 "requested_at": "t1", "approved_at": "t2"},
@@ -148,7 +148,7 @@ mod tests {
              asked       2026-01-01T00:00:00.000Z (entry 5)\n  \
              by          ada, at https://issuer.example, profile default\n  \
              goes to     https://shop.example\n  may spend   any price\n  digest      sha-256:x\n  \
-             permission  not required\n  approved    t2, asked t1, apr_1\n  \
+             permission  not_required\n  approved    t2, asked t1, apr_1\n  \
              approved by ada, at https://issuer.example, through c\n  by means of amr push\n  \
              they saw    BUY.7F, bound by details\n  \
              proof       A: the issuer signed that this person approved this very call\n  \
