@@ -314,7 +314,7 @@ fn sensitive_rules(found: &mut Found<'_>) {
         shown.extend(tuples.chain([&permission.object]).map(|text| ("the permission", text)));
     }
     for name in &tool.sensitive {
-        if !tool.parameters.get("properties").is_some_and(|declared| declared.get(name).is_some()) {
+        if tool.parameters.get("properties").is_none_or(|declared| declared.get(name).is_none()) {
             found.say(format!("{name} is sensitive but not a parameter"), "declare it, or take it out of sensitive");
         }
         for (place, text) in &shown {
