@@ -1,6 +1,6 @@
 //! What is written down about a yes, so that others can see later who gave it, and to what.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{
     call::ApprovalId,
@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What proves an approval, for the audit log. Holds no token in clear.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Evidence {
     /// Which approval.
     pub approval: ApprovalId,

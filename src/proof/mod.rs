@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    approval::Evidence,
+    call::ApprovalId,
     oauth::id_token::{self, Claims},
     policy::Binding,
     store::{
@@ -92,6 +92,33 @@ pub struct Actor {
     pub iss: Option<String>,
     /// The person.
     pub sub: Option<String>,
+}
+
+/// What a response entry says about an approval, as far as it is compared. Other versions may write more.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+pub struct Evidence {
+    /// Which approval.
+    pub approval: ApprovalId,
+    /// How it was tied to the call.
+    pub binding: Binding,
+    /// Who vouches.
+    pub issuer: String,
+    /// Who asked.
+    pub client: String,
+    /// Who approved.
+    pub subject: String,
+    /// SHA-256 of the `auth_req_id`.
+    pub auth_req_id_sha256: String,
+    /// SHA-256 of the ID token as it was signed.
+    pub id_token_sha256: String,
+    /// When it was asked.
+    pub requested_at: String,
+    /// When the yes arrived.
+    pub approved_at: String,
+    /// What the issuer signed, sealed.
+    #[serde(default)]
+    pub signed: Vec<Signed>,
 }
 
 /// The response entry of an action, as far as it is compared.

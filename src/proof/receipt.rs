@@ -8,9 +8,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Asked, Ended, Grade, HIDDEN, body, judge, open};
+use super::{Asked, Ended, Evidence, Grade, HIDDEN, body, judge, open};
 use crate::{
-    approval::Evidence,
     oauth::id_token,
     store::{
         audit::{Kind, Link, Token, hash_of},

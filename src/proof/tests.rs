@@ -9,10 +9,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::json;
 
 use super::*;
-use crate::{
-    call::{ActionId, ApprovalId},
-    files::tests::TempDir,
-};
+use crate::{call::ActionId, files::tests::TempDir};
 
 struct Issuer {
     private: EncodingKey,
@@ -63,11 +60,6 @@ fn evidence(signed: Vec<Signed>) -> Evidence {
         subject: "ada".to_owned(),
         auth_req_id_sha256: hash_of(b"the request"),
         id_token_sha256: signed.first().map(|signed| signed.sha256.clone()).unwrap_or_default(),
-        kid: Some("k1".to_owned()),
-        jti: None,
-        acr: None,
-        amr: Vec::new(),
-        binding_message: "BUY.7F".to_owned(),
         requested_at: time(-10),
         approved_at: time(5),
         signed,
