@@ -267,36 +267,131 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -s q -l quiet -d 'Say only what you have to act on'
-complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
-complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -l no-input -d 'Never ask anything at the terminal'
-complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -l json -d 'Print data as JSON, errors included'
-complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -s h -l help -d 'Print help'
-complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -f -a "list" -d 'List the entries, oldest first'
-complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -f -a "verify" -d 'Check the chain of hashes; exit code 1 if it is broken'
-complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l last -d 'Only the last N' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -f -a "list" -d 'List the connected accounts, and what can be connected'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -f -a "connect" -d 'Connect an account, in a browser on this machine'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -f -a "disconnect" -d 'Remove a connected account from the tenant'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l scope -d 'Connect with exactly this scope (repeat for more); without it, with what your tools need and what it had before' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l timeout -d 'Give up after this time (90, 90s, 5m)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l no-browser -d 'Never open a browser'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -s y -l yes -d 'Do not ask'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list show verify export" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list show verify export" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list show verify export" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list show verify export" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list show verify export" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list show verify export" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list show verify export" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list show verify export" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list show verify export" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list show verify export" -f -a "list" -d 'List the entries, oldest first'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list show verify export" -f -a "show" -d 'Show one action: what was asked, who allowed it, how it ended'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list show verify export" -f -a "verify" -d 'Check the chain, the seals and the issuer\'s signatures; exit code 1 if something does not hold'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list show verify export" -f -a "export" -d 'Write the log, or the receipt of one action, to standard output'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l run -d 'Only this run' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l tool -d 'Only calls of this tool' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l outcome -d 'Only what ended like this (done, denied, expired, unknown, ...)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l since -d 'Only what was asked at this time or later: 2026-01-31, 2026-01-31T08:00:00Z, or how long ago (90s, 15m, 8h, 7d)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l until -d 'Only what was asked before this time' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l action -d 'Only this action' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l limit -d 'Only the newest N' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -s f -l follow -d 'Go on printing entries as they are written, until ^C; with --json one object a line'
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say only what you have to act on'
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from show" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from show" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from show" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from show" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l receipt -d 'Check a receipt that `audit export --receipt` made; needs neither the log nor a key' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l chain-only -d 'Only the chain: the credential store is left alone, seals and approvals are not checked'
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Say only what you have to act on'
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l run -d 'Only this run' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l tool -d 'Only calls of this tool' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l outcome -d 'Only what ended like this (done, denied, expired, unknown, ...)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l since -d 'Only what was asked at this time or later: 2026-01-31, 2026-01-31T08:00:00Z, or how long ago (90s, 15m, 8h, 7d)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l until -d 'Only what was asked before this time' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l action -d 'Only this action' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l limit -d 'Only the newest N' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l format -d 'JSON with every entry, or CSV with one row for each action' -r -f -a "json\t''
+csv\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l receipt -d 'One action, in a form that somebody else can check with `audit verify --receipt`' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l tokens -d 'Put the issuer\'s signed tokens into the receipt, once they have expired: they name the person'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
 complete -c agentctl -n "__fish_agentctl_using_subcommand token" -l audience -d 'The API it is for' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand token" -l resource -d 'The API\'s address, for servers that go by resource (RFC 8707)' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand token" -l scope -d 'A scope it must have (repeat for more)' -r

@@ -6,6 +6,7 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
+    sync::Arc,
 };
 
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ use crate::{
     policy::Action,
     store::{
         audit::{self, Audit},
+        credentials::{self, Store},
         journal::{self, Journal},
     },
     tool::{Plan, PlanError, Registry, Tool},
@@ -31,6 +33,9 @@ pub enum Error {
     /// The audit log.
     #[error("the audit log cannot be written, so nothing was done: {0}")]
     Audit(#[from] audit::Error),
+    /// The key of the audit log.
+    #[error("the key of the audit log cannot be had, so nothing was done: {0}")]
+    Key(#[from] credentials::Error),
     /// The journal.
     #[error("the journal cannot be written, so nothing was done: {0}")]
     Journal(#[from] journal::Error),
@@ -54,6 +59,7 @@ impl Error {
     fn afterwards(self, tool: &str, outcome: Outcome) -> Self {
         let why = match self {
             Self::Audit(error) => error.to_string(),
+            Self::Key(error) => error.to_string(),
             Self::Journal(error) => error.to_string(),
             Self::Approval(error) => error.to_string(),
             Self::Afterwards { why, .. } => why,
@@ -95,6 +101,8 @@ pub struct Dispatcher {
     pub guard: Guard,
     /// The log.
     pub audit: Audit,
+    /// Whose data key the log's keys are derived from.
+    pub store: Arc<Store>,
     /// What lasts.
     pub journal: Rc<Journal>,
     /// For the effect.
@@ -124,6 +132,7 @@ impl Dispatcher {
             effect: plan.action.effect.to_owned(),
             arguments: Value::Object(plan.action.arguments.clone()),
         });
+        self.unlock_log().await?;
         let entry = Entry::open(self, &plan.action, run)?;
         let action = plan.action.clone();
 
@@ -179,9 +188,26 @@ impl Dispatcher {
         Ok((plan, forecast))
     }
 
+    async fn unlock_log(&self) -> Result<(), Error> {
+        if !self.audit.is_unlocked() {
+            self.audit.unlock(self.store.data_key().await?, self.store.lasts());
+        }
+        Ok(())
+    }
+
     /// The tools that are offered.
     pub fn tools(&self) -> impl Iterator<Item = &Tool> {
         self.registry.tools()
+    }
+}
+
+impl Drop for Dispatcher {
+    /// However a run ends, what it wrote is sealed. If that fails, it is written all the same, and the next run seals it, or
+    /// `audit verify` says why that cannot be.
+    fn drop(&mut self) {
+        if let Err(error) = self.audit.seal(self.clock.now()) {
+            tracing::warn!("{error}; `agentctl audit verify` says more");
+        }
     }
 }
 
@@ -209,18 +235,32 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     fn open(road: &'a Dispatcher, action: &Action, run: Option<&RunId>) -> Result<Self, Error> {
+        let now = road.clock.now();
+        let mut arguments = action.arguments.clone();
+        let mut digest = action.digest.to_text();
+        let hidden: Vec<&String> = action.sensitive.iter().filter(|name| arguments.contains_key(*name)).collect();
+        for name in &hidden {
+            if let Some(value) = arguments.get_mut(*name) {
+                *value = road.audit.hide(now, name, value)?.into();
+            }
+        }
+        // The digest is made from the values too: whoever can guess one could try it out.
+        if !hidden.is_empty() {
+            digest = road.audit.hide(now, "digest", &digest.into())?;
+        }
         road.audit.request(
             &action.id,
-            road.clock.now(),
+            now,
             json!({
                 "actor": { "iss": road.actor.iss, "sub": road.actor.sub, "client": road.actor.client,
                            "profile": road.actor.profile },
                 "run": run,
                 "tool": action.tool,
                 "effect": action.effect,
-                "arguments": action.arguments,
+                "arguments": arguments,
+                "hidden": hidden,
                 "origin": action.origin,
-                "digest": action.digest.to_text(),
+                "digest": digest,
                 "spend": action.requirements.spend.words(),
             }),
         )?;

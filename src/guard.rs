@@ -399,6 +399,7 @@ mod tests {
             irreversible: true,
             digest: Action::digest_of("buy", origin, &arguments).unwrap(),
             arguments,
+            sensitive: Vec::new(),
             origin: origin.to_owned(),
             requirements: Requirements::default(),
         }

@@ -34,6 +34,7 @@ pub mod policy;
 // Action.
 pub mod agent;
 pub mod dispatch;
+pub mod proof;
 pub mod tool;
 
 // Doors.

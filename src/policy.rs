@@ -39,6 +39,8 @@ pub struct Action {
     pub irreversible: bool,
     /// The validated arguments.
     pub arguments: Map<String, Value>,
+    /// The names of those that no log may show.
+    pub sensitive: Vec<String>,
     /// Scheme, host and port of the request.
     pub origin: String,
     /// What must hold before it may run.
@@ -291,6 +293,7 @@ mod tests {
             toolset: "shop".to_owned(),
             effect: "irreversible",
             irreversible: true,
+            sensitive: Vec::new(),
             arguments: Map::from_iter([("product".to_owned(), json!("tea")), ("qty".to_owned(), json!(2))]),
             origin: "https://shop.example".to_owned(),
             requirements: Requirements::default(),

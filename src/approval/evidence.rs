@@ -5,9 +5,10 @@ use serde::Serialize;
 use crate::{
     call::ApprovalId,
     policy::{Binding, Details},
+    store::audit::Signed,
 };
 
-/// What proves an approval, for the audit log. Holds no token.
+/// What proves an approval, for the audit log. Holds no token in clear.
 #[derive(Clone, Debug, Serialize)]
 pub struct Evidence {
     /// Which approval.
@@ -40,4 +41,6 @@ pub struct Evidence {
     pub requested_at: String,
     /// When the yes arrived.
     pub approved_at: String,
+    /// What the issuer signed, sealed.
+    pub signed: Vec<Signed>,
 }

@@ -7,6 +7,7 @@
 mod error;
 mod evidence;
 mod foresee;
+mod signed;
 
 pub use self::{error::Error, evidence::Evidence, foresee::Foreseen};
 
@@ -348,6 +349,7 @@ impl Approvals {
                 return Err(error);
             }
         };
+        let signed = self.keep_signed(&asking.id, &judged.claims, &tokens).await?;
         let sealed = data_key
             .seal(&seal_label(&asking.id, "token"), tokens.access_token.expose().as_bytes())
             .map_err(|_| Error::Seal)?;
@@ -378,6 +380,7 @@ impl Approvals {
                 binding_message: message.text,
                 requested_at: time(requested_at),
                 approved_at: time(approved_at),
+                signed,
             },
         })
     }

@@ -346,6 +346,7 @@ impl App {
             registry,
             guard,
             audit: self.audit()?,
+            store: Arc::clone(self.store()?),
             journal: self.journal()?,
             http: self.http()?.clone(),
             clock: self.clock.clone(),

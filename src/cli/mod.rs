@@ -187,7 +187,7 @@ async fn perform(command: &Command, app: &App) -> Result<(), Failure> {
         Command::Can(args) => can::run(app, args).await,
         Command::Why(args) => why::run(app, args),
         Command::Connections(args) => connections::run(app, args).await,
-        Command::Audit(args) => audit::run(app, args),
+        Command::Audit(args) => audit::run(app, args).await,
         Command::Token(args) => token::run(app, args).await,
         Command::Demo(args) => demo::run(app, args).await,
         Command::Dev(args) => dev::run(app, args).await,

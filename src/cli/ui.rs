@@ -37,6 +37,8 @@ pub(crate) struct Ui {
     midline: Cell<bool>,
     spinner: RefCell<Spinner>,
     trouble: RefCell<Option<io::Error>>,
+    /// Whoever read stdout has closed it.
+    closed: Cell<bool>,
 }
 
 /// What decides how a [`Ui`] behaves.
@@ -71,6 +73,7 @@ impl Ui {
             midline: Cell::new(false),
             spinner: RefCell::default(),
             trouble: RefCell::default(),
+            closed: Cell::new(false),
         }
     }
 
@@ -134,6 +137,11 @@ impl Ui {
             Ok(text) => self.write_out(&(json_safe(text) + "\n")),
             Err(error) => self.remember(error.into()),
         }
+    }
+
+    /// Whether whoever read stdout has seen enough.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
     }
 
     /// Bytes that another program reads (a completion script, a man page): nothing is escaped.
@@ -263,7 +271,9 @@ impl Ui {
     }
 
     fn remember(&self, error: io::Error) {
-        if error.kind() != io::ErrorKind::BrokenPipe {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            self.closed.set(true);
+        } else {
             self.trouble.borrow_mut().get_or_insert(error);
         }
     }
@@ -288,6 +298,7 @@ impl Ui {
             midline: Cell::new(false),
             spinner: RefCell::default(),
             trouble: RefCell::default(),
+            closed: Cell::new(false),
         }
     }
 
@@ -298,7 +309,7 @@ impl Ui {
 }
 
 /// Makes JSON text safe on a terminal: what `escape` would have made visible becomes a `\u` escape, which means the same.
-fn json_safe(text: String) -> String {
+pub(crate) fn json_safe(text: String) -> String {
     if matches!(escape::field(&text), std::borrow::Cow::Borrowed(_)) {
         return text;
     }

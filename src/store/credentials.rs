@@ -287,6 +287,17 @@ impl Store {
             .await
     }
 
+    /// The same key, if it was ever made. Makes none.
+    ///
+    /// # Errors
+    /// If the store cannot be used.
+    pub async fn existing_data_key(&self) -> Result<Option<&DataKey>, Error> {
+        if self.data_key.get().is_none() && self.get(&Key::new("data-key", &[])).await?.is_none() {
+            return Ok(None);
+        }
+        self.data_key().await.map(Some)
+    }
+
     async fn on_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn CredentialStore) -> Result<T, Error> + Send + 'static,
@@ -389,8 +400,11 @@ mod tests {
         assert!(!store.lasts());
         let hold = store.lock(&key, &SystemClock::new(), Duration::from_secs(1)).await.unwrap();
         drop(hold);
+        assert!(store.existing_data_key().await.unwrap().is_none());
         let sealed = store.data_key().await.unwrap().seal("x", b"y").unwrap();
         assert_eq!(store.data_key().await.unwrap().open("x", &sealed).unwrap().as_slice(), b"y");
+        let existing = store.existing_data_key().await.unwrap().unwrap();
+        assert_eq!(existing.open("x", &sealed).unwrap().as_slice(), b"y");
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    rand,
+    hkdf, hmac, rand,
 };
 use zeroize::Zeroizing;
 
@@ -26,6 +26,29 @@ pub enum Error {
 /// The key under which tokens lie on disk. It lives in the credential store; `Debug` shows nothing of it.
 pub struct DataKey {
     key: LessSafeKey,
+    root: Root,
+}
+
+/// What other keys are derived from (HKDF, RFC 5869): knowing them tells nothing about the data key, nor one about another.
+#[derive(Clone)]
+pub(super) struct Root(hkdf::Prk);
+
+impl std::fmt::Debug for Root {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Root(..)")
+    }
+}
+
+impl Root {
+    /// The key for an HMAC with SHA-256 (RFC 2104) that has one purpose in one place.
+    ///
+    /// # Errors
+    /// If the derivation fails, which its lengths do not allow.
+    pub(super) fn derive(&self, purpose: &str, place: &str) -> Result<hmac::Key, Error> {
+        let info = [purpose.as_bytes(), &[0], place.as_bytes()];
+        let key = self.0.expand(&info, hmac::HMAC_SHA256).map_err(|_| Error::CannotSeal)?;
+        Ok(key.into())
+    }
 }
 
 impl std::fmt::Debug for DataKey {
@@ -41,7 +64,13 @@ impl DataKey {
     /// Takes a key that was stored; none unless it has the right length.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        UnboundKey::new(&AES_256_GCM, bytes).ok().map(|key| Self { key: LessSafeKey::new(key) })
+        let root = || Root(hkdf::Salt::new(hkdf::HKDF_SHA256, b"agentctl").extract(bytes));
+        UnboundKey::new(&AES_256_GCM, bytes).ok().map(|key| Self { key: LessSafeKey::new(key), root: root() })
+    }
+
+    /// What other keys are derived from.
+    pub(super) fn root(&self) -> &Root {
+        &self.root
     }
 
     /// Seals `plain` for the place that `label` names.
@@ -119,5 +148,17 @@ mod tests {
         }
         assert_eq!(*key.open("", &key.seal("", b"").unwrap()).unwrap(), b"");
         assert!(DataKey::from_bytes(b"short").is_none());
+    }
+
+    #[test]
+    fn derived_keys_differ_by_purpose_place_and_data_key() {
+        let tag = |byte: u8, purpose: &str, place: &str| {
+            let key = DataKey::from_bytes(&[byte; 32]).unwrap().root().derive(purpose, place).unwrap();
+            hmac::sign(&key, b"x").as_ref().to_vec()
+        };
+        assert_eq!(tag(7, "seals", "a"), tag(7, "seals", "a"));
+        for other in [tag(8, "seals", "a"), tag(7, "values", "a"), tag(7, "seals", "b"), tag(7, "sealsa", "")] {
+            assert_ne!(tag(7, "seals", "a"), other);
+        }
     }
 }

@@ -68,6 +68,7 @@ pub fn check(text: &str) -> Vec<Finding> {
         credential_rules(&mut found);
         request_rules(&mut found);
         argument_rules(&mut found);
+        sensitive_rules(&mut found);
     }
     findings
 }
@@ -311,6 +312,35 @@ fn argument_rules(found: &mut Found<'_>) {
     }
 }
 
+/// What is hashed in the audit log must not stand in clear beside it.
+fn sensitive_rules(found: &mut Found<'_>) {
+    let tool = found.tool;
+    let mut shown: Vec<(&str, &String)> = Vec::new();
+    if let Some(ApprovalField::Ask(ask)) = &tool.approval {
+        shown.push(("the binding message", &ask.binding_message));
+    }
+    if let Some(spend) = &tool.limits.spend {
+        shown.push(("the spend limit", spend));
+    }
+    if let Some(permission) = &tool.permission {
+        let tuples = permission.contextual_tuples.iter().flat_map(|tuple| [&tuple.user, &tuple.object]);
+        shown.extend(tuples.chain([&permission.object]).map(|text| ("the permission", text)));
+    }
+    for name in &tool.sensitive {
+        if tool.parameters.get("properties").is_none_or(|declared| declared.get(name).is_none()) {
+            found.say(format!("{name} is sensitive but not a parameter"), "declare it, or take it out of sensitive");
+        }
+        for (place, text) in &shown {
+            if Template::parse(text).is_ok_and(|template| template.arguments().any(|argument| argument == name)) {
+                found.say(
+                    format!("{name} is sensitive but stands in {place}"),
+                    "it goes to the log; leave it out there",
+                );
+            }
+        }
+    }
+}
+
 fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
@@ -385,6 +415,22 @@ mod tests {
             (format!("effect = \"read\"\nlimits = {{ spend = \"1\" }}\n{get}"), "come together"),
             (format!("effect = \"read\"\nparameters = {{ type = \"array\" }}\n{get}"), "type object"),
             (format!("effect = \"destroy\"\n{get}"), "unknown variant"),
+            (format!("effect = \"read\"\nsensitive = [\"pin\"]\n{get}"), "pin is sensitive but not a parameter"),
+            (
+                format!(
+                    "effect = \"read\"\nsensitive = [\"pin\"]\nparameters = {{ type = \"object\", required = [\"pin\"], \
+                     properties = {{ pin = {{ type = \"string\" }} }} }}\napproval = {{ binding_message = \"PIN-{{{{ pin }}}}\" }}\n{get}"
+                ),
+                "stands in the binding message",
+            ),
+            (
+                format!(
+                    "effect = \"read\"\nsensitive = [\"who\"]\nparameters = {{ type = \"object\", required = [\"who\"], \
+                     properties = {{ who = {{ type = \"string\" }} }} }}\n\
+                     permission = {{ relation = \"a\", object = \"user:{{{{ who }}}}\" }}\n{get}"
+                ),
+                "stands in the permission",
+            ),
         ] {
             let problems = problems(&tool);
             assert!(if expected.is_empty() { problems.is_empty() } else { problems.contains(expected) }, "{tool}\n-> {problems}");

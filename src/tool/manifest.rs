@@ -76,6 +76,9 @@ pub struct ToolSpec {
     /// JSON Schema of the arguments; `additionalProperties` is false unless it says otherwise.
     #[serde(default = "no_parameters")]
     pub parameters: Value,
+    /// Parameters whose values no log may show: the audit log holds a keyed hash in their place.
+    #[serde(default)]
+    pub sensitive: Vec<String>,
     /// Fine-grained permission that is checked first.
     #[serde(default)]
     pub permission: Option<PermissionSpec>,

@@ -148,6 +148,7 @@ impl Tool {
                 effect: self.spec.effect.word(),
                 irreversible: self.spec.effect == super::manifest::Effect::Irreversible,
                 arguments,
+                sensitive: self.spec.sensitive.clone(),
                 origin,
                 requirements,
                 digest,

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Home, agentctl};
+use crate::support::{Dev, Home, Output, agentctl, command};
 
 fn after_a_purchase(dev: &Dev) -> Home {
     let home = dev.home();
@@ -35,10 +35,11 @@ fn log_file(home: &Home) -> PathBuf {
 fn what_was_done_is_listed_and_verified() {
     let dev = Dev::start();
     let home = after_a_purchase(&dev);
-    agentctl(&home).args(["audit", "verify"]).run().code(0);
+    agentctl(&home).args(["audit", "verify"]).run().code(0).out(&["sealed up to the last entry", "1 of grade A"]);
     let output =
         agentctl(&home).args(["audit", "list", "--json"]).run().code(0).out(&["buy_product", "request", "response"]);
-    for secret in ["eyJ", dev.ready["env"]["AGENTCTL_APPROVAL_CLIENT_SECRET"].as_str().unwrap()] {
+    // A sealed token is random text, in which any three letters may stand.
+    for secret in ["eyJ0eXAi", "eyJhbGci", dev.ready["env"]["AGENTCTL_APPROVAL_CLIENT_SECRET"].as_str().unwrap()] {
         assert!(!output.stdout.contains(secret), "{output}");
     }
 }
@@ -72,10 +73,11 @@ fn journal(home: &Home) -> Connection {
     Connection::open(PathBuf::from(state.as_str().unwrap()).join("journal.db")).unwrap()
 }
 
-/// The last entry of the log.
+/// The last entry of the log that is not a seal.
 fn last_entry(home: &Home) -> Value {
     let text = fs::read_to_string(log_file(home)).unwrap();
-    serde_json::from_str(text.lines().last().unwrap()).unwrap()
+    let mut entries = text.lines().rev().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    entries.find(|entry| entry["kind"] != "checkpoint").unwrap()
 }
 
 #[test]
@@ -115,4 +117,257 @@ fn who_stops_a_request_under_way_leaves_the_truth_behind() {
     assert_eq!(entry["body"]["outcome"], "unknown", "{entry}");
     assert_eq!(entry["body"]["approval"]["binding"], "details", "what allowed it stands there too: {entry}");
     assert_eq!(states(), [("done".to_owned(), true), ("unknown_outcome".to_owned(), true)]);
+}
+
+fn audit(home: &Home, args: &[&str]) -> Output {
+    agentctl(home).arg("audit").args(args.iter().copied()).run()
+}
+
+/// What `audit verify --json` says first is wrong: the flaw, the line, why.
+fn first_flaw(home: &Home) -> (String, u64, String) {
+    let object = audit(home, &["verify", "--json"]).code(1).json();
+    let bad = &object["bad"][0];
+    let text = |name: &str| bad[name].as_str().unwrap_or_else(|| panic!("{object}")).to_owned();
+    (text("flaw"), bad["line"].as_u64().unwrap(), text("why"))
+}
+
+/// SHA-256 as another program computes it.
+fn sha256(text: &str) -> String {
+    use aws_lc_rs::digest::{SHA256, digest};
+    digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes the chain anew, as somebody does who has no key.
+fn rechain(lines: &[String]) -> String {
+    let mut prev = "0".repeat(64);
+    let mut text = String::new();
+    for line in lines {
+        let mut entry: Value = serde_json::from_str(line).unwrap();
+        entry["prev"] = json!(prev);
+        prev = sha256(&entry.to_string());
+        text += &format!("{entry}\n");
+    }
+    text
+}
+
+#[test]
+fn every_kind_of_tampering_is_found_and_named() {
+    let dev = Dev::start();
+    let home = after_a_purchase(&dev);
+    agentctl(&home).args(["run", "what phones are there"]).run().code(0);
+    let file = log_file(&home);
+    let head = file.with_file_name("audit.head");
+    let (log, sealed) = (fs::read_to_string(&file).unwrap(), fs::read(&head).unwrap());
+    let lines: Vec<String> = log.lines().map(str::to_owned).collect();
+    let kinds: Vec<Value> =
+        lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].clone()).collect();
+    assert_eq!(kinds, ["begin", "request", "response", "checkpoint", "request", "response", "checkpoint"]);
+    let at = |order: &[usize]| order.iter().map(|at| lines[*at].clone() + "\n").collect::<String>();
+    let edited = log.replacen("\"qty\":2", "\"qty\":1", 1);
+    let forged: Vec<String> = edited.lines().map(str::to_owned).collect();
+    let cases = [
+        ("an edited value", edited.clone(), "broken", 3),
+        ("a deleted line", at(&[0, 1, 3, 4, 5, 6]), "broken", 3),
+        ("swapped lines", at(&[0, 2, 1, 3, 4, 5, 6]), "broken", 2),
+        ("a line twice", at(&[0, 1, 2, 2, 3, 4, 5, 6]), "broken", 4),
+        ("whole lines cut off", at(&[0, 1, 2, 3]), "truncated", 4),
+        ("half a line cut off", log[..log.len() - 40].to_owned(), "truncated", 7),
+        ("everything cut off", String::new(), "truncated", 0),
+        ("written anew without the key", rechain(&forged), "seal", 4),
+    ];
+    for (name, text, flaw, line) in cases {
+        fs::write(&file, text).unwrap();
+        let (found, place, why) = first_flaw(&home);
+        assert_eq!((found.as_str(), place), (flaw, line), "{name}: {why}");
+        let said = audit(&home, &["verify"]).code(1).silent();
+        assert!(said.stderr.contains(file.to_str().unwrap()) && said.stderr.contains(&why), "{name}: {said}");
+    }
+    fs::write(&file, &log).unwrap();
+    fs::remove_file(&head).unwrap();
+    assert_eq!(first_flaw(&home).0, "seal");
+    // Nothing that happens later makes it good again.
+    agentctl(&home).args(["run", "what phones are there"]).run().code(0).err(&["not sealed"]);
+    let (flaw, _, why) = first_flaw(&home);
+    assert!(flaw == "seal" && why.contains("head file is missing"), "{why}");
+
+    // Somebody else's log, whole in itself, and its head file alone.
+    let other = after_a_purchase(&dev);
+    let theirs = log_file(&other);
+    fs::write(&head, fs::read(theirs.with_file_name("audit.head")).unwrap()).unwrap();
+    fs::write(&file, &log).unwrap();
+    let (flaw, _, why) = first_flaw(&home);
+    assert!(flaw == "seal" && why.contains("another log"), "{why}");
+    fs::copy(&theirs, &file).unwrap();
+    let (flaw, _, why) = first_flaw(&home);
+    assert!(flaw == "seal" && why.contains("another key"), "{why}");
+    fs::write(&file, &log).unwrap();
+    fs::write(&head, &sealed).unwrap();
+    audit(&home, &["verify"]).code(0);
+    audit(&home, &["verify", "--chain-only"]).code(0).out(&["seals were not checked", "approvals were not checked"]);
+}
+
+#[test]
+fn the_log_is_filtered_shown_and_exported() {
+    let dev = Dev::start();
+    let home = after_a_purchase(&dev);
+    agentctl(&home).args(["run", "what phones are there"]).run().code(0);
+    let kinds = |args: &[&str]| -> Vec<String> {
+        let object = audit(&home, &[&["list", "--json"], args].concat()).code(0).json();
+        let entries = object["entries"].as_array().unwrap();
+        entries.iter().map(|entry| entry["kind"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(kinds(&["--tool", "buy_product"]), ["request", "response"]);
+    assert_eq!(kinds(&["--outcome", "denied"]), Vec::<String>::new());
+    assert_eq!(kinds(&["--outcome", "done", "--limit", "3"]), ["response", "request", "response"]);
+    assert_eq!(kinds(&["--since", "1h", "--tool", "buy_product"]).len(), 2);
+    assert_eq!(kinds(&["--until", "2020-01-01"]), Vec::<String>::new());
+    audit(&home, &["list", "--since", "yesterday"]).code(2);
+    let entry = audit(&home, &["list", "--json", "--tool", "buy_product"]).json()["entries"][0].clone();
+    let (action, run) = (entry["action"].as_str().unwrap(), entry["body"]["run"].as_str().unwrap());
+    assert_eq!(kinds(&["--run", run]).len(), 2);
+    assert_eq!(kinds(&["--action", action]).len(), 2);
+
+    audit(&home, &["show", action]).code(0).out(&[
+        "buy_product",
+        "qty: 2",
+        "auth0|ada",
+        "A: the issuer signed",
+        "ord_81",
+    ]);
+    let shown = audit(&home, &["show", action, "--json"]).code(0).json();
+    assert_eq!((&shown["grade"], &shown["response"]["body"]["outcome"]), (&json!("A"), &json!("done")), "{shown}");
+    audit(&home, &["show", "act_nothing"]).code(2);
+    audit(&home, &["show", "act_"]).code(2).err(&["more than one action"]);
+
+    let exported = audit(&home, &["export"]).code(0).json();
+    assert_eq!(exported["entries"].as_array().unwrap().len(), 7, "{exported}");
+    let csv = audit(&home, &["export", "--format", "csv", "--tool", "buy_product"]).code(0).stdout;
+    let rows: Vec<&str> = csv.split_terminator("\r\n").collect();
+    assert!(rows.len() == 2 && rows[0].starts_with("action,") && rows[1].starts_with(action), "{csv}");
+    assert!(rows[1].contains("\"{\"\"product\"\":\"\"phones\"\",\"\"qty\"\":2}\""), "{csv}");
+    assert_eq!(audit(&home, &["export", "--format", "csv", "--limit", "1"]).code(0).stdout.lines().count(), 2);
+}
+
+#[test]
+fn a_receipt_is_checked_without_the_log() {
+    let dev = Dev::start();
+    let home = after_a_purchase(&dev);
+    let entry = audit(&home, &["list", "--json", "--tool", "buy_product"]).json()["entries"][0].clone();
+    let action = entry["action"].as_str().unwrap();
+    audit(&home, &["export", "--receipt", action, "--tokens"]).code(1).err(&["is good until"]);
+    let without = audit(&home, &["export", "--receipt", action]).code(0);
+    assert!(!without.stdout.contains("eyJ0eXAi"), "{without}");
+    dev.advance(4000);
+    let with = audit(&home, &["export", "--receipt", action, "--tokens"]).code(0);
+    // A machine that has never seen the log.
+    let elsewhere = Home::new();
+    let check = |text: &str| {
+        fs::write(elsewhere.work().join("receipt.json"), text).unwrap();
+        audit(&elsewhere, &["verify", "--receipt", "receipt.json"])
+    };
+    check(&with.stdout).code(0).out(&["grade A"]);
+    check(&without.stdout).code(0).out(&["holds no signed token"]);
+    check(&with.stdout.replacen("\\\"qty\\\":2", "\\\"qty\\\":1", 1)).code(1).err(&["does not hold"]);
+    check("{}").code(1).err(&["no receipt"]);
+}
+
+#[test]
+fn whoever_follows_sees_what_comes() {
+    let dev = Dev::start();
+    let home = after_a_purchase(&dev);
+    let following = agentctl(&home).args(["audit", "list", "--follow", "--json", "--limit", "1"]).start();
+    following.wait_for_stdout("checkpoint");
+    agentctl(&home).args(["tools", "call", "search_products"]).run().code(0);
+    following.wait_for_stdout("search_products");
+    following.signal("INT");
+    let lines = following.finish().code(0).lines();
+    let kinds: Vec<&str> = lines.iter().map(|entry| entry["kind"].as_str().unwrap()).collect();
+    assert!(kinds.starts_with(&["checkpoint", "request"]), "{kinds:?}");
+
+    // `head` has seen enough after one line; the next entry tells it so.
+    let script = "\"$0\" audit list --follow | head -n 1";
+    let binary = env!("CARGO_BIN_EXE_agentctl");
+    let piped = command(&home, "/bin/sh").env("PATH", "/usr/bin:/bin").args(["-c", script, binary]).start();
+    piped.wait_for_stdout("begin");
+    agentctl(&home).args(["tools", "call", "search_products"]).run().code(0);
+    piped.finish();
+}
+
+#[test]
+fn several_processes_write_one_log() {
+    let dev = Dev::start();
+    let home = after_a_purchase(&dev);
+    let running: Vec<_> = (0..8).map(|_| agentctl(&home).args(["tools", "call", "search_products"]).start()).collect();
+    for process in running {
+        process.finish().code(0);
+    }
+    let found = audit(&home, &["verify", "--json"]).code(0).json();
+    let seal = &found["seal"];
+    assert_eq!((&seal["status"], &seal["unsealed"]), (&json!("sealed"), &json!(0)), "{found}");
+    assert_eq!(found["approvals"]["without_end"], 0, "{found}");
+    let text = fs::read_to_string(log_file(&home)).unwrap();
+    assert_eq!(text.matches("\"kind\":\"request\"").count(), 9);
+}
+
+#[test]
+fn sensitive_values_never_reach_the_log() {
+    let dev = Dev::start();
+    let home = after_a_purchase(&dev);
+    let paths = agentctl(&home).args(["config", "path", "--json"]).run().code(0).json();
+    let folder = PathBuf::from(paths["toolsets"].as_str().unwrap());
+    fs::create_dir_all(&folder).unwrap();
+    let manifest = "[toolset]\nname = \"own\"\ndescription = \"x\"\n[[tool]]\nname = \"unlock\"\ndescription = \"x\"\n\
+        effect = \"reversible\"\nsensitive = [\"pin\"]\n[tool.parameters]\ntype = \"object\"\nrequired = [\"pin\"]\n\
+        [tool.parameters.properties]\npin = { type = \"string\" }\ndoor = { type = \"string\" }\n\
+        [tool.approval]\nbinding_message = \"UNLOCK\"\n\
+        [tool.request]\nmethod = \"POST\"\nurl = \"{{ env.SHOP_API_URL }}\"\n";
+    fs::write(folder.join("own.toml"), manifest).unwrap();
+    let unlock = |pin: &str| {
+        let pin = format!("pin={pin}");
+        // The shop wants a token, so it refuses; that was written down before.
+        agentctl(&home).args(["tools", "call", "unlock", "--arg", &pin, "--arg", "door=front"]).run().code(21);
+    };
+    ["correct-horse-7", "correct-horse-7", "battery-staple-8"].into_iter().for_each(unlock);
+    let text = fs::read_to_string(log_file(&home)).unwrap();
+    assert!(!text.contains("correct-horse") && !text.contains("battery-staple") && text.contains("front"), "{text}");
+    let asked = audit(&home, &["list", "--json", "--tool", "unlock"]).code(0).json();
+    let pins: Vec<&str> = asked["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|entry| entry["body"]["arguments"]["pin"].as_str())
+        .collect();
+    assert!(pins.len() == 3 && pins[0] == pins[1] && pins[0] != pins[2], "{pins:?}");
+    assert!(pins[0].starts_with("hmac-sha-256:"), "{pins:?}");
+    let digest = asked["entries"][0]["body"]["digest"].as_str().unwrap();
+    assert!(digest.starts_with("hmac-sha-256:"), "a digest could be tried out: {digest}");
+    audit(&home, &["verify"]).code(0);
+}
+
+#[test]
+fn every_line_is_what_the_schema_says() {
+    let dev = Dev::start();
+    let home = after_a_purchase(&dev);
+    dev.auto("off", "deny");
+    agentctl(&home).args(["run", "buy 2 phones"]).run().code(11);
+    let file = log_file(&home);
+    let text = fs::read_to_string(&file).unwrap();
+    // Half a line, as a crash leaves it.
+    fs::write(&file, text + "{\"seq\":").unwrap();
+    agentctl(&home).args(["run", "what phones are there"]).run().code(0);
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let schema = fs::read_to_string(root.join("docs/audit/entry.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    let mut kinds = std::collections::BTreeSet::new();
+    for line in fs::read_to_string(&file).unwrap().lines() {
+        let Ok(entry) = serde_json::from_str::<Value>(line) else { continue };
+        let wrong: Vec<String> = schema.iter_errors(&entry).map(|error| error.to_string()).collect();
+        assert!(wrong.is_empty(), "{wrong:?} in {entry}");
+        kinds.insert(entry["kind"].as_str().unwrap().to_owned());
+        let mut more = entry.clone();
+        more["more"] = json!(1);
+        assert!(!schema.is_valid(&more), "a member more is let through: {more}");
+    }
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["begin", "checkpoint", "recovered", "request", "response"]);
+    audit(&home, &["verify"]).code(0).err(&["is half a line"]);
 }

@@ -29,6 +29,7 @@ const STAIRS: &[(&str, &[&str])] = &[
     ("guard", &["approval", "fga", "policy", "session", "store"]),
     ("tool", &["guard", "http", "policy"]),
     ("dispatch", &["approval", "guard", "http", "policy", "store", "tool"]),
+    ("proof", &["oauth", "policy", "store"]),
     ("agent", &["dispatch", "model", "store", "tool"]),
 ];
 

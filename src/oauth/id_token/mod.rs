@@ -82,6 +82,9 @@ pub struct Claims {
     /// How it was signed.
     #[serde(skip)]
     pub alg: String,
+    /// The key that it was verified with.
+    #[serde(skip)]
+    pub jwk: Option<Jwk>,
 }
 
 /// A published key set, its keys not yet looked at.
@@ -214,6 +217,14 @@ impl Verifier {
         Ok(claims)
     }
 
+    /// What another JWT of this issuer says, an access token (RFC 9068) for one, and the key that signed it. None if it is
+    /// not a JWT, or not signed with a key that is known since the last ID token.
+    #[must_use]
+    pub fn other_jwt(&self, jwt: &str) -> Option<(Value, Jwk)> {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        signed(jwt, &keys).ok().map(|signed| (signed.payload, signed.jwk))
+    }
+
     async fn fetch_keys(&self) -> Result<Arc<JwkSet>, Error> {
         let response = self.http.send(Request::get(self.jwks_uri.clone())).await?;
         let set: KeySet = match response.json() {
@@ -234,10 +245,34 @@ pub(crate) fn unverified_claims(token: &IdToken) -> Result<Claims, Flaw> {
     jsonwebtoken::dangerous::insecure_decode_claims(token.expose()).map_err(|_| Flaw::Malformed)
 }
 
-/// Finds the key, checks the signature, reads the claims.
+/// What a JWT says that was kept together with the key that it was verified with: its signature is checked, and no claim.
+///
+/// # Errors
+/// If this key did not sign it.
+pub fn kept_payload(jwt: &str, jwk: &Value) -> Result<Value, Flaw> {
+    let jwk = serde_json::from_value(jwk.clone()).map_err(|_| Flaw::UnknownKey)?;
+    signed(jwt, &JwkSet { keys: vec![jwk] }).map(|signed| signed.payload)
+}
+
+/// The claims of an ID token whose signature holds under one of these keys.
 fn signed_claims(token: &IdToken, keys: &JwkSet) -> Result<Claims, Flaw> {
+    let Signed { payload, kid, alg, jwk } = signed(token.expose(), keys)?;
+    let claims: Claims = serde_json::from_value(payload).map_err(|_| Flaw::Malformed)?;
+    Ok(Claims { kid, alg, jwk: Some(jwk), ..claims })
+}
+
+/// A JWT whose signature holds.
+struct Signed {
+    payload: Value,
+    kid: Option<String>,
+    alg: String,
+    jwk: Jwk,
+}
+
+/// Finds the key, checks the signature, reads the claims.
+fn signed(token: &str, keys: &JwkSet) -> Result<Signed, Flaw> {
     // An unknown `alg`, `none` among them, is an error of this library already.
-    let header = jsonwebtoken::decode_header(token.expose()).map_err(|_| algorithm_or_malformed(token))?;
+    let header = jsonwebtoken::decode_header(token).map_err(|_| algorithm_or_malformed(token))?;
     if !ALGORITHMS.contains(&header.alg) {
         return Err(Flaw::Algorithm);
     }
@@ -257,12 +292,10 @@ fn signed_claims(token: &IdToken, keys: &JwkSet) -> Result<Claims, Flaw> {
     let mut flaw = Flaw::Signature;
     for candidate in candidates {
         let Ok(key) = DecodingKey::from_jwk(candidate) else { continue };
-        match jsonwebtoken::decode::<Value>(token.expose(), &key, &only_signature) {
+        match jsonwebtoken::decode::<Value>(token, &key, &only_signature) {
             Ok(data) => {
-                let mut claims: Claims = serde_json::from_value(data.claims).map_err(|_| Flaw::Malformed)?;
-                claims.kid = header.kid;
-                claims.alg = format!("{:?}", header.alg);
-                return Ok(claims);
+                let alg = format!("{:?}", header.alg);
+                return Ok(Signed { payload: data.claims, kid: header.kid, alg, jwk: candidate.clone() });
             }
             Err(error) => {
                 use jsonwebtoken::errors::ErrorKind::{InvalidToken, Json, Utf8};
@@ -276,8 +309,8 @@ fn signed_claims(token: &IdToken, keys: &JwkSet) -> Result<Claims, Flaw> {
 }
 
 /// Whether the header could not be read because of its `alg`.
-fn algorithm_or_malformed(token: &IdToken) -> Flaw {
-    let header = token.expose().split('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+fn algorithm_or_malformed(token: &str) -> Flaw {
+    let header = token.split('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
     let header: Option<Value> = header.and_then(|json| serde_json::from_slice(&json).ok());
     if header.is_some_and(|header| header["alg"].is_string()) { Flaw::Algorithm } else { Flaw::Malformed }
 }

@@ -1,0 +1,147 @@
+//! `agentctl audit list`.
+
+use std::{collections::VecDeque, time::Duration};
+
+use clap::Args as ClapArgs;
+use serde_json::{Value, json};
+
+use super::select::{Filters, Select};
+use crate::{
+    cli::{
+        app::App,
+        failure::{Failure, Kind},
+        ui::{Line, Ui},
+    },
+    store::audit::{Audit, Cursor, Entry, Kind as EntryKind},
+};
+
+/// How often `--follow` looks for new entries.
+const LOOK: Duration = Duration::from_millis(200);
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    #[command(flatten)]
+    filters: Filters,
+    /// Go on printing entries as they are written, until ^C; with --json one object a line
+    #[arg(long, short)]
+    follow: bool,
+}
+
+pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    let audit = app.audit()?;
+    let (ui, limit) = (&app.ui, args.filters.limit.unwrap_or(usize::MAX));
+    let mut select = Select::new(&args.filters, app.clock.now());
+    let mut cursor = Cursor::default();
+    let mut newest: VecDeque<Entry> = VecDeque::new();
+    audit.read_on(&mut cursor, |entry, _| {
+        select.entry(entry, |entry| {
+            newest.push_back(entry);
+            if newest.len() > limit {
+                newest.pop_front();
+            }
+        });
+        true
+    })?;
+    if !args.follow {
+        list(ui, newest.make_contiguous());
+        return Ok(());
+    }
+    newest.iter().for_each(|entry| show(ui, entry));
+    let mut stop = app.stop(None)?;
+    let failure = tokio::select! {
+        biased;
+        failure = stop.next() => failure,
+        ended = follow(app, &audit, &mut select, &mut cursor) => return ended,
+    };
+    // Stopping is how one ends it.
+    if failure.kind == Kind::Interrupted { Ok(()) } else { Err(failure) }
+}
+
+/// Prints what is new, until nobody reads it any more.
+async fn follow(app: &App, audit: &Audit, select: &mut Select<'_>, cursor: &mut Cursor) -> Result<(), Failure> {
+    while !app.ui.is_closed() {
+        audit.read_on(cursor, |entry, _| {
+            select.entry(entry, |entry| show(&app.ui, &entry));
+            !app.ui.is_closed()
+        })?;
+        app.clock.sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+fn show(ui: &Ui, entry: &Entry) {
+    if ui.json() {
+        ui.data(entry);
+    } else {
+        ui.answer_line(&line(entry));
+    }
+}
+
+fn list(ui: &Ui, entries: &[Entry]) {
+    if ui.json() {
+        return ui.data(&json!({ "schema_version": 1, "ok": true, "entries": entries }));
+    }
+    for entry in entries {
+        ui.answer_line(&line(entry));
+    }
+    if entries.is_empty() {
+        ui.status("There is nothing in the log.");
+    }
+}
+
+/// One entry on one line: when, which action, and what it says.
+fn line(entry: &Entry) -> Line {
+    let text = |name: &str| entry.body.get(name).and_then(Value::as_str).unwrap_or_default();
+    let action = entry.action.as_ref().map_or("-", |action| action.as_str());
+    let start = Line::new().dim_field(&format!("{:>5} {}  ", entry.seq, entry.time));
+    match entry.kind {
+        EntryKind::Request => {
+            let arguments = entry.body.get("arguments").map(Value::to_string).unwrap_or_default();
+            start.plain("request   ").dim_field(action).plain("  ").bold(text("tool")).plain(" ").field(&arguments)
+        }
+        EntryKind::Response => {
+            let outcome = text("outcome");
+            let start = start.plain("response  ").dim_field(action).plain("  ");
+            let start = if outcome == "done" { start.good(outcome) } else { start.warn(outcome) };
+            start.plain("  ").field(text("message"))
+        }
+        EntryKind::Recovered => start.warn("recovered: half a line of a crash stands before this entry"),
+        EntryKind::Begin => match text("after") {
+            "" => start.dim("begin     of the log"),
+            after => start.dim("begin     of a new file, after ").dim_field(after),
+        },
+        EntryKind::Checkpoint => start.dim("sealed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::ActionId;
+
+    fn entry(kind: EntryKind, body: Value) -> Entry {
+        let action = Some(ActionId::from_text("act_1"));
+        Entry { seq: 7, time: "2026-01-01T00:00:00Z".into(), prev: String::new(), kind, action, body }
+    }
+
+    #[test]
+    fn entries_are_lines() {
+        let ui = Ui::test();
+        list(
+            &ui,
+            &[
+                entry(EntryKind::Begin, json!({"after": "audit-000000000001.jsonl"})),
+                entry(EntryKind::Request, json!({"tool": "buy_product", "arguments": {"product": "a\u{1b}b"}})),
+                entry(EntryKind::Response, json!({"outcome": "denied", "message": "the user \u{202e}denied it"})),
+                entry(EntryKind::Checkpoint, json!({"mac": ""})),
+            ],
+        );
+        assert_eq!(
+            ui.take().0,
+            "    7 2026-01-01T00:00:00Z  begin     of a new file, after audit-000000000001.jsonl\n    \
+             7 2026-01-01T00:00:00Z  request   act_1  buy_product {\"product\":\"a\\u001bb\"}\n    \
+             7 2026-01-01T00:00:00Z  response  act_1  denied  the user <U+202E>denied it\n    \
+             7 2026-01-01T00:00:00Z  sealed\n"
+        );
+    }
+}

@@ -1,0 +1,342 @@
+//! What the audit log can prove about an approval, offline: the issuer's signatures are checked again with the keys that were
+//! kept, and what was signed is held against the entries.
+
+mod receipt;
+
+#[cfg(test)]
+mod tests;
+
+pub use receipt::{Entries, Problem, Receipt, TokenInClear};
+
+use std::{collections::HashMap, fmt};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    call::ApprovalId,
+    oauth::id_token::{self, Claims},
+    policy::Binding,
+    store::{
+        audit::{Audit, Kind, Link, Signed, Token, hash_of},
+        seal::DataKey,
+    },
+};
+
+/// How far the issuer's clock and ours may be apart, in seconds.
+const SKEW: i64 = 30;
+/// What begins a digest that is hidden because it was made from sensitive values.
+const HIDDEN: &str = "hmac-sha-256:";
+
+/// How much of "this person approved this call" the issuer has signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Grade {
+    /// The call itself: `authorization_details` with its digest.
+    A,
+    /// Who answered, and when; the details came in the same answer, unsigned.
+    B,
+    /// Who answered, and when. What the person saw is our word.
+    C,
+}
+
+impl fmt::Display for Grade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::A => "A",
+            Self::B => "B",
+            Self::C => "C",
+        })
+    }
+}
+
+/// How many calls have which grade.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Grades {
+    /// See [`Grade::A`].
+    #[serde(rename = "A")]
+    pub a: u64,
+    /// See [`Grade::B`].
+    #[serde(rename = "B")]
+    pub b: u64,
+    /// See [`Grade::C`].
+    #[serde(rename = "C")]
+    pub c: u64,
+    /// Approved, but no signed token was kept.
+    pub without_token: u64,
+    /// Approved, but there is no key to open the kept tokens with.
+    pub not_checked: u64,
+    /// Effects that were done without an approval, as their tool allows.
+    pub not_approved: u64,
+    /// Calls whose end was never written: a crash, or one that is still under way.
+    pub without_end: u64,
+}
+
+/// The request entry of an action, as far as it is compared.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Asked {
+    /// Which tool.
+    pub tool: String,
+    /// `read`, `reversible`, `irreversible`.
+    pub effect: String,
+    /// The digest of the call, or what hides it.
+    pub digest: String,
+    /// Who acted.
+    pub actor: Actor,
+}
+
+/// Who acted, as the request entry says.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Actor {
+    /// The issuer.
+    pub iss: Option<String>,
+    /// The person.
+    pub sub: Option<String>,
+}
+
+/// What a response entry says about an approval, as far as it is compared. Other versions may write more.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+pub struct Evidence {
+    /// Which approval.
+    pub approval: ApprovalId,
+    /// How it was tied to the call.
+    pub binding: Binding,
+    /// Who vouches.
+    pub issuer: String,
+    /// Who asked.
+    pub client: String,
+    /// Who approved.
+    pub subject: String,
+    /// SHA-256 of the `auth_req_id`.
+    pub auth_req_id_sha256: String,
+    /// SHA-256 of the ID token as it was signed.
+    pub id_token_sha256: String,
+    /// When it was asked.
+    pub requested_at: String,
+    /// When the yes arrived.
+    pub approved_at: String,
+    /// What the issuer signed, sealed.
+    #[serde(default)]
+    pub signed: Vec<Signed>,
+}
+
+/// The response entry of an action, as far as it is compared.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Ended {
+    /// How it ended.
+    pub outcome: String,
+    /// What proves its approval.
+    pub approval: Option<Evidence>,
+}
+
+#[derive(Deserialize)]
+struct Line<T> {
+    body: T,
+}
+
+/// What an entry of this kind says; none if it says something else.
+fn body<T: for<'a> Deserialize<'a>>(line: &[u8]) -> Option<T> {
+    serde_json::from_slice::<Line<T>>(line).ok().map(|line| line.body)
+}
+
+/// Goes through a log with [`Audit::verify`] and grades every approval in it.
+pub struct Grader<'a> {
+    audit: &'a Audit,
+    key: Option<&'a DataKey>,
+    /// Requests whose response has not come yet.
+    open: HashMap<String, Asked>,
+    /// Each issuer's keys by their names.
+    keys: HashMap<(String, String), Value>,
+    grades: Grades,
+}
+
+impl<'a> Grader<'a> {
+    /// Without a key the kept tokens stay sealed.
+    #[must_use]
+    pub fn new(audit: &'a Audit, key: Option<&'a DataKey>) -> Self {
+        Self { audit, key, open: HashMap::new(), keys: HashMap::new(), grades: Grades::default() }
+    }
+
+    /// Looks at one entry.
+    ///
+    /// # Errors
+    /// If what proves an approval does not.
+    pub fn entry(&mut self, link: &Link<'_>, line: &[u8]) -> Result<(), String> {
+        let Some(action) = link.action else { return Ok(()) };
+        match link.kind {
+            Kind::Request => {
+                if let Some(asked) = body::<Asked>(line) {
+                    self.open.insert(action.to_owned(), asked);
+                }
+                Ok(())
+            }
+            Kind::Response => {
+                let Some(asked) = self.open.remove(action) else { return Ok(()) };
+                let ended: Ended = body(line).ok_or("its approval cannot be read")?;
+                self.ended(&asked, ended)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What there was, at the end.
+    #[must_use]
+    pub fn grades(&self) -> Grades {
+        Grades { without_end: self.open.len() as u64, ..self.grades }
+    }
+
+    fn ended(&mut self, asked: &Asked, ended: Ended) -> Result<(), String> {
+        let Some(evidence) = ended.approval else {
+            let happened = matches!(ended.outcome.as_str(), "done" | "unknown");
+            self.grades.not_approved += u64::from(happened && asked.effect != "read");
+            return Ok(());
+        };
+        self.same_keys(&evidence)?;
+        let count = match (evidence.signed.is_empty(), self.key) {
+            (true, _) => &mut self.grades.without_token,
+            (false, None) => &mut self.grades.not_checked,
+            (false, Some(key)) => match grade(self.audit, key, asked, &evidence)? {
+                Grade::A => &mut self.grades.a,
+                Grade::B => &mut self.grades.b,
+                Grade::C => &mut self.grades.c,
+            },
+        };
+        *count += 1;
+        Ok(())
+    }
+
+    /// An issuer gives a name to one key. Whoever adds a key of their own must give it a name that is in use, or a new one
+    /// that the issuer never published.
+    fn same_keys(&mut self, evidence: &Evidence) -> Result<(), String> {
+        for signed in &evidence.signed {
+            let Some(kid) = signed.jwk["kid"].as_str() else { continue };
+            let known = self.keys.entry((evidence.issuer.clone(), kid.to_owned()));
+            if known.or_insert_with(|| signed.jwk.clone()) != &signed.jwk {
+                return Err(format!("its issuer's key {kid} is another one than in an entry before"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The grade of one action of this log; none if it was not approved, or no token was kept.
+///
+/// # Errors
+/// If what proves its approval does not.
+pub fn grade_of(audit: &Audit, key: &DataKey, entries: &Entries) -> Result<Option<Grade>, String> {
+    let asked: Asked = body(entries.request.as_bytes()).ok_or("its request entry cannot be read")?;
+    match receipt::evidence(entries).map_err(|problem| problem.to_string())? {
+        Some(evidence) if !evidence.signed.is_empty() => grade(audit, key, &asked, &evidence).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn grade(audit: &Audit, key: &DataKey, asked: &Asked, evidence: &Evidence) -> Result<Grade, String> {
+    let digest = |digest: &str| {
+        if !asked.digest.starts_with(HIDDEN) {
+            return Ok(Some(digest == asked.digest));
+        }
+        let same = audit.hides(&asked.digest, "digest", &digest.into());
+        same.map(Some).map_err(|error| error.to_string())
+    };
+    judge(asked, evidence, &open(evidence, key)?, digest)
+}
+
+/// The kept tokens in clear.
+///
+/// # Errors
+/// If one of them does not open.
+pub fn open(evidence: &Evidence, key: &DataKey) -> Result<Vec<String>, String> {
+    let open = |signed: &Signed| {
+        let word = signed.token.word();
+        signed.open(key, &evidence.approval).map_err(|_| format!("its {word} does not open with this key"))
+    };
+    evidence.signed.iter().map(open).collect()
+}
+
+/// Checks the kept tokens of an approval, given in clear and in their order, against its entries. `digest` says whether a
+/// digest that the issuer signed is that of the call, if it can be told.
+///
+/// # Errors
+/// What does not fit.
+pub fn judge(
+    asked: &Asked,
+    evidence: &Evidence,
+    tokens: &[String],
+    digest: impl Fn(&str) -> Result<Option<bool>, String>,
+) -> Result<Grade, String> {
+    if asked.actor.iss.as_ref().is_some_and(|iss| *iss != evidence.issuer)
+        || asked.actor.sub.as_ref().is_some_and(|sub| *sub != evidence.subject)
+    {
+        return Err("it was approved by somebody else than who asked for it".to_owned());
+    }
+    let mut grade = if evidence.binding == Binding::Details { Grade::B } else { Grade::C };
+    let mut by_id_token = false;
+    for (signed, jwt) in evidence.signed.iter().zip(tokens) {
+        let word = signed.token.word();
+        let named = match signed.token {
+            Token::IdToken => evidence.id_token_sha256 == signed.sha256,
+            Token::AccessToken => true,
+        };
+        if hash_of(jwt.as_bytes()) != signed.sha256 || !named {
+            return Err(format!("its {word} is another one than was kept"));
+        }
+        let payload =
+            id_token::kept_payload(jwt, &signed.jwk).map_err(|flaw| format!("its {word} does not prove it: {flaw}"))?;
+        fits(&payload, signed.token, evidence)?;
+        by_id_token |= signed.token == Token::IdToken;
+        let details = payload.get("authorization_details").and_then(Value::as_array);
+        let digests: Vec<&str> = details.into_iter().flatten().filter_map(|detail| detail["digest"].as_str()).collect();
+        for signed_digest in digests {
+            match digest(signed_digest)? {
+                Some(true) => grade = Grade::A,
+                Some(false) => return Err(format!("the issuer signed another call in its {word}")),
+                None => {}
+            }
+        }
+    }
+    if by_id_token { Ok(grade) } else { Err("no ID token was kept with it".to_owned()) }
+}
+
+/// Whether a token is the one of this approval: its issuer, its person, its client, its time.
+fn fits(payload: &Value, token: Token, evidence: &Evidence) -> Result<(), String> {
+    let wrong = |what: &str| Err(format!("its {} {what}", token.word()));
+    let seconds = |time: &str| DateTime::parse_from_rfc3339(time).map(|time| time.with_timezone(&Utc).timestamp());
+    let (Ok(requested), Ok(approved)) = (seconds(&evidence.requested_at), seconds(&evidence.approved_at)) else {
+        return Err("its times cannot be read".to_owned());
+    };
+    if payload["iss"] != evidence.issuer.as_str() {
+        return wrong("is from another issuer");
+    }
+    if payload["sub"] != evidence.subject.as_str() {
+        return wrong("is about somebody else");
+    }
+    let issued = payload["iat"].as_f64().unwrap_or_default();
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 have no more than 53 bits")]
+    let within = issued >= (requested - SKEW) as f64 && issued <= (approved + SKEW) as f64;
+    if !within {
+        return wrong("was not signed between the request and the answer");
+    }
+    match token {
+        Token::IdToken => {
+            let Ok(claims) = serde_json::from_value::<Claims>(payload.clone()) else {
+                return wrong("cannot be read");
+            };
+            if claims.aud != [evidence.client.as_str()] {
+                return wrong("is for another client");
+            }
+            let answers = payload["urn:openid:params:jwt:claim:auth_req_id"].as_str();
+            if answers.is_some_and(|id| hash_of(id.as_bytes()) != evidence.auth_req_id_sha256) {
+                return wrong("answers another request");
+            }
+        }
+        Token::AccessToken => {
+            let client = payload["client_id"].as_str().or(payload["azp"].as_str());
+            if client.is_some_and(|client| client != evidence.client) {
+                return wrong("is for another client");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! Tokens of an issuer made here, and what does not fit about them.
+
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+};
+use chrono::TimeDelta;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
+use serde_json::json;
+
+use super::*;
+use crate::{call::ActionId, files::tests::TempDir};
+
+struct Issuer {
+    private: EncodingKey,
+    jwk: Value,
+}
+
+impl Issuer {
+    fn new() -> Self {
+        let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        let private = EncodingKey::from_ec_der(der.as_ref());
+        let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&private, Algorithm::ES256).unwrap()).unwrap();
+        jwk["kid"] = json!("k1");
+        Self { private, jwk }
+    }
+
+    fn sign(&self, claims: &Value) -> String {
+        let header = Header { kid: Some("k1".to_owned()), ..Header::new(Algorithm::ES256) };
+        jsonwebtoken::encode(&header, claims, &self.private).unwrap()
+    }
+}
+
+fn key() -> DataKey {
+    DataKey::from_bytes(&[7; 32]).unwrap()
+}
+
+fn at() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn id_claims() -> Value {
+    let now = at().timestamp();
+    json!({"iss": "https://issuer.example", "sub": "ada", "aud": "approver", "iat": now, "exp": now + 3600})
+}
+
+fn access_claims(digest: &str) -> Value {
+    let now = at().timestamp();
+    json!({"iss": "https://issuer.example", "sub": "ada", "client_id": "approver", "iat": now, "exp": now + 300,
+           "authorization_details": [{"type": "purchase", "digest": digest}]})
+}
+
+fn evidence(signed: Vec<Signed>) -> Evidence {
+    let time = |seconds: i64| (at() + TimeDelta::seconds(seconds)).to_rfc3339();
+    Evidence {
+        approval: ApprovalId::from_text("apr_1"),
+        binding: Binding::Message,
+        issuer: "https://issuer.example".to_owned(),
+        client: "approver".to_owned(),
+        subject: "ada".to_owned(),
+        auth_req_id_sha256: hash_of(b"the request"),
+        id_token_sha256: signed.first().map(|signed| signed.sha256.clone()).unwrap_or_default(),
+        requested_at: time(-10),
+        approved_at: time(5),
+        signed,
+    }
+}
+
+fn seal(token: Token, jwt: &str, jwk: &Value) -> Signed {
+    Signed::seal(&key(), &ApprovalId::from_text("apr_1"), token, jwt, jwk.clone()).unwrap()
+}
+
+const DIGEST: &str = "sha-256:right";
+
+fn write(audit: &Audit, evidence: &Evidence) -> ActionId {
+    let action = ActionId::mint();
+    let request = json!({"actor": {"iss": "https://issuer.example", "sub": "ada"}, "tool": "buy", "effect": "irreversible",
+                         "arguments": {}, "digest": DIGEST});
+    audit.request(&action, at(), request).unwrap();
+    audit.response(&action, at(), json!({"outcome": "done", "approval": evidence})).unwrap();
+    action
+}
+
+/// Writes it into a log of its own and verifies that.
+fn verdict(evidence: &Evidence) -> Result<Grades, String> {
+    let dir = TempDir::new();
+    let audit = Audit::open(&dir.0);
+    write(&audit, evidence);
+    let key = key();
+    let mut grader = Grader::new(&audit, Some(&key));
+    let verdict = audit.verify(|link, line| grader.entry(link, line)).unwrap();
+    match verdict.bad.into_iter().next() {
+        Some(bad) => Err(format!("line {}: {}", bad.place.line, bad.why)),
+        None => Ok(grader.grades()),
+    }
+}
+
+#[test]
+fn grades_say_what_the_issuer_signed() {
+    let issuer = Issuer::new();
+    let id = seal(Token::IdToken, &issuer.sign(&id_claims()), &issuer.jwk);
+    let access = seal(Token::AccessToken, &issuer.sign(&access_claims(DIGEST)), &issuer.jwk);
+    let of = |evidence: &Evidence| verdict(evidence).unwrap();
+    assert_eq!(of(&evidence(vec![id.clone()])), Grades { c: 1, ..Grades::default() });
+    let details = Evidence { binding: Binding::Details, ..evidence(vec![id.clone()]) };
+    assert_eq!(of(&details), Grades { b: 1, ..Grades::default() });
+    assert_eq!(of(&evidence(vec![id, access])), Grades { a: 1, ..Grades::default() });
+    let mut claims = id_claims();
+    claims["authorization_details"] = json!([{"digest": DIGEST}]);
+    claims["urn:openid:params:jwt:claim:auth_req_id"] = json!("the request");
+    let id = seal(Token::IdToken, &issuer.sign(&claims), &issuer.jwk);
+    assert_eq!(of(&evidence(vec![id])), Grades { a: 1, ..Grades::default() });
+    assert_eq!(of(&evidence(Vec::new())), Grades { without_token: 1, ..Grades::default() });
+}
+
+#[test]
+fn what_does_not_fit_is_named_with_its_line() {
+    let (issuer, foreign) = (Issuer::new(), Issuer::new());
+    let with = |change: fn(&mut Value)| {
+        let mut claims = id_claims();
+        change(&mut claims);
+        evidence(vec![seal(Token::IdToken, &issuer.sign(&claims), &issuer.jwk)])
+    };
+    let good = || evidence(vec![seal(Token::IdToken, &issuer.sign(&id_claims()), &issuer.jwk)]);
+    let access = |claims: &Value| {
+        let id = seal(Token::IdToken, &issuer.sign(&id_claims()), &issuer.jwk);
+        evidence(vec![id, seal(Token::AccessToken, &issuer.sign(claims), &issuer.jwk)])
+    };
+    let other_client = {
+        let mut claims = access_claims(DIGEST);
+        claims["client_id"] = json!("other");
+        claims
+    };
+    let cases = [
+        ("another issuer", with(|claims| claims["iss"] = json!("https://other.example"))),
+        ("somebody else", with(|claims| claims["sub"] = json!("eve"))),
+        ("another client", with(|claims| claims["aud"] = json!("other"))),
+        ("another client", with(|claims| claims["aud"] = json!(["approver", "other"]))),
+        ("between the request", with(|claims| claims["iat"] = json!(at().timestamp() - 100))),
+        ("between the request", with(|claims| claims["iat"] = json!(at().timestamp() + 100))),
+        ("another request", with(|claims| claims["urn:openid:params:jwt:claim:auth_req_id"] = json!("other"))),
+        ("another call", with(|claims| claims["authorization_details"] = json!([{"digest": "sha-256:other"}]))),
+        ("another call", access(&access_claims("sha-256:other"))),
+        ("another client", access(&other_client)),
+        // Signed by somebody else, whose key is not the one that was kept.
+        ("signature is wrong", evidence(vec![seal(Token::IdToken, &foreign.sign(&id_claims()), &issuer.jwk)])),
+        ("somebody else than who asked", Evidence { subject: "eve".to_owned(), ..good() }),
+        ("somebody else than who asked", Evidence { issuer: "https://other.example".to_owned(), ..good() }),
+        ("another one than was kept", Evidence { id_token_sha256: hash_of(b"other"), ..good() }),
+        ("does not open", Evidence { approval: ApprovalId::from_text("apr_2"), ..good() }),
+        ("no ID token", {
+            let jwt = issuer.sign(&access_claims(DIGEST));
+            evidence(vec![seal(Token::AccessToken, &jwt, &issuer.jwk)])
+        }),
+        ("times cannot be read", Evidence { approved_at: "soon".to_owned(), ..good() }),
+    ];
+    for (wanted, evidence) in cases {
+        let found = verdict(&evidence).unwrap_err();
+        assert!(found.starts_with("line 3: ") && found.contains(wanted), "{wanted}: {found}");
+    }
+    assert!(verdict(&good()).is_ok());
+}
+
+#[test]
+fn one_name_of_a_key_is_one_key() {
+    let (issuer, foreign) = (Issuer::new(), Issuer::new());
+    let dir = TempDir::new();
+    let audit = Audit::open(&dir.0);
+    for issuer in [&issuer, &issuer, &foreign] {
+        write(&audit, &evidence(vec![seal(Token::IdToken, &issuer.sign(&id_claims()), &issuer.jwk)]));
+    }
+    let key = key();
+    let mut grader = Grader::new(&audit, Some(&key));
+    let verdict = audit.verify(|link, line| grader.entry(link, line)).unwrap();
+    assert_eq!(verdict.bad.len(), 1);
+    assert!(verdict.bad[0].place.line == 7 && verdict.bad[0].why.contains("key k1 is another one"), "{verdict:?}");
+    assert_eq!(verdict.entries, 7, "the chain behind it is looked at all the same");
+}
+
+#[test]
+fn without_a_key_tokens_stay_sealed() {
+    let issuer = Issuer::new();
+    let dir = TempDir::new();
+    let audit = Audit::open(&dir.0);
+    write(&audit, &evidence(vec![seal(Token::IdToken, &issuer.sign(&id_claims()), &issuer.jwk)]));
+    let mut grader = Grader::new(&audit, None);
+    audit.verify(|link, line| grader.entry(link, line)).unwrap();
+    assert_eq!(grader.grades(), Grades { not_checked: 1, ..Grades::default() });
+}
+
+/// The two lines of one action.
+fn entries(audit: &Audit, action: &ActionId) -> Entries {
+    let mut lines = Vec::new();
+    let each = |entry: crate::store::audit::Entry, line: &[u8]| {
+        if entry.action.as_ref() == Some(action) {
+            lines.push(String::from_utf8(line.to_vec()).unwrap());
+        }
+        true
+    };
+    audit.read_on(&mut crate::store::audit::Cursor::default(), each).unwrap();
+    Entries { request: lines.remove(0), response: lines.pop() }
+}
+
+#[test]
+fn a_receipt_proves_itself() {
+    let issuer = Issuer::new();
+    let dir = TempDir::new();
+    let audit = Audit::open(&dir.0);
+    let id = seal(Token::IdToken, &issuer.sign(&id_claims()), &issuer.jwk);
+    let access = seal(Token::AccessToken, &issuer.sign(&access_claims(DIGEST)), &issuer.jwk);
+    let action = write(&audit, &evidence(vec![id, access]));
+    let entries = entries(&audit, &action);
+    let key = key();
+    let grade = grade_of(&audit, &key, &entries).unwrap();
+    assert_eq!(grade, Some(Grade::A));
+    let make = |tokens: bool, later: i64| {
+        let now = at() + TimeDelta::seconds(later);
+        Receipt::new(action.as_str(), entries.clone(), Some(&key), tokens, grade, now)
+    };
+    // What can still be used is not given away.
+    assert!(matches!(make(true, 200), Err(Problem::StillGood { token: "id_token", .. })));
+    assert!(matches!(make(true, 3600), Err(Problem::StillGood { .. })));
+    let without = make(false, 0).unwrap();
+    assert_eq!(without.check(), Ok(None));
+    assert!(!serde_json::to_string(&without).unwrap().contains("eyJ"));
+    let receipt = make(true, 3601).unwrap();
+    assert_eq!(receipt.check(), Ok(Some(Grade::A)));
+    let text = serde_json::to_string(&receipt).unwrap();
+    assert_eq!(serde_json::from_str::<Receipt>(&text).unwrap(), receipt);
+
+    type Change = fn(&mut Receipt);
+    let changes: [(&str, Change); 10] = [
+        ("no receipt", |r| r.kind = "other".to_owned()),
+        ("request entry", |r| r.action = "act_other".to_owned()),
+        ("hashes", |r| r.entries.response = r.entries.response.as_ref().map(|line| line.replace("done", "nope"))),
+        ("written after", |r| {
+            r.entries.request = r.entries.request.replace("\"arguments\":{}", "\"arguments\":{\"a\":1}")
+        }),
+        ("hashes", |r| r.hashes.clear()),
+        ("keys", |r| r.keys.clear()),
+        ("tokens are not those", |r| drop(r.tokens.pop())),
+        ("another one than was kept", |r| r.tokens[0].jwt = r.tokens[1].jwt.clone()),
+        ("another grade", |r| r.grade = Some(Grade::C)),
+        ("response entry", |r| r.entries.response = Some(r.entries.request.clone())),
+    ];
+    for (wanted, change) in changes {
+        let mut changed = receipt.clone();
+        change(&mut changed);
+        let found = changed.check().unwrap_err().to_string();
+        assert!(found.contains(wanted), "{wanted}: {found}");
+    }
+}

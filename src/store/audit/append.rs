@@ -1,0 +1,274 @@
+//! Appending: under a lock, after the last line, with one write that is on the disk before it counts.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    path::PathBuf,
+};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use super::{
+    Audit, Entry, Error, Kind,
+    chain::{self, Link, hex, sha256},
+    checkpoint::{Checkpoint, Head, HeadFile, LogKey},
+    rotate::{First, open_to_read},
+};
+use crate::{call::ActionId, files, store::lock::GrantLock};
+
+/// The log is read backwards in pieces of this size.
+const PIECE: u64 = 8 * 1024;
+
+/// The end of the log, locked, and what is about to be written there.
+pub(super) struct Writer<'a> {
+    audit: &'a Audit,
+    _lock: GrantLock,
+    path: PathBuf,
+    file: File,
+    /// How long the file is.
+    len: u64,
+    /// The file, or its name, is new.
+    new: bool,
+    first: First,
+    last_kind: Option<Kind>,
+    next_seq: u64,
+    prev: [u8; 32],
+    text: Vec<u8>,
+    head: Option<(Head, LogKey)>,
+}
+
+impl<'a> Writer<'a> {
+    /// Takes the lock and finds the end. A log that is new, or whose file has grown large, gets a new file.
+    pub(super) fn open(audit: &'a Audit, at: DateTime<Utc>) -> Result<Self, Error> {
+        let lock = audit.lock()?;
+        let path = audit.path();
+        let mut file = open_to_append(&path)?;
+        let failed = |source| files::Error::new("read", &path, source);
+        let mut len = file.metadata().map_err(failed)?.len();
+        let mut first = if len == 0 { None } else { First::read(&mut file, &path)? };
+        let mut tail = Tail::read(&mut file).map_err(failed)?;
+        let mut new = len == 0;
+        if let Some(old) = first.as_ref().filter(|_| len >= audit.file_size && tail.is_clean()) {
+            let old = audit.old_path(old.seq);
+            if old.try_exists().map_err(failed)? {
+                return Err(Error::Taken(old));
+            }
+            drop(file);
+            fs::rename(&path, &old).map_err(|source| files::Error::new("renamed", &path, source))?;
+            file = open_to_append(&path)?;
+            (len, new) = (0, true);
+        }
+        if new {
+            tail = Tail::default();
+        }
+        // Also when a crash came between the steps above, or in the middle of a first line.
+        let begins = tail.last.is_none();
+        let mut after = None;
+        if begins {
+            first = None;
+            if let Some((_, old)) = audit.old_files()?.pop()
+                && let Some(mut file) = open_to_read(&old)?
+            {
+                first = First::read(&mut file, &old)?;
+                tail.last = Tail::read(&mut file).map_err(failed)?.last;
+                after = old.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+            }
+        }
+        let last = tail.last.as_ref().map(|(_, _, line)| line.as_slice());
+        let mut writer = Self {
+            audit,
+            _lock: lock,
+            path,
+            file,
+            len,
+            new,
+            first: First { seq: 1, log: String::new() },
+            last_kind: tail.last.as_ref().map(|(_, kind, _)| *kind),
+            next_seq: tail.last.as_ref().map_or(0, |(seq, _, _)| *seq).saturating_add(1),
+            prev: chain::after(last),
+            text: Vec::new(),
+            head: None,
+        };
+        if tail.open {
+            writer.text.push(b'\n');
+        }
+        if !tail.torn.is_empty() {
+            writer.prev = chain::after_torn(last, &tail.torn);
+            writer.push(Kind::Recovered, None, at, json!({ "torn_bytes": tail.torn.len() }))?;
+        }
+        let first_seq = writer.next_seq - u64::from(!tail.torn.is_empty());
+        if begins {
+            let log = first.map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), |first| first.log);
+            let body = match after {
+                None => json!({ "format": 1, "log": log }),
+                Some(after) => json!({ "format": 1, "log": log, "after": after }),
+            };
+            writer.push(Kind::Begin, None, at, body)?;
+            writer.first = First { seq: first_seq, log };
+        } else if let Some(first) = first {
+            writer.first = first;
+        }
+        Ok(writer)
+    }
+
+    /// The kind of the last entry.
+    pub(super) fn last_kind(&self) -> Option<Kind> {
+        self.last_kind
+    }
+
+    /// The keys of this log, if there is what they are derived from.
+    pub(super) fn key(&self) -> Result<Option<LogKey>, Error> {
+        let Some((root, _)) = self.audit.root.get() else { return Ok(None) };
+        let mut known = self.audit.key.borrow_mut();
+        match &*known {
+            Some(key) if key.log == self.first.log => {}
+            _ => *known = Some(LogKey::new(root, &self.first.log)?),
+        }
+        Ok(known.clone())
+    }
+
+    /// Adds an entry; returns its number.
+    pub(super) fn push(
+        &mut self,
+        kind: Kind,
+        action: Option<&ActionId>,
+        at: DateTime<Utc>,
+        body: Value,
+    ) -> Result<u64, Error> {
+        let seq = self.next_seq;
+        let line = serde_json::to_vec(&self.entry(kind, action, at, body))?;
+        self.add(kind, &line);
+        Ok(seq)
+    }
+
+    /// Whether what was sealed last is still there. If it is not, a new seal would cover that up.
+    pub(super) fn may_seal(&self, key: &LogKey) -> Result<(), Error> {
+        let no = |why: &str| Err(Error::NotSealed(why.to_owned()));
+        let (head, text) = match Head::read(&self.audit.head_path())? {
+            HeadFile::There(head, text) => (head, text),
+            HeadFile::Damaged => return no("its head file is damaged"),
+            HeadFile::Missing if self.audit.was_sealed()? => return no("its head file is missing"),
+            HeadFile::Missing => return Ok(()),
+        };
+        if head.key != key.id {
+            return no("it was sealed with another key, and one log has one key");
+        }
+        if !Head::is_sealed(&text, key) {
+            return no("its head file was changed");
+        }
+        let path = if head.file == self.first.seq { self.path.clone() } else { self.audit.old_path(head.file) };
+        let stands = path.try_exists().is_ok_and(|there| there) && head.stands_in(&path)?;
+        if stands && head.log == self.first.log { Ok(()) } else { no("what was sealed before is not there any more") }
+    }
+
+    /// Adds a checkpoint.
+    pub(super) fn push_checkpoint(&mut self, key: &LogKey, at: DateTime<Utc>) -> Result<(), Error> {
+        let body = serde_json::to_value(Checkpoint { key: key.id.clone(), mac: String::new() })?;
+        let line = key.seal_line(serde_json::to_vec(&self.entry(Kind::Checkpoint, None, at, body))?);
+        let head = Head {
+            log: key.log.clone(),
+            seq: self.next_seq,
+            hash: chain::hash_of(&line),
+            file: self.first.seq,
+            at: self.len + self.text.len() as u64,
+            len: line.len() as u64,
+            key: key.id.clone(),
+            mac: String::new(),
+        };
+        self.add(Kind::Checkpoint, &line);
+        self.head = Some((head, key.clone()));
+        Ok(())
+    }
+
+    /// Writes what was added, and lets go of the lock.
+    pub(super) fn write(mut self) -> Result<(), Error> {
+        if self.text.is_empty() {
+            return Ok(());
+        }
+        // One write, so that a crash leaves a beginning of it and never a gap.
+        self.file
+            .write_all(&self.text)
+            .and_then(|()| self.file.sync_data())
+            .map_err(|source| files::Error::new("written", &self.path, source))?;
+        if self.new {
+            files::sync_dir(&self.audit.folder)?;
+        }
+        if let Some((head, key)) = self.head {
+            head.write(&self.audit.head_path(), &key)?;
+        }
+        Ok(())
+    }
+
+    fn entry(&self, kind: Kind, action: Option<&ActionId>, at: DateTime<Utc>, body: Value) -> Entry {
+        let time = at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        Entry { seq: self.next_seq, time, prev: hex(&self.prev), kind, action: action.cloned(), body }
+    }
+
+    fn add(&mut self, kind: Kind, line: &[u8]) {
+        self.next_seq = self.next_seq.saturating_add(1);
+        self.prev = sha256(line);
+        self.last_kind = Some(kind);
+        self.text.extend_from_slice(line);
+        self.text.push(b'\n');
+    }
+}
+
+fn open_to_append(path: &std::path::Path) -> Result<File, Error> {
+    Ok(files::open(path, OpenOptions::new().read(true).append(true).create(true))?)
+}
+
+/// The end of a file as the next entry needs it.
+#[derive(Default)]
+struct Tail {
+    /// The last line that is an entry: its number, its kind and its bytes.
+    last: Option<(u64, Kind, Vec<u8>)>,
+    /// What stands behind it.
+    torn: Vec<u8>,
+    /// Whether the file ends in the middle of a line.
+    open: bool,
+}
+
+impl Tail {
+    /// Whether it ends with a whole line.
+    fn is_clean(&self) -> bool {
+        self.torn.is_empty() && !self.open
+    }
+
+    /// Reads backwards until a line is found that is an entry: normally the last one.
+    fn read(file: &mut File) -> io::Result<Self> {
+        let mut start = file.seek(SeekFrom::End(0))?;
+        let mut bytes = Vec::new(); // the file from `start` on
+        let mut known_torn = usize::MAX; // `bytes[known_torn..]` holds no entry
+        loop {
+            let from = start.saturating_sub(PIECE);
+            let mut piece = vec![0; usize::try_from(start - from).unwrap_or(0)];
+            file.seek(SeekFrom::Start(from))?;
+            file.read_exact(&mut piece)?;
+            known_torn = known_torn.saturating_add(piece.len());
+            piece.append(&mut bytes);
+            (bytes, start) = (piece, from);
+            let open = bytes.last().is_some_and(|byte| *byte != b'\n');
+            let mut end = (bytes.len() - usize::from(!open && !bytes.is_empty())).min(known_torn);
+            loop {
+                let begin = bytes[..end].iter().rposition(|byte| *byte == b'\n').map(|at| at + 1);
+                // A line whose beginning has not been read yet can only be judged with the next piece.
+                let Some(begin) = begin.or((start == 0).then_some(0)) else {
+                    known_torn = end;
+                    break;
+                };
+                if let Some(link) = Link::read(&bytes[begin..end]) {
+                    let torn = bytes.get(end + 1..).unwrap_or_default();
+                    let torn = torn.strip_suffix(b"\n").unwrap_or(torn).to_vec();
+                    let last = Some((link.seq, link.kind, bytes[begin..end].to_vec()));
+                    return Ok(Self { last, torn, open });
+                }
+                if begin == 0 {
+                    let torn = bytes.strip_suffix(b"\n").unwrap_or(&bytes).to_vec();
+                    return Ok(Self { last: None, torn, open });
+                }
+                end = begin - 1;
+            }
+        }
+    }
+}

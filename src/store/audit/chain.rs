@@ -1,0 +1,72 @@
+//! How one line follows from another.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde::Deserialize;
+
+use super::Kind;
+
+/// The `prev` of the first entry.
+pub(super) const NOTHING_BEFORE: [u8; 32] = [0; 32];
+
+/// What the chain needs of a line. Reading it reads the whole line: half a line is none.
+#[derive(Debug, Deserialize)]
+pub struct Link<'a> {
+    /// Its number.
+    pub seq: u64,
+    /// The hash of the line before.
+    pub prev: &'a str,
+    /// What it is.
+    pub kind: Kind,
+    /// The action it belongs to.
+    #[serde(borrow)]
+    pub action: Option<&'a str>,
+}
+
+impl<'a> Link<'a> {
+    /// Reads a line; none if it is no entry.
+    #[must_use]
+    pub fn read(line: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok()
+    }
+
+    /// Whether its `prev` is this hash.
+    pub(super) fn follows(&self, hash: &[u8; 32]) -> bool {
+        let digit = |c: u8| match c {
+            b'0'..=b'9' => Some(c - b'0'),
+            b'a'..=b'f' => Some(c - b'a' + 10),
+            _ => None,
+        };
+        let pairs = self.prev.as_bytes().chunks_exact(2);
+        self.prev.len() == 64
+            && pairs.zip(hash).all(|(pair, byte)| digit(pair[0]).zip(digit(pair[1])) == Some((byte >> 4, byte & 15)))
+    }
+}
+
+/// SHA-256 of some bytes.
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut sum = [0; 32];
+    sum.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    sum
+}
+
+/// 64 hexadecimal digits, as `sha256sum` prints them.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| char::from(DIGITS[usize::from(half)])).collect()
+}
+
+/// The hash of a line, as the next one holds it.
+#[must_use]
+pub fn hash_of(line: &[u8]) -> String {
+    hex(&sha256(line))
+}
+
+/// What follows the line `last`, or begins the log.
+pub(super) fn after(last: Option<&[u8]>) -> [u8; 32] {
+    last.map_or(NOTHING_BEFORE, sha256)
+}
+
+/// What follows half a line that stands behind `last`.
+pub(super) fn after_torn(last: Option<&[u8]>, torn: &[u8]) -> [u8; 32] {
+    sha256(&[last.unwrap_or_default(), b"\n", torn].concat())
+}

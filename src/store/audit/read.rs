@@ -1,0 +1,82 @@
+//! Reading the log entry by entry, from its beginning or from where an earlier reading ended.
+
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+
+use super::{Audit, Entry, Error, Kind, chain::Link, rotate::LogFile};
+use crate::files;
+
+/// How far a reader has come.
+#[derive(Clone, Debug, Default)]
+pub struct Cursor {
+    /// The file, by the number of its first entry, and how much of it has been read.
+    place: Option<(u64, u64)>,
+}
+
+impl Audit {
+    /// Every entry in order. Lines that are none are left out; [`Audit::verify`] names them.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn list(&self) -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::new();
+        self.read_on(&mut Cursor::default(), |entry, _| {
+            entries.push(entry);
+            true
+        })?;
+        Ok(entries)
+    }
+
+    /// Calls `each` with every whole entry behind the cursor, and its line, until it returns false; the cursor moves along.
+    /// A log that is not there has no entries. What is written meanwhile is for the next call, wherever it stands then.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn read_on(&self, cursor: &mut Cursor, mut each: impl FnMut(Entry, &[u8]) -> bool) -> Result<(), Error> {
+        for file in self.snapshot()?.files {
+            let from = match cursor.place {
+                Some((first, _)) if file.first < first => continue,
+                Some((first, read)) if file.first == first => read,
+                _ => 0,
+            };
+            cursor.place = Some((file.first, from));
+            let went_on = each_line(&file, from, |line, read| {
+                cursor.place = Some((file.first, read));
+                serde_json::from_slice(line).map_or(true, |entry| each(entry, line))
+            })?;
+            if !went_on {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is a checkpoint anywhere.
+    pub(super) fn was_sealed(&self) -> Result<bool, Error> {
+        for file in self.files()? {
+            let none =
+                each_line(&file, 0, |line, _| Link::read(line).is_none_or(|link| link.kind != Kind::Checkpoint))?;
+            if !none {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Calls `work` with each line and with where it ends, until it returns false; then it returns false itself. A last line
+/// without an end is not there yet.
+fn each_line(file: &LogFile, from: u64, mut work: impl FnMut(&[u8], u64) -> bool) -> Result<bool, Error> {
+    let failed = |source| files::Error::new("read", &file.path, source);
+    let mut opened = &file.file;
+    opened.seek(SeekFrom::Start(from)).map_err(failed)?;
+    let mut reader = BufReader::with_capacity(64 * 1024, opened.take(file.len.saturating_sub(from)));
+    let (mut line, mut read) = (Vec::new(), from);
+    loop {
+        line.clear();
+        read += reader.read_until(b'\n', &mut line).map_err(failed)? as u64;
+        let Some(line) = line.strip_suffix(b"\n") else { return Ok(true) };
+        if !work(line, read) {
+            return Ok(false);
+        }
+    }
+}

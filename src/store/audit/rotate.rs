@@ -1,0 +1,193 @@
+//! The files of a log: `audit.jsonl`, which is written to, and those it was before, each named after its first entry.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{ErrorKind, Read, Seek as _},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{
+    Audit, BUSY, Error, Kind,
+    chain::{Link, hash_of},
+    checkpoint::{Head, HeadFile},
+};
+use crate::{
+    files,
+    store::lock::{self, GrantLock},
+};
+
+/// A first line is no longer than this, unless it is no beginning.
+const FIRST_LINE: u64 = 4 * 1024;
+
+/// What the first line of a file says.
+#[derive(Clone, Debug)]
+pub(super) struct First {
+    /// Its number.
+    pub(super) seq: u64,
+    /// The id of the log.
+    pub(super) log: String,
+}
+
+/// One file of the log as it is now. It is open: by the time it is read it may have another name.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    /// The file itself.
+    pub(super) file: File,
+    /// Where it lies.
+    pub(super) path: PathBuf,
+    /// The number of its first entry, as its name or its first line says; 0 if it says nothing.
+    pub(super) first: u64,
+    /// How long it is.
+    pub(super) len: u64,
+}
+
+/// The whole log at one moment. What is appended later stands behind it.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    /// Oldest first.
+    pub(super) files: Vec<LogFile>,
+    /// The head file.
+    pub(super) head: HeadFile,
+}
+
+impl Audit {
+    pub(super) fn lock_path(&self) -> PathBuf {
+        self.folder.join("audit.lock")
+    }
+
+    pub(super) fn head_path(&self) -> PathBuf {
+        self.folder.join("audit.head")
+    }
+
+    /// The file that begins with this entry, once it is not written to any more.
+    pub(super) fn old_path(&self, first: u64) -> PathBuf {
+        self.folder.join(format!("audit-{first:012}.jsonl"))
+    }
+
+    /// Keeps every other process from appending. The lock is a file of its own: the log's is renamed under whoever waits.
+    pub(super) fn lock(&self) -> Result<GrantLock, Error> {
+        Ok(GrantLock::take_blocking(&self.lock_path(), BUSY)?)
+    }
+
+    /// The old files, oldest first.
+    pub(super) fn old_files(&self) -> Result<Vec<(u64, PathBuf)>, Error> {
+        let failed = |source| files::Error::new("read", &self.folder, source);
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(error).into()),
+        };
+        let mut old = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let first = name.strip_prefix("audit-").and_then(|name| name.strip_suffix(".jsonl"));
+            if let Some(first) = first.and_then(|first| first.parse().ok()) {
+                old.push((first, path));
+            }
+        }
+        old.sort();
+        Ok(old)
+    }
+
+    /// The id of the log, if there is one.
+    pub(super) fn log_id(&self) -> Result<Option<String>, Error> {
+        let Some(mut first) = self.files()?.into_iter().next() else { return Ok(None) };
+        Ok(First::read(&mut first.file, &first.path)?.map(|first| first.log))
+    }
+
+    /// The log as it is at one moment between two entries.
+    pub(super) fn snapshot(&self) -> Result<Snapshot, Error> {
+        // Without its lock file nothing was ever appended here: it may be a copy, on a disk that cannot be written.
+        let lock = match files::open(&self.lock_path(), OpenOptions::new().read(true)) {
+            Ok(file) => Some(file),
+            Err(files::Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(file) = &lock {
+            lock::within(BUSY, &self.lock_path(), || file.try_lock_shared())?;
+        }
+        Ok(Snapshot { files: self.files()?, head: Head::read(&self.head_path())? })
+    }
+
+    /// The files as they are; while the lock is held they stay so.
+    pub(super) fn files(&self) -> Result<Vec<LogFile>, Error> {
+        let mut files = Vec::new();
+        for (first, path) in self.old_files()? {
+            if let Some(file) = open_to_read(&path)? {
+                files.push(LogFile { len: length(&file, &path)?, file, first, path });
+            }
+        }
+        let path = self.path();
+        if let Some(mut file) = open_to_read(&path)? {
+            let len = length(&file, &path)?;
+            let first = First::read(&mut file, &path)?.map_or(0, |first| first.seq);
+            files.push(LogFile { file, path, first, len });
+        }
+        Ok(files)
+    }
+}
+
+impl First {
+    /// Reads it from the beginning of a file; none if no entry stands there. A log that does not begin with its id goes by
+    /// the hash of its first line.
+    pub(super) fn read(file: &mut File, path: &Path) -> Result<Option<Self>, Error> {
+        let failed = |source| files::Error::new("read", path, source);
+        file.rewind().map_err(failed)?;
+        let mut start = Vec::new();
+        let mut piece = FIRST_LINE;
+        loop {
+            let before = start.len();
+            Read::by_ref(file).take(piece).read_to_end(&mut start).map_err(failed)?;
+            let found = Self::find(&start);
+            if found.is_some() || start.len() == before {
+                return Ok(found);
+            }
+            piece *= 4;
+        }
+    }
+
+    /// The first entry; and behind half a line of a crash the beginning that follows its recovery.
+    fn find(start: &[u8]) -> Option<Self> {
+        let mut lines = start.split(|byte| *byte == b'\n');
+        let mut recovered = None;
+        for line in lines.clone() {
+            let Some(link) = Link::read(line) else { continue };
+            let seq = recovered.unwrap_or(link.seq);
+            match link.kind {
+                Kind::Begin => return begin_of(line).map(|log| Self { seq, log }),
+                Kind::Recovered if recovered.is_none() => recovered = Some(link.seq),
+                _ => return Some(Self { seq, log: hash_of(lines.next().unwrap_or_default()) }),
+            }
+        }
+        None
+    }
+}
+
+/// The id of the log that the first line of a file says.
+pub(super) fn begin_of(line: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Begin {
+        body: Body,
+    }
+    #[derive(Deserialize)]
+    struct Body {
+        log: String,
+    }
+    serde_json::from_slice::<Begin>(line).ok().map(|begin| begin.body.log)
+}
+
+/// Opens a file of the log; none if it is not there.
+pub(super) fn open_to_read(path: &Path) -> Result<Option<File>, Error> {
+    match files::open(path, OpenOptions::new().read(true)) {
+        Ok(file) => Ok(Some(file)),
+        Err(files::Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn length(file: &File, path: &Path) -> Result<u64, Error> {
+    Ok(file.metadata().map_err(|source| files::Error::new("read", path, source))?.len())
+}

@@ -1,0 +1,411 @@
+//! What is written is what is read, whatever is changed shows, and several may write at once.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::Path,
+};
+
+use serde_json::json;
+
+use super::*;
+use crate::files::tests::TempDir;
+
+fn at() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000, 0).unwrap()
+}
+
+fn fill(audit: &Audit, pairs: usize) {
+    for number in 0..pairs {
+        let action = ActionId::mint();
+        audit.request(&action, at(), json!({"tool": "buy_product", "arguments": {"qty": number}})).unwrap();
+        audit.response(&action, at(), json!({"outcome": "done"})).unwrap();
+    }
+}
+
+/// The log of a folder with the key of this byte.
+fn unlocked(folder: &Path, key: u8) -> Audit {
+    let audit = Audit::open(folder);
+    audit.unlock(&DataKey::from_bytes(&[key; 32]).unwrap(), true);
+    audit
+}
+
+fn verdict(audit: &Audit) -> Verdict {
+    audit.verify(|_, _| Ok(())).unwrap()
+}
+
+fn bad(audit: &Audit) -> Option<(Flaw, u64, String)> {
+    verdict(audit).bad.into_iter().next().map(|bad| (bad.flaw, bad.place.line, bad.why))
+}
+
+#[test]
+fn the_chain_is_what_sha256sum_says() {
+    let dir = TempDir::new();
+    let audit = Audit::open(&dir.path("state"));
+    assert_eq!(verdict(&audit), Verdict::default());
+    assert!(audit.list().unwrap().is_empty());
+    fill(&audit, 2);
+    let found = verdict(&audit);
+    assert!(found.is_whole() && found.entries == 5 && found.seal == Seal::None);
+    let text = fs::read_to_string(audit.path()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("{\"seq\":1,\"time\":\"2023-11-14T22:13:20.000Z\",\"prev\":\"000000"), "{}", lines[0]);
+    let entries = audit.list().unwrap();
+    for (line, next) in lines.iter().zip(&entries[1..]) {
+        assert_eq!(crate::call::Digest::of_bytes(line.as_bytes()).to_hex(), next.prev);
+    }
+    assert_eq!((entries[0].kind, entries[1].kind, entries[2].kind), (Kind::Begin, Kind::Request, Kind::Response));
+    assert_eq!(entries[1].action, entries[2].action);
+}
+
+#[test]
+fn whatever_is_changed_shows_with_its_line() {
+    let dir = TempDir::new();
+    let audit = Audit::open(&dir.0);
+    fill(&audit, 3);
+    let good = fs::read_to_string(audit.path()).unwrap();
+    let lines: Vec<&str> = good.lines().collect();
+    let check = |lines: &[&str], line| {
+        fs::write(audit.path(), lines.join("\n") + "\n").unwrap();
+        let (flaw, found, why) = bad(&audit).unwrap();
+        assert_eq!((flaw, found), (Flaw::Broken, line), "{why}");
+    };
+    let changed = lines[2].replace("done", "dome");
+    check(&[lines[0], lines[1], &changed, lines[3]], 4);
+    check(&[lines[0], lines[2], lines[3]], 2); // taken out
+    check(&[lines[0], lines[1], lines[3], lines[2]], 3); // swapped
+    check(&[lines[1], lines[2], lines[3]], 1); // cut at the front
+    check(&[lines[0], "garbage", lines[1]], 2);
+    check(&[lines[0], lines[1], lines[1]], 3); // twice
+    let forged = lines[2].replace("\"response\"", "\"recovered\"");
+    check(&[lines[0], lines[1], &forged], 3);
+    fs::write(audit.path(), &good).unwrap();
+    assert!(verdict(&audit).is_whole());
+}
+
+/// Writes the chain anew, as somebody does who has no key.
+fn rechain(lines: &[String]) -> String {
+    let mut prev = hex_of_nothing();
+    let mut text = String::new();
+    for line in lines {
+        let mut entry: Value = serde_json::from_str(line).unwrap();
+        entry["prev"] = json!(prev);
+        let line = entry.to_string();
+        prev = hash_of(line.as_bytes());
+        text += &(line + "\n");
+    }
+    text
+}
+
+fn hex_of_nothing() -> String {
+    "0".repeat(64)
+}
+
+#[test]
+fn what_was_sealed_cannot_be_written_anew() {
+    let dir = TempDir::new();
+    let audit = unlocked(&dir.0, 7);
+    fill(&audit, 2);
+    audit.seal(at()).unwrap();
+    fill(&audit, 1);
+    audit.seal(at()).unwrap();
+    fill(&audit, 1);
+    let found = verdict(&audit);
+    assert!(found.is_whole(), "{found:?}");
+    assert_eq!((found.entries, found.seal, found.unsealed(), found.checkpoints), (11, Seal::UpTo(9), 2, 2));
+    let good = fs::read_to_string(audit.path()).unwrap();
+    let lines: Vec<String> = good.lines().map(str::to_owned).collect();
+    let head = fs::read(dir.path("audit.head")).unwrap();
+    let with = |text: &str| {
+        fs::write(audit.path(), text).unwrap();
+        bad(&audit)
+    };
+
+    let mut edited = lines.clone();
+    edited[1] = edited[1].replace("\"qty\":0", "\"qty\":9");
+    let (flaw, line, why) = with(&rechain(&edited)).unwrap();
+    assert_eq!((flaw, line), (Flaw::Seal, 6), "{why}");
+    assert!(why.contains("entries 1 to 6"), "{why}");
+    // Behind the first seal, before the second.
+    let mut edited = lines.clone();
+    edited[6] = edited[6].replace("\"qty\":0", "\"qty\":9");
+    let text = lines[..6].join("\n") + "\n";
+    let mut prev = hash_of(lines[5].as_bytes());
+    let text = edited[6..].iter().fold(text, |text, line| {
+        let mut entry: Value = serde_json::from_str(line).unwrap();
+        entry["prev"] = json!(prev);
+        prev = hash_of(entry.to_string().as_bytes());
+        text + &entry.to_string() + "\n"
+    });
+    let (flaw, line, why) = with(&text).unwrap();
+    assert_eq!((flaw, line), (Flaw::Seal, 9), "{why}");
+    assert!(why.contains("entries 7 to 9"), "{why}");
+
+    // Cut behind the seals: unproven, so not found. Cut into them: found, at a line's end and in the middle of one.
+    assert_eq!(with(&(lines[..9].join("\n") + "\n")), None);
+    for keep in 0..9 {
+        let (flaw, _, why) = with(&(lines[..keep].join("\n") + if keep > 0 { "\n" } else { "" })).unwrap();
+        assert_eq!(flaw, Flaw::Truncated, "{keep} lines: {why}");
+    }
+    let half = lines[..8].join("\n") + "\n" + &lines[8][..40];
+    assert_eq!(with(&half).unwrap().0, Flaw::Truncated);
+    assert_eq!(verdict(&audit).unfinished.unwrap().line, 9);
+    // What was cut off stays found: no new seal covers it up.
+    with(&(lines[..8].join("\n") + "\n"));
+    fill(&audit, 20);
+    assert!(matches!(audit.seal(at()), Err(Error::NotSealed(_))));
+    let (flaw, line, why) = bad(&audit).unwrap();
+    assert_eq!((flaw, line), (Flaw::Seal, 9), "{why}");
+
+    // The head file.
+    let restore = || {
+        fs::write(audit.path(), &good).unwrap();
+        fs::write(dir.path("audit.head"), &head).unwrap();
+        assert_eq!(bad(&audit), None);
+    };
+    restore();
+    fs::remove_file(dir.path("audit.head")).unwrap();
+    let (flaw, _, why) = bad(&audit).unwrap();
+    assert_eq!(flaw, Flaw::Seal);
+    assert!(why.contains("head file is missing"), "{why}");
+    fill(&audit, 1);
+    assert!(matches!(audit.seal(at()), Err(Error::NotSealed(_))));
+    for wrong in ["", "{}", "garbage"] {
+        restore();
+        fs::write(dir.path("audit.head"), wrong).unwrap();
+        assert_eq!(bad(&audit).unwrap().0, Flaw::Seal, "{wrong:?}");
+    }
+    restore();
+    let older = String::from_utf8(head.clone()).unwrap().replace("\"seq\":9", "\"seq\":6");
+    fs::write(dir.path("audit.head"), older).unwrap();
+    let (_, _, why) = bad(&audit).unwrap();
+    assert!(why.contains("was changed"), "{why}");
+
+    // Another key, in the log and in the head file; and without any key the chain alone is looked at.
+    restore();
+    let (_, line, why) = bad(&unlocked(&dir.0, 8)).unwrap();
+    assert!(line == 1 && why.contains("another key"), "{why}");
+    fs::remove_file(dir.path("audit.head")).unwrap();
+    let (_, line, why) = bad(&unlocked(&dir.0, 8)).unwrap();
+    assert!(line == 6 && why.contains("another key"), "{why}");
+    restore();
+    let without = verdict(&Audit::open(&dir.0));
+    assert!(without.is_whole() && without.seal == Seal::NotChecked, "{without:?}");
+}
+
+#[test]
+fn one_log_has_one_key() {
+    let dir = TempDir::new();
+    let ours = unlocked(&dir.0, 7);
+    fill(&ours, 1);
+    ours.seal(at()).unwrap();
+    // The same folder with another store.
+    let theirs = unlocked(&dir.0, 8);
+    fill(&theirs, 1);
+    assert!(matches!(theirs.seal(at()), Err(Error::NotSealed(_))));
+    // A key that ends with its process seals nothing.
+    let passing = Audit::open(&dir.0);
+    passing.unlock(&DataKey::from_bytes(&[9; 32]).unwrap(), false);
+    fill(&passing, 1);
+    passing.seal(at()).unwrap();
+    let found = verdict(&ours);
+    assert!(found.is_whole(), "{found:?}");
+    assert_eq!((found.seal, found.unsealed()), (Seal::UpTo(4), 4));
+    fill(&ours, 1);
+    ours.seal(at()).unwrap();
+    assert_eq!(verdict(&ours).seal, Seal::UpTo(11));
+    // Sealed twice is written once.
+    ours.seal(at()).unwrap();
+    assert_eq!(verdict(&ours).entries, 11);
+}
+
+#[test]
+fn who_works_for_long_seals_on_the_way() {
+    let dir = TempDir::new();
+    let audit = Audit { checkpoint_every: 4, ..unlocked(&dir.0, 7) };
+    fill(&audit, 6);
+    let found = verdict(&audit);
+    assert!(found.is_whole() && found.checkpoints == 4, "{found:?}");
+}
+
+#[test]
+fn sensitive_values_are_told_apart_and_no_more() {
+    let dir = TempDir::new();
+    let audit = Audit::open(&dir.0);
+    assert!(matches!(audit.hide(at(), "pin", &json!("1234")), Err(Error::NoKey)));
+    let (one, other) = (unlocked(&dir.path("one"), 7), unlocked(&dir.path("other"), 7));
+    let hidden = one.hide(at(), "pin", &json!("1234")).unwrap();
+    assert!(hidden.starts_with("hmac-sha-256:") && hidden.len() == 56, "{hidden}");
+    assert_eq!(hidden, one.hide(at(), "pin", &json!("1234")).unwrap());
+    assert_eq!(hidden, unlocked(&dir.path("one"), 7).hide(at(), "pin", &json!("1234")).unwrap(), "another process");
+    for different in [
+        one.hide(at(), "pin", &json!(1234)).unwrap(),
+        one.hide(at(), "old_pin", &json!("1234")).unwrap(),
+        other.hide(at(), "pin", &json!("1234")).unwrap(),
+    ] {
+        assert_ne!(hidden, different);
+    }
+    assert_eq!(verdict(&one).entries, 1, "the log was begun for it");
+}
+
+#[test]
+fn a_large_log_goes_on_in_a_new_file() {
+    let dir = TempDir::new();
+    let audit = unlocked(&dir.0, 7).with_file_size(1_500);
+    for _ in 0..6 {
+        fill(&audit, 2);
+        audit.seal(at()).unwrap();
+    }
+    let found = verdict(&audit);
+    assert!(found.is_whole() && found.files > 3, "{found:?}");
+    assert_eq!(found.unsealed(), 0);
+    let seqs: Vec<u64> = audit.list().unwrap().iter().map(|entry| entry.seq).collect();
+    assert_eq!(seqs, (1..=found.entries).collect::<Vec<_>>());
+    assert!(dir.path("audit-000000000001.jsonl").exists());
+
+    // A cursor goes on where it was, also when its file has another name by now.
+    let mut cursor = Cursor::default();
+    let mut read = Vec::new();
+    let mut read_on = |audit: &Audit| {
+        audit.read_on(&mut cursor, |entry, _| {
+            read.push(entry.seq);
+            true
+        })
+    };
+    read_on(&audit).unwrap();
+    fill(&audit, 9);
+    read_on(&audit).unwrap();
+    let all = verdict(&audit);
+    assert!(all.files > found.files + 1, "{all:?}");
+    assert_eq!(read, (1..=all.entries).collect::<Vec<_>>());
+
+    // Killed between the two steps: the next entry takes up the thread.
+    let old = audit.old_path(audit.snapshot().unwrap().files.last().unwrap().first);
+    fs::rename(audit.path(), &old).unwrap();
+    fill(&audit, 1);
+    let whole = verdict(&audit);
+    assert!(whole.is_whole() && whole.entries == all.entries + 3, "{whole:?}");
+
+    // A file that is taken away, first or later.
+    let files = audit.old_files().unwrap();
+    for (_, path) in [&files[0], &files[2]] {
+        fs::rename(path, dir.path("away")).unwrap();
+        let (flaw, line, why) = bad(&audit).unwrap();
+        assert!(flaw == Flaw::Broken && line == 1 && why.contains("are missing"), "{why}");
+        fs::rename(dir.path("away"), path).unwrap();
+    }
+    assert!(verdict(&audit).is_whole());
+    // The newest, sealed.
+    audit.seal(at()).unwrap();
+    fs::remove_file(audit.path()).unwrap();
+    assert_eq!(bad(&audit).unwrap().0, Flaw::Truncated);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_refused_and_others_kept_out() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = TempDir::new();
+    let audit = unlocked(&dir.0, 7).with_file_size(500);
+    fill(&audit, 2);
+    audit.seal(at()).unwrap();
+    for entry in fs::read_dir(&dir.0).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
+    }
+    fs::rename(audit.path(), dir.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(dir.path("elsewhere"), audit.path()).unwrap();
+    let refused = audit.request(&ActionId::mint(), at(), json!({}));
+    assert!(matches!(refused, Err(Error::File(files::Error::Symlink(_)))), "{refused:?}");
+    assert!(audit.verify(|_, _| Ok(())).is_err());
+}
+
+#[test]
+fn a_log_torn_at_any_byte_goes_on_and_says_so() {
+    let dir = TempDir::new();
+    let audit = Audit::open(&dir.0);
+    fill(&audit, 1);
+    let good = fs::read(audit.path()).unwrap();
+    let starts: Vec<usize> =
+        std::iter::once(0).chain(good.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1)).collect();
+    for cut in 0..=good.len() {
+        fs::write(audit.path(), &good[..cut]).unwrap();
+        // A whole line that only lacks its end is whole.
+        let torn = !starts.contains(&cut) && !starts.contains(&(cut + 1));
+        assert_eq!(verdict(&audit).unfinished.is_some(), torn, "cut at {cut}");
+        fill(&audit, 1);
+        let found = verdict(&audit);
+        assert_eq!((found.bad.as_slice(), found.recovered.len()), (&[][..], usize::from(torn)), "cut at {cut}");
+        assert_eq!(found.is_whole(), !torn);
+        assert!(fs::read(audit.path()).unwrap().starts_with(&good[..cut]), "evidence was destroyed");
+        // Torn a second time, in the middle of the recovery.
+        let whole = fs::read(audit.path()).unwrap();
+        fs::write(audit.path(), &whole[..cut + 9]).unwrap();
+        fill(&audit, 1);
+        assert_eq!(bad(&audit), None, "cut at {cut} and again");
+        // And what is torn cannot be changed afterwards.
+        if torn {
+            let mut changed = whole;
+            changed[cut - 1] = if changed[cut - 1] == b'#' { b'+' } else { b'#' };
+            fs::write(audit.path(), &changed).unwrap();
+            assert!(bad(&audit).is_some(), "cut at {cut} and changed");
+        }
+    }
+}
+
+#[test]
+fn a_file_torn_in_its_first_line_still_follows_the_one_before() {
+    let dir = TempDir::new();
+    let audit = unlocked(&dir.0, 7).with_file_size(300);
+    fill(&audit, 2);
+    let begin = fs::read(audit.path()).unwrap();
+    let length = begin.iter().position(|byte| *byte == b'\n').unwrap();
+    let before = audit.old_files().unwrap().len();
+    for cut in 1..length {
+        fs::write(audit.path(), &begin[..cut]).unwrap();
+        fill(&audit, 1);
+        audit.seal(at()).unwrap();
+        let found = verdict(&audit);
+        assert_eq!((found.bad.as_slice(), found.recovered.len()), (&[][..], 1), "cut at {cut}");
+        for (_, path) in audit.old_files().unwrap().drain(before..) {
+            fs::remove_file(path).unwrap();
+        }
+        fs::remove_file(dir.path("audit.head")).unwrap();
+    }
+}
+
+#[test]
+fn long_entries_and_zeroed_tails_are_read_backwards() {
+    let dir = TempDir::new();
+    let audit = Audit::open(&dir.0);
+    let long = "x".repeat(100_000);
+    for _ in 0..3 {
+        audit.request(&ActionId::mint(), at(), json!({ "text": long })).unwrap();
+    }
+    assert!(verdict(&audit).is_whole());
+    // Some file systems leave zeros where a write was under way.
+    OpenOptions::new().append(true).open(audit.path()).unwrap().write_all(&vec![0; 50_000]).unwrap();
+    fill(&audit, 1);
+    let found = verdict(&audit);
+    let lines: Vec<u64> = found.recovered.iter().map(|place| place.line).collect();
+    assert_eq!((found.entries, lines.as_slice(), found.bad.as_slice()), (7, [6].as_slice(), &[][..]));
+}
+
+#[test]
+fn several_append_at_once() {
+    let dir = TempDir::new();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let audit = unlocked(&dir.0, 7).with_file_size(4_000);
+                fill(&audit, 10);
+                audit.seal(at()).unwrap();
+            });
+        }
+    });
+    let found = verdict(&unlocked(&dir.0, 7));
+    assert!(found.is_whole() && found.files > 3, "{found:?}");
+    let entries = Audit::open(&dir.0).list().unwrap();
+    let calls = entries.iter().filter(|entry| matches!(entry.kind, Kind::Request | Kind::Response)).count();
+    assert_eq!(calls, 80);
+}
