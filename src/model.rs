@@ -20,10 +20,11 @@ use std::{
 
 use async_openai::{Client, config::OpenAIConfig, error::OpenAIError, middleware::HttpRequestFactory};
 use bytes::Bytes;
-use futures::{FutureExt as _, future::Either};
+use futures::future::Either;
 use reqwest::header::CONTENT_TYPE;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
+use tokio::{sync::mpsc, task::JoinSet};
 use url::Url;
 
 use self::{
@@ -55,8 +56,8 @@ const TRIES: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// More than any answer weighs, decompressed: one without an end must not fill the memory.
 const MAX_BYTES: usize = 16 << 20;
-/// How much may be read before what was read is told.
-const BURST: usize = 64 << 10;
+/// How many pieces may be waiting, and are told together.
+const BURST: usize = 256;
 /// More than any explanation of an error weighs.
 const MAX_ERROR: usize = 64 << 10;
 
@@ -190,19 +191,23 @@ impl Model {
     /// one is not held back.
     async fn read(
         &self,
-        mut response: reqwest::Response,
+        response: reqwest::Response,
         deadline: Duration,
         backoff: Duration,
         tell: Tell<'_>,
     ) -> Result<Completion, Trouble> {
+        let mut stream = Stream::start(response);
         let mut reading = Reading::default();
+        let mut pieces = Vec::new();
         // One timer for the whole stream, set again only when it fires: a timer for each piece costs more than the piece.
         let mut last = self.clock.elapsed();
         let mut alarm = self.clock.sleep(SILENCE);
         while !reading.ended {
-            let mut piece = tokio::select! {
+            tokio::select! {
                 biased;
-                piece = response.chunk() => Some(piece),
+                count = stream.pieces.recv_many(&mut pieces, BURST) => if count == 0 {
+                    return Err(reading.answer.cut("reading it was given up").into());
+                },
                 () = &mut alarm => {
                     let now = self.clock.elapsed();
                     let silent = now.saturating_sub(last);
@@ -215,15 +220,9 @@ impl Model {
                     alarm = self.clock.sleep((SILENCE - silent).min(deadline - now));
                     continue;
                 }
-            };
-            last = self.clock.elapsed();
-            let enough = reading.weight + BURST;
-            let mut taken = Ok(());
-            while let (Ok(()), Some(next)) = (&taken, piece) {
-                taken = reading.take(next, backoff);
-                let more = !reading.ended && reading.weight < enough;
-                piece = if more { response.chunk().now_or_never() } else { None };
             }
+            last = self.clock.elapsed();
+            let taken = pieces.drain(..).try_for_each(|piece| reading.take(piece, backoff));
             // What came before the trouble is told all the same.
             reading.answer.tell_text(tell);
             taken?;
@@ -304,6 +303,34 @@ impl Model {
     }
 }
 
+/// What comes from the network: a piece, the end, or the news that the connection broke.
+type Piece = reqwest::Result<Option<Bytes>>;
+
+/// A body that a task of its own fetches. The connection is a task, too, and hands over one piece at a time; from one task to
+/// the next that is cheap, while the runtime asks the system for events before it comes back to the program's own future
+/// (measured: twice the time for a fast stream). Dropping it ends the task.
+struct Stream {
+    pieces: mpsc::Receiver<Piece>,
+    _task: JoinSet<()>,
+}
+
+impl Stream {
+    fn start(mut response: reqwest::Response) -> Self {
+        let (sender, pieces) = mpsc::channel(BURST);
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            loop {
+                let piece = response.chunk().await;
+                let ended = !matches!(piece, Ok(Some(_)));
+                if sender.send(piece).await.is_err() || ended {
+                    return;
+                }
+            }
+        });
+        Self { pieces, _task: task }
+    }
+}
+
 /// An answer that is being read.
 #[derive(Default)]
 struct Reading {
@@ -315,8 +342,8 @@ struct Reading {
 }
 
 impl Reading {
-    /// Takes what came from the network: a piece, the end, or the news that the connection broke.
-    fn take(&mut self, piece: reqwest::Result<Option<Bytes>>, backoff: Duration) -> Result<(), Trouble> {
+    /// Takes what came from the network.
+    fn take(&mut self, piece: Piece, backoff: Duration) -> Result<(), Trouble> {
         let piece = match piece {
             Ok(Some(piece)) => piece,
             Ok(None) => {

@@ -13,6 +13,7 @@ mod failure;
 mod init;
 mod look;
 mod loopback;
+mod markdown;
 mod path;
 mod prompt;
 mod qr;
