@@ -182,8 +182,8 @@ impl Inline {
                     if end == bytes.len() && !whole {
                         return None;
                     }
-                    let closes = !text[..at].ends_with(char::is_whitespace)
-                        && !(mark == b'_' && text[end..].starts_with(char::is_alphanumeric));
+                    let goes_on = mark == b'_' && text[end..].starts_with(char::is_alphanumeric);
+                    let closes = !goes_on && !text[..at].ends_with(char::is_whitespace);
                     let opens = text[end..].starts_with(|c: char| c.is_alphanumeric());
                     let ours = found == length || (found > length && !opens && within != Some(found));
                     if closes && at > length && ours {

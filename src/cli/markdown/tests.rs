@@ -164,6 +164,27 @@ fn wide_characters_are_measured() {
     );
 }
 
+proptest::proptest! {
+    /// Whatever comes: no panic and no control character, and the same letters in pieces of any size, with and without
+    /// colours.
+    #[test]
+    fn pieces_and_colours_make_no_difference(
+        text in "([a-zé漢🚀\u{301}\u{200d}]|[*_`~\\[\\]()<>!|\\\\#.:-]|\n|  |\t|```|\n> |\n- |\n1\\. |\n\\|--\\|\n|\x1b|\r){0,80}",
+        width in 1_usize..60,
+        size in 1_usize..9,
+    ) {
+        let letters = |text: &str| text.chars().filter(|c| c.is_ascii_lowercase() || *c == '漢').collect::<String>();
+        let plain = shown(&text, width, size, false);
+        proptest::prop_assert!(!plain.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "{plain:?}");
+        let colored = shown(&text, width, size, true);
+        let mut parser = vt100::Parser::new(400, 200, 0);
+        parser.process(colored.replace('\n', "\r\n").as_bytes());
+        proptest::prop_assert_eq!(letters(&parser.screen().contents()), letters(&plain));
+        let whole = shown(&text, width, usize::MAX, false);
+        proptest::prop_assert_eq!(letters(&whole), letters(&plain));
+    }
+}
+
 #[test]
 fn quotes_lists_and_code_nest() {
     let text = "- a\n\n  more\n  ```\n  code\n  ```\n- > q\n  > r\n\n  - deep\n10. ten\n- [x] done\n\n> - i\n>\n> ```\n> c\nout\n";
