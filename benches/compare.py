@@ -12,14 +12,18 @@ of this script is charged for the script's own memory; without it that column is
 
 import argparse
 import base64
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import shutil
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import urllib.parse
 import urllib.request
@@ -62,6 +66,27 @@ def measure(command, environment):
     return wall, (usage.ru_utime + usage.ru_stime) * 1000, process.returncode
 
 
+def measure_on_terminal(command, environment):
+    """The same with a terminal at stdout and stderr: (wall ms, CPU ms, exit code)."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    begin = time.perf_counter()
+    process = subprocess.Popen(
+        command, env={**environment, "TERM": "xterm-256color"}, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    try:
+        while os.read(ours, 1 << 16):
+            pass
+    except OSError:
+        pass  # how Linux says that nobody writes there any more
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = (time.perf_counter() - begin) * 1000
+    os.close(ours)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return wall, (usage.ru_utime + usage.ru_stime) * 1000, process.returncode
+
+
 def peak(command, environment):
     """Peak memory of one more run, in MiB, as text."""
     if not os.path.exists("/usr/bin/time"):
@@ -72,12 +97,12 @@ def peak(command, environment):
         return f"{int(file.read().split()[-1]) / 1024:.1f}"
 
 
-def pair(name, ours, other, environment, runs, label, before=lambda: None):
+def pair(name, ours, other, environment, runs, label, before=lambda: None, measure_ours=measure):
     """Both in turn, after one warm-up each; prints medians and the median of the ratios pair by pair."""
     rows = []
     for turn in range(runs + 1):
         before()
-        a = measure(ours, environment)
+        a = measure_ours(ours, environment)
         before()
         b = measure(other, environment)
         for who, result in (("agentctl", a), (label, b)):
@@ -159,6 +184,9 @@ def main():
             curl = ["bash", str(HERE / "peer.sh")]
             row("50 tokens", ["run", "say 50 words"], [*curl, "say", "50"], "curl")
             row("20000 tokens", ["run", "say 20000 words"], [*curl, "say", "20000"], "curl")
+            if wanted("20000 rendered"):
+                long = [binary, "run", "say 20000 words"]
+                pair("20000 rendered", long, long, environment, runs, "not rendered", measure_ours=measure_on_terminal)
             row("one tool call", ["run", "what phones are there"], [*curl, "search"], "curl, 3 requests")
             if wanted("purchase"):
                 # A person gets five pushes a minute at most, and the tenant and agentctl both hold to it.

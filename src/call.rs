@@ -53,7 +53,7 @@ ids! {
 }
 
 /// A tool call as it came from the model or the command line: nothing about it has been checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolCall {
     /// The caller's own name for this call; the output is returned under it.
     pub id: String,

@@ -269,16 +269,22 @@ impl Response {
         value.split(';').next().unwrap_or_default().trim()
     }
 
-    /// How long the server wants to be left alone, in seconds or as a date (RFC 9110 §10.2.3).
+    /// How long the server wants to be left alone.
     #[must_use]
     pub fn retry_after(&self, now: DateTime<Utc>) -> Option<Duration> {
-        let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        if let Ok(seconds) = value.parse() {
-            return Some(Duration::from_secs(seconds));
-        }
-        let at = DateTime::parse_from_rfc2822(value).ok()?.to_utc();
-        Some((at - now).to_std().unwrap_or_default())
+        retry_after(&self.headers, now)
     }
+}
+
+/// How long a server wants to be left alone, in seconds or as a date (RFC 9110 §10.2.3).
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = DateTime::parse_from_rfc2822(value).ok()?.to_utc();
+    Some((at - now).to_std().unwrap_or_default())
 }
 
 impl std::fmt::Debug for Response {

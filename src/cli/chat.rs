@@ -6,6 +6,8 @@ use clap::Args as ClapArgs;
 
 use super::{
     app::App,
+    attach,
+    complete::COMMANDS,
     failure::{Failure, Kind},
     repl::{Input, Repl},
     run,
@@ -22,9 +24,9 @@ use crate::{
 
 /// Talk with the agent
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "In the shell, /help lists its commands, a backslash at the end of a line
-continues it, ^C clears the line or stops the answer, ^D leaves. Without a
-terminal each line of stdin is one message.
+#[command(after_help = "In the shell, /help lists its commands and keys, @FILE sends a text file
+along, ^C clears the line or stops the answer, ^D leaves. Without a terminal
+each line of stdin is one message, and files are not looked for.
 
 Examples:
   agentctl chat
@@ -34,12 +36,11 @@ pub(crate) struct Args {
     pub(super) limits: run::LimitArgs,
 }
 
-const HELP: &str = "  /help     this list
-  /tools    what the agent can do
-  /whoami   who you are here
-  /new      forget this conversation and begin another
-  /exit     leave (so does ^D)
-A backslash at the end of a line continues it. ^C clears the line, or stops the answer.";
+/// Behind the list of commands.
+const KEYS: &str =
+    "Tab completes commands, tools and, behind an @, files: `@notes.txt` sends the file along. A backslash
+at the end of a line continues it, and so does an open ```; Alt-Enter begins a new line anywhere. ^R searches
+what you typed before. ^C clears the line, or stops the answer.";
 
 /// Does it.
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
@@ -50,7 +51,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         // The prompt comes first; the keyring and the rest are asked when there is something to ask the model.
         true => {
             restore_on_panic();
-            Reader::Terminal(Repl::start(Some(app.config()?.dirs.state.join("history"))))
+            Reader::Terminal(Repl::start(app.config()?.dirs.state.join("history"), app.ui.err().color))
         }
         false => Reader::Plain(Lines::default()),
     };
@@ -70,7 +71,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
                     return Err(stopped(kind).told());
                 }
             },
-            input = reader.next() => input?,
+            input = reader.next(app) => input?,
         };
         let text = match input {
             Input::Line(text) => text,
@@ -84,6 +85,16 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
             "" => continue,
             "/exit" | "/quit" => return Ok(()),
             command if command.starts_with('/') => talk.command(command).await,
+            // Only a person attaches files: what comes through a pipe may be anybody's text.
+            message if interactive => match attach::attach(message) {
+                Ok(attached) => {
+                    for (name, bytes) in &attached.files {
+                        app.ui.status(Line::new().dim("  with ").field(name).dim(&format!(" ({bytes} bytes)")));
+                    }
+                    talk.message(&attached.message, &mut signals).await
+                }
+                Err(failure) => Err(failure),
+            },
             message => talk.message(message, &mut signals).await,
         };
         match done {
@@ -111,9 +122,13 @@ enum Reader {
 }
 
 impl Reader {
-    async fn next(&mut self) -> Result<Input, Failure> {
+    async fn next(&mut self, app: &App) -> Result<Input, Failure> {
+        let tools = || {
+            let registry = app.registry().ok();
+            registry.iter().flat_map(|registry| registry.tools()).map(|tool| tool.name().to_owned()).collect()
+        };
         match self {
-            Self::Terminal(repl) => Ok(repl.next().await),
+            Self::Terminal(repl) => Ok(repl.next(tools).await),
             Self::Plain(lines) => match lines.next().await {
                 Ok(line) => Ok(line.map_or(Input::End, Input::Line)),
                 Err(error) => Err(Failure::caused(Kind::Failed, "read stdin", &error)),
@@ -156,7 +171,12 @@ impl Talk<'_> {
     async fn command(&mut self, command: &str) -> Result<(), Failure> {
         let ui = &self.app.ui;
         match command {
-            "/help" => ui.say(HELP),
+            "/help" => {
+                for (name, does) in COMMANDS {
+                    ui.say(Line::new().plain(&format!("  {name:<9} ")).plain(does));
+                }
+                ui.say(KEYS);
+            }
             "/tools" => {
                 for tool in self.app.registry()?.tools() {
                     let asks = if tool.needs_approval() { "  (asks you first)" } else { "" };

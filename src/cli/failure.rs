@@ -296,9 +296,15 @@ impl From<model::Error> for Failure {
     fn from(error: model::Error) -> Self {
         use model::Error as E;
         let failure = Self::new(Kind::Model, chain(&error));
-        match error {
+        match &error {
             E::Unauthorized { .. } | E::Key => failure.hint("check OPENAI_API_KEY"),
             E::Address(_) => Self { kind: Kind::Usage, ..failure }.hint("check OPENAI_BASE_URL"),
+            E::ContextOverflow { .. } => {
+                failure.hint("begin a new conversation (/new in the shell), or use a model that reads more (`--model`)")
+            }
+            E::Cut { received, .. } if !received.is_nothing() => {
+                failure.hint("what arrived is not the whole answer, and nothing in it was acted upon")
+            }
             E::Unreachable(_) | E::Protocol(_) => failure.hint("check OPENAI_BASE_URL, and whether the server runs"),
             E::RateLimited { .. } => failure.hint("wait, or use another model (`--model`)"),
             E::Status { status: 404, .. } => failure.hint("check AGENTCTL_MODEL and OPENAI_BASE_URL"),

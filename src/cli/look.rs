@@ -43,11 +43,14 @@ pub(crate) struct Look {
     pub(crate) color: bool,
     /// Lines may be redrawn: a spinner.
     pub(crate) motion: bool,
+    /// Markdown is shown as what it means.
+    pub(crate) markdown: bool,
 }
 
 impl Look {
     /// Decides. `--color` and `CLICOLOR_FORCE` override what is found out about colour; nothing makes motion of what is
-    /// no terminal, because carriage returns in a file or a log are noise.
+    /// no terminal, because carriage returns in a file or a log are noise. Markdown is rendered where a person looks at it,
+    /// colours or not; a pipe gets what the model wrote.
     pub(crate) fn decide(choice: ColorChoice, terminal: bool, around: Surroundings) -> Self {
         let plain = around.no_color || around.dumb;
         let color = match choice {
@@ -55,7 +58,7 @@ impl Look {
             ColorChoice::Never => false,
             ColorChoice::Auto => around.force_color || (terminal && !plain),
         };
-        Self { terminal, color, motion: terminal && !plain }
+        Self { terminal, color, motion: terminal && !plain, markdown: terminal && !around.dumb }
     }
 }
 
@@ -66,21 +69,25 @@ mod tests {
     #[test]
     fn colour_and_motion_follow_the_table() {
         use ColorChoice::{Always, Auto, Never};
-        // choice, terminal, NO_COLOR, CLICOLOR_FORCE, dumb -> color, motion
+        // choice, terminal, NO_COLOR, CLICOLOR_FORCE, dumb -> color, motion, markdown
         let table = [
-            (Auto, true, false, false, false, true, true),
-            (Auto, false, false, false, false, false, false),
-            (Auto, true, true, false, false, false, false),
-            (Auto, true, false, false, true, false, false),
-            (Auto, false, false, true, false, true, false),
-            (Auto, true, true, true, false, true, false),
-            (Always, false, true, false, true, true, false),
-            (Never, true, false, true, false, false, true),
+            (Auto, true, false, false, false, true, true, true),
+            (Auto, false, false, false, false, false, false, false),
+            (Auto, true, true, false, false, false, false, true),
+            (Auto, true, false, false, true, false, false, false),
+            (Auto, false, false, true, false, true, false, false),
+            (Auto, true, true, true, false, true, false, true),
+            (Always, false, true, false, true, true, false, false),
+            (Never, true, false, true, false, false, true, true),
         ];
-        for (choice, terminal, no_color, force_color, dumb, color, motion) in table {
+        for (choice, terminal, no_color, force_color, dumb, color, motion, markdown) in table {
             let around = Surroundings { no_color, force_color, dumb };
             let look = Look::decide(choice, terminal, around);
-            assert_eq!((look.color, look.motion), (color, motion), "{choice:?} {terminal} {around:?}");
+            assert_eq!(
+                (look.color, look.motion, look.markdown),
+                (color, motion, markdown),
+                "{choice:?} {terminal} {around:?}"
+            );
         }
     }
 

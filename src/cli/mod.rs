@@ -6,13 +6,17 @@
 // What every command leans on.
 mod app;
 mod args;
+mod attach;
 mod browser;
 mod caller;
 mod clients;
+mod complete;
 mod failure;
+mod history;
 mod init;
 mod look;
 mod loopback;
+mod markdown;
 mod path;
 mod prompt;
 mod qr;

@@ -6,12 +6,11 @@
 use std::{path::PathBuf, sync::mpsc as requests};
 
 use rustyline::{
-    Completer, Config, Editor, Helper, Highlighter, Hinter,
-    error::ReadlineError,
-    history::{FileHistory, History as _},
-    validate::{ValidationContext, ValidationResult, Validator},
+    Cmd, CompletionType, Config, Editor, KeyCode, KeyEvent, Modifiers, error::ReadlineError, history::MemHistory,
 };
 use tokio::sync::mpsc;
+
+use super::{complete::Help, history::History};
 
 const PROMPT: &str = "agentctl> ";
 
@@ -31,72 +30,104 @@ pub(crate) enum Input {
     Broken(String),
 }
 
+/// What the editor's thread says.
+enum Said {
+    Input(Input),
+    /// It wants the names of the tools, and waits for them.
+    WantsTools(requests::Sender<Vec<String>>),
+}
+
 /// The editor, seen from the runtime's side.
 #[derive(Debug)]
 pub(crate) struct Repl {
     requests: requests::Sender<()>,
-    inputs: mpsc::UnboundedReceiver<Input>,
+    said: mpsc::UnboundedReceiver<Said>,
     asked: bool,
 }
 
 impl Repl {
     /// Starts the editor. Lines are remembered in `history`, which only this person can read; if it cannot be read or
-    /// written, nothing is remembered.
-    pub(crate) fn start(history: Option<PathBuf>) -> Self {
+    /// written, nothing is remembered. Hints need colours.
+    pub(crate) fn start(history: PathBuf, color: bool) -> Self {
         let (requests, asked) = requests::channel::<()>();
-        let (answers, inputs) = mpsc::unbounded_channel();
+        let (say, said) = mpsc::unbounded_channel();
         std::thread::spawn(move || {
-            let mut editor = match editor(history.as_ref()) {
+            let history = History::new(history);
+            let mut editor = match editor(&history, color, say.clone()) {
                 Ok(editor) => editor,
                 Err(error) => {
-                    let _ = answers.send(Input::Broken(error.to_string()));
+                    let _ = say.send(Said::Input(Input::Broken(error.to_string())));
                     return;
                 }
             };
             while asked.recv().is_ok() {
-                if answers.send(read(&mut editor, history.as_ref())).is_err() {
+                if say.send(Said::Input(read(&mut editor, &history))).is_err() {
                     return;
                 }
             }
         });
-        Self { requests, inputs, asked: false }
+        Self { requests, said, asked: false }
     }
 
-    /// The next input. May be dropped and asked again.
-    pub(crate) async fn next(&mut self) -> Input {
+    /// The next input. May be dropped and asked again. `tools` gives their names, if a Tab wants them.
+    pub(crate) async fn next(&mut self, tools: impl Fn() -> Vec<String>) -> Input {
         if !std::mem::replace(&mut self.asked, true) {
             // If the thread is gone, its last word is still in the channel.
             let _ = self.requests.send(());
         }
-        let input = self.inputs.recv().await;
-        self.asked = false;
-        input.unwrap_or(Input::End)
+        loop {
+            match self.said.recv().await {
+                Some(Said::WantsTools(answer)) => drop(answer.send(tools())),
+                Some(Said::Input(input)) => {
+                    self.asked = false;
+                    return input;
+                }
+                None => return Input::End,
+            }
+        }
     }
 }
 
-type Lines = Editor<Continuation, FileHistory>;
+/// Asks the runtime's side for the names of the tools.
+type Tools = Box<dyn Fn() -> Vec<String> + Send>;
 
-fn editor(history: Option<&PathBuf>) -> rustyline::Result<Lines> {
-    let config = Config::builder().max_history_size(HISTORY)?.auto_add_history(false).bracketed_paste(true).build();
-    let mut editor = Lines::with_config(config)?;
-    editor.set_helper(Some(Continuation));
-    if let Some(Err(error)) = history.map(|path| editor.load_history(path)) {
-        tracing::debug!(%error, "no history is read");
+type Lines = Editor<Help<Tools>, MemHistory>;
+
+fn editor(history: &History, color: bool, say: mpsc::UnboundedSender<Said>) -> rustyline::Result<Lines> {
+    let config = Config::builder()
+        .max_history_size(HISTORY)?
+        .auto_add_history(false)
+        .bracketed_paste(true)
+        .completion_type(CompletionType::List)
+        .build();
+    let remembered = MemHistory::with_config(&config);
+    let mut editor = Lines::with_history(config, remembered)?;
+    let tools = move || {
+        let (answer, names) = requests::channel();
+        let _ = say.send(Said::WantsTools(answer));
+        names.recv().unwrap_or_default()
+    };
+    editor.set_helper(Some(Help { tools: Box::new(tools), hints: color }));
+    // Not ^J: terminals and scripts send it as Enter.
+    editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
+    match history.load(HISTORY) {
+        Ok(entries) => {
+            for entry in entries {
+                editor.add_history_entry(entry)?;
+            }
+        }
+        Err(error) => tracing::debug!(%error, "no history is read"),
     }
     Ok(editor)
 }
 
-fn read(editor: &mut Lines, history: Option<&PathBuf>) -> Input {
+fn read(editor: &mut Lines, history: &History) -> Input {
     match editor.readline(PROMPT) {
         Ok(line) => {
             // As in other shells, a line that begins with a space is not remembered.
             if !line.trim().is_empty() && !line.starts_with(' ') {
-                let added = editor.add_history_entry(line.as_str());
-                let kept = added.and_then(|new| match history {
-                    Some(path) if new && !editor.history().is_empty() => editor.append_history(path),
-                    _ => Ok(()),
-                });
-                if let Err(error) = kept {
+                let new = editor.add_history_entry(line.as_str()).unwrap_or(false);
+                if let Some(Err(error)) = new.then(|| history.add(&line)) {
                     tracing::debug!(%error, "the history is not written");
                 }
             }
@@ -111,19 +142,6 @@ fn read(editor: &mut Lines, history: Option<&PathBuf>) -> Input {
 /// Takes the backslashes away that continued a line.
 pub(crate) fn joined(line: &str) -> String {
     line.replace("\\\n", "\n")
-}
-
-/// A backslash at the end of a line continues it.
-#[derive(Completer, Helper, Highlighter, Hinter)]
-struct Continuation;
-
-impl Validator for Continuation {
-    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(match context.input().ends_with('\\') {
-            true => ValidationResult::Incomplete,
-            false => ValidationResult::Valid(None),
-        })
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! 2. Colour and motion are decided for each stream by itself ([`Look`]).
 //! 3. Whatever is printed goes through `escape`, our own words included, so that no call can forget it. Styles are added
 //!    here, after that. In JSON the same characters become `\u` escapes, so the data stays whole.
+//!    On a terminal the model's Markdown is rendered as it comes (`markdown`); elsewhere it is passed on as it is.
 //! 4. A closed stdout is no error: whoever closed it has seen enough. A full disk is one ([`Ui::finish`]).
 //! 5. Where nothing can move there is no spinner: one line when a wait begins, one at each change, and at most every half
 //!    minute one that says it still goes on.
@@ -20,6 +21,7 @@ use serde::Serialize;
 use super::{
     failure::{Failure, Kind},
     look::{ColorChoice, Look, Surroundings},
+    markdown::Markdown,
     spinner::{Spinner, Wait},
 };
 use crate::escape;
@@ -35,6 +37,8 @@ pub(crate) struct Ui {
     asks: bool,
     /// The last piece written to stdout did not end its line.
     midline: Cell<bool>,
+    /// The answer that is being rendered.
+    rendered: RefCell<Option<Markdown>>,
     spinner: RefCell<Spinner>,
     trouble: RefCell<Option<io::Error>>,
     /// Whoever read stdout has closed it.
@@ -71,6 +75,7 @@ impl Ui {
             json: manner.json,
             asks: !manner.no_input && !manner.json && err.terminal && io::stdin().is_terminal(),
             midline: Cell::new(false),
+            rendered: RefCell::default(),
             spinner: RefCell::default(),
             trouble: RefCell::default(),
             closed: Cell::new(false),
@@ -118,14 +123,29 @@ impl Ui {
 
     /// A piece of an answer that is still coming: it is shown at once.
     pub(crate) fn answer_piece(&self, text: &str) {
-        if let Some(last) = text.chars().last() {
+        let look = self.out.look;
+        if look.markdown {
+            // Asked each time: the window may have another size by now.
+            let width = terminal_size::terminal_size_of(io::stdout()).map_or(80, |(width, _)| width.0.into());
+            let mut rendered = self.rendered.borrow_mut();
+            let markdown = rendered.get_or_insert_with(|| Markdown::new(look.color));
+            let shown = markdown.add(text, width);
+            self.midline.set(markdown.is_midline());
+            if !shown.is_empty() {
+                self.write_out(&shown);
+            }
+        } else if let Some(last) = text.chars().last() {
             self.write_out(&escape::text(text));
             self.midline.set(last != '\n');
         }
     }
 
-    /// Ends the line that [`Ui::answer_piece`] left open.
+    /// Ends what [`Ui::answer_piece`] left open: the rest of the answer is shown, and its line ends.
     pub(crate) fn end_line(&self) {
+        if let Some(markdown) = self.rendered.take() {
+            self.midline.set(false);
+            self.write_out(&markdown.finish());
+        }
         if self.midline.replace(false) {
             self.write_out("\n");
         }
@@ -296,6 +316,7 @@ impl Ui {
             json,
             asks: false,
             midline: Cell::new(false),
+            rendered: RefCell::default(),
             spinner: RefCell::default(),
             trouble: RefCell::default(),
             closed: Cell::new(false),
@@ -480,11 +501,16 @@ mod tests {
 
     #[test]
     fn nothing_from_outside_reaches_a_terminal_as_it_is() {
-        let ui = Ui::test_with(Look { terminal: true, color: true, motion: false }, false);
-        ui.answer_piece("a\x1b]52;c;x\x07b");
+        let look = Look { terminal: true, color: true, ..Look::default() };
+        for markdown in [false, true] {
+            let ui = Ui::test_with(Look { markdown, ..look }, false);
+            ui.answer_piece("a\x1b]52;c;x\x07b");
+            ui.status("thinking");
+            assert_eq!(ui.take().0, "a␛]52;c;x␇b\n", "talk on the same screen begins a line of its own");
+        }
+        let ui = Ui::test_with(look, false);
         ui.status(Line::new().good("✓ ").field("Eve\nroot").bold("\u{202e}x"));
-        let (out, err) = ui.take();
-        assert_eq!(out, "a␛]52;c;x␇b\n", "talk on the same screen begins a line of its own");
+        let (_, err) = ui.take();
         assert_eq!(err, "\u{1b}[32m✓ \u{1b}[0mEve␊root\u{1b}[1m<U+202E>x\u{1b}[0m\n");
     }
 

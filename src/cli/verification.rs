@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_qr_code_is_black_on_white_and_only_where_it_fits() {
-        let look = Look { terminal: true, color: true, motion: false };
+        let look = Look { terminal: true, color: true, ..Look::default() };
         let ui = Ui::test_with(look, false);
         verification().show(&ui, Some((80, 40)));
         let (_, err) = ui.take();

@@ -27,5 +27,6 @@ mod peers;
 mod peers_fga;
 mod peers_vault;
 mod run;
+mod shell;
 mod support_itself;
 mod tidy;

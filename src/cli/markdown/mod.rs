@@ -1,0 +1,298 @@
+//! Markdown on a terminal, while it is being written.
+//!
+//! Nothing is drawn twice: what can still change waits, and everything else is written at once. A paragraph, a heading and an
+//! item of a list come word by word, code comes as it is, a table comes when it is over. There is no library behind it,
+//! because one that reads whole documents cannot say what will not change any more.
+//!
+//! [`block`] decides what a line is, [`inline`] reads what stands in it, [`flow`] breaks it into lines of the terminal,
+//! [`table`] puts columns beside each other. Everything is escaped before any of them sees it.
+
+mod block;
+mod flow;
+mod inline;
+mod table;
+
+use anstyle::Style;
+use unicode_width::UnicodeWidthStr as _;
+
+use self::{
+    block::{Container, Fence, Kind},
+    flow::{FRAME, Flow, Prefix},
+    inline::{CODE, Inline},
+    table::Table,
+};
+use crate::escape;
+
+/// How far code is indented.
+const CODE_INDENT: &str = "  ";
+/// The longest rule.
+const LONGEST_RULE: usize = 60;
+/// How much of a line that was read is kept before it is forgotten.
+const FORGET: usize = 4096;
+
+/// An answer that is being shown.
+#[derive(Debug)]
+pub(crate) struct Markdown {
+    flow: Flow,
+    /// The line that is being received, and how much of it was dealt with.
+    line: String,
+    at: usize,
+    leaf: Leaf,
+    containers: Vec<Container>,
+    /// Items whose marker has not been written.
+    fresh: usize,
+    fence: Option<Fence>,
+    table: Option<Table>,
+    /// The line before was text.
+    paragraph: bool,
+    /// Lines were left empty, and something stands above them.
+    gap: bool,
+    begun: bool,
+    /// The last character was a carriage return.
+    after_cr: bool,
+}
+
+/// What the line is that is being received.
+#[derive(Clone, Copy, Debug)]
+enum Leaf {
+    Undecided,
+    Text(Inline, Style),
+    Code,
+}
+
+impl Markdown {
+    /// An answer that begins here.
+    pub(crate) fn new(color: bool) -> Self {
+        Self {
+            flow: Flow::new(color),
+            line: String::new(),
+            at: 0,
+            leaf: Leaf::Undecided,
+            containers: Vec::new(),
+            fresh: 0,
+            fence: None,
+            table: None,
+            paragraph: false,
+            gap: false,
+            begun: false,
+            after_cr: false,
+        }
+    }
+
+    /// Takes the next piece on a terminal of this width, and returns what to write.
+    pub(crate) fn add(&mut self, text: &str, width: usize) -> String {
+        self.flow.set_width(width);
+        for part in text.split_inclusive('\n') {
+            self.add_part(part);
+        }
+        self.flow.settle();
+        self.flow.take()
+    }
+
+    /// The answer is over, or something else has to be written: whatever waits is written, and the line is ended.
+    pub(crate) fn finish(mut self) -> String {
+        if !self.line.is_empty() {
+            self.advance(true);
+            self.end_line();
+        }
+        self.end_table();
+        if self.flow.is_open() {
+            self.flow.end();
+        }
+        self.flow.take()
+    }
+
+    /// Whether a line has been begun and not ended.
+    pub(crate) fn is_midline(&self) -> bool {
+        self.flow.is_open()
+    }
+
+    /// A part of one line, or its end.
+    fn add_part(&mut self, part: &str) {
+        let (part, ends) = part.strip_suffix('\n').map_or((part, false), |part| (part, true));
+        // A line may end with CRLF; a carriage return anywhere else is made visible.
+        if self.after_cr && !(ends && part.is_empty()) {
+            self.line.push_str(&escape::text("\r"));
+        }
+        let (part, cr) = part.strip_suffix('\r').map_or((part, false), |part| (part, true));
+        self.after_cr = cr && !ends;
+        self.line.push_str(&escape::text(part));
+        self.advance(ends);
+        if ends {
+            self.end_line();
+        }
+    }
+
+    fn advance(&mut self, whole: bool) {
+        if let Leaf::Undecided = self.leaf {
+            if self.fence.is_some() {
+                self.open_code(whole);
+            } else {
+                self.open(whole);
+            }
+        }
+        let rest = &self.line[self.at..];
+        match &mut self.leaf {
+            Leaf::Undecided => return,
+            Leaf::Text(inline, style) => {
+                self.at += inline.read(rest, whole, *style, &mut |text, style| self.flow.text(text, style));
+            }
+            Leaf::Code => {
+                self.flow.raw(rest, CODE);
+                self.at = self.line.len();
+            }
+        }
+        if self.at > FORGET {
+            self.line.drain(..self.at);
+            self.at = 0;
+        }
+    }
+
+    fn end_line(&mut self) {
+        if self.flow.is_open() {
+            self.flow.end();
+        }
+        self.line.clear();
+        (self.at, self.leaf) = (0, Leaf::Undecided);
+    }
+
+    /// Decides what the line is, and does what is done at its beginning.
+    fn open(&mut self, whole: bool) {
+        let Some(line) = block::read(&self.line, &self.containers, self.paragraph, whole) else { return };
+        self.at = line.at;
+        if line.kind == Kind::Row
+            && line.new.is_empty()
+            && line.kept == self.containers.len()
+            && let Some(table) = &mut self.table
+            && table.take(&self.line[line.at..], &mut self.flow)
+        {
+            self.at = self.line.len();
+            return;
+        }
+        self.end_table();
+        self.paragraph = line.kind == Kind::Text;
+        if line.kind == Kind::Blank && line.new.is_empty() {
+            self.containers.truncate(line.kept);
+            self.gap = self.begun;
+            return;
+        }
+        self.write_gap(line.kept);
+        self.containers.truncate(line.kept);
+        self.fresh = line.new.len();
+        self.containers.extend(line.new);
+        let prefix = self.prefix();
+        match line.kind {
+            Kind::Text | Kind::Blank => self.begin(prefix, "", Style::new()),
+            Kind::Heading(level) => {
+                let marks = "#".repeat(level) + " ";
+                let style = if level == 1 { Style::new().bold().underline() } else { Style::new().bold() };
+                self.begin(prefix, if self.flow.color() { "" } else { &marks }, style);
+            }
+            Kind::Indented => self.begin_code(prefix),
+            Kind::Row => {
+                self.table = Some(Table::new(prefix, &self.line[line.at..]));
+                self.at = self.line.len();
+            }
+            Kind::Rule => {
+                let length = self.flow.room(&prefix).min(LONGEST_RULE);
+                self.flow.begin(prefix);
+                self.flow.raw(&"─".repeat(length), FRAME);
+                self.flow.end();
+            }
+            Kind::Fence(fence) => {
+                if !fence.info.is_empty() || self.fresh > 0 {
+                    self.flow.begin(prefix);
+                    let rule =
+                        if fence.info.is_empty() { "──".to_owned() } else { format!("── {}", fence.info) };
+                    self.flow.raw(&rule, FRAME);
+                    self.flow.end();
+                }
+                self.fence = Some(fence);
+            }
+        }
+    }
+
+    /// The same inside a block of code.
+    fn open_code(&mut self, whole: bool) {
+        let Some(fence) = &self.fence else { return };
+        let Some((inside, closed, at)) = block::read_code(&self.line, &self.containers, fence, whole) else { return };
+        if !inside || closed {
+            self.fence = None;
+        }
+        if !inside {
+            // The quote that it stood in is over.
+            return self.open(whole);
+        }
+        self.at = at;
+        if closed {
+            return;
+        }
+        let prefix = self.prefix();
+        match self.line.len() == at {
+            true => self.flow.line(&prefix.rest),
+            false => self.begin_code(prefix),
+        }
+    }
+
+    fn begin(&mut self, prefix: Prefix, marks: &str, style: Style) {
+        self.flow.begin(prefix);
+        self.flow.text(marks, style);
+        self.leaf = Leaf::Text(Inline::new(!self.flow.color()), style);
+    }
+
+    fn begin_code(&mut self, mut prefix: Prefix) {
+        prefix.first += CODE_INDENT;
+        prefix.rest += CODE_INDENT;
+        self.flow.begin(prefix);
+        self.leaf = Leaf::Code;
+    }
+
+    fn end_table(&mut self) {
+        let Some((prefix, line)) = self.table.take().and_then(|table| table.end(&mut self.flow)) else { return };
+        self.flow.begin(prefix);
+        let mut inline = Inline::new(!self.flow.color());
+        inline.read(&line, true, Style::new(), &mut |text, style| self.flow.text(text, style));
+        self.flow.end();
+    }
+
+    /// Empty lines, however many, become one.
+    fn write_gap(&mut self, kept: usize) {
+        if std::mem::take(&mut self.gap) {
+            let quotes = self.containers[..kept].iter().filter(|container| **container == Container::Quote).count();
+            self.flow.line(&"│ ".repeat(quotes));
+        }
+        self.begun = true;
+    }
+
+    /// What stands before the lines of the innermost container. Markers are used up.
+    fn prefix(&mut self) -> Prefix {
+        let old = self.containers.len() - std::mem::take(&mut self.fresh);
+        let mut prefix = Prefix::default();
+        let mut depth = 0;
+        for (at, container) in self.containers.iter().enumerate() {
+            match container {
+                Container::Quote => {
+                    prefix.first += "│ ";
+                    prefix.rest += "│ ";
+                    prefix.quoted = true;
+                }
+                Container::Item { number, .. } => {
+                    let marker = if number.is_empty() { ["•", "◦", "▪"][depth % 3] } else { number };
+                    depth += usize::from(number.is_empty());
+                    let space = " ".repeat(marker.width() + 1);
+                    if at >= old {
+                        prefix.first += marker;
+                        prefix.first.push(' ');
+                    } else {
+                        prefix.first += &space;
+                    }
+                    prefix.rest += &space;
+                }
+            }
+        }
+        prefix
+    }
+}
+
+#[cfg(test)]
+mod tests;
