@@ -45,7 +45,7 @@ Register-ArgumentCompleter -Native -CommandName 'agentctl' -ScriptBlock {
             [CompletionResult]::new('can', 'can', [CompletionResultType]::ParameterValue, 'Say whether a call would be permitted, and whether your device would ring')
             [CompletionResult]::new('why', 'why', [CompletionResultType]::ParameterValue, 'Say how a past call was decided: policy, permission, approval, token, outcome')
             [CompletionResult]::new('connections', 'connections', [CompletionResultType]::ParameterValue, 'List, connect and disconnect accounts at third parties')
-            [CompletionResult]::new('audit', 'audit', [CompletionResultType]::ParameterValue, 'Read and verify the log of everything that was done')
+            [CompletionResult]::new('audit', 'audit', [CompletionResultType]::ParameterValue, 'Read, verify and export the log of everything that was done')
             [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Print a fresh access token, for scripts')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'See the whole story on a machine with nothing set up')
             [CompletionResult]::new('dev', 'dev', [CompletionResultType]::ParameterValue, 'Run a whole tenant on this machine: login, phone, shop, model')

@@ -42,7 +42,7 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand can 'Say whether a call would be permitted, and whether your device would ring'
             cand why 'Say how a past call was decided: policy, permission, approval, token, outcome'
             cand connections 'List, connect and disconnect accounts at third parties'
-            cand audit 'Read and verify the log of everything that was done'
+            cand audit 'Read, verify and export the log of everything that was done'
             cand token 'Print a fresh access token, for scripts'
             cand demo 'See the whole story on a machine with nothing set up'
             cand dev 'Run a whole tenant on this machine: login, phone, shop, model'

@@ -45,7 +45,7 @@ complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "tools" -d 'List, 
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "can" -d 'Say whether a call would be permitted, and whether your device would ring'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "why" -d 'Say how a past call was decided: policy, permission, approval, token, outcome'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "connections" -d 'List, connect and disconnect accounts at third parties'
-complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "audit" -d 'Read and verify the log of everything that was done'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "audit" -d 'Read, verify and export the log of everything that was done'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "token" -d 'Print a fresh access token, for scripts'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "demo" -d 'See the whole story on a machine with nothing set up'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "dev" -d 'Run a whole tenant on this machine: login, phone, shop, model'
@@ -214,57 +214,6 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not _
 complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -l color -d 'When to use colours' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -s q -l quiet -d 'Say only what you have to act on'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -l no-input -d 'Never ask anything at the terminal'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -l json -d 'Print data as JSON, errors included'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -s h -l help -d 'Print help'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -f -a "list" -d 'List the connected accounts, and what can be connected'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -f -a "connect" -d 'Connect an account, in a browser on this machine'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -f -a "disconnect" -d 'Remove a connected account from the tenant'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -s p -l profile -d 'Use this profile of config.toml' -r
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -l config -d 'Read this file instead of config.toml' -r -F
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say only what you have to act on'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask anything at the terminal'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON, errors included'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l scope -d 'Connect with exactly this scope (repeat for more); without it, with what your tools need and what it had before' -r
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l timeout -d 'Give up after this time (90, 90s, 5m)' -r
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -s p -l profile -d 'Use this profile of config.toml' -r
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l config -d 'Read this file instead of config.toml' -r -F
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l color -d 'When to use colours' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l no-browser -d 'Never open a browser'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -s q -l quiet -d 'Say only what you have to act on'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l no-input -d 'Never ask anything at the terminal'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -l json -d 'Print data as JSON, errors included'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from connect" -s h -l help -d 'Print help'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -s p -l profile -d 'Use this profile of config.toml' -r
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -l config -d 'Read this file instead of config.toml' -r -F
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -l color -d 'When to use colours' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -s y -l yes -d 'Do not ask'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -s q -l quiet -d 'Say only what you have to act on'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -l no-input -d 'Never ask anything at the terminal'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -l json -d 'Print data as JSON, errors included'
-complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and __fish_seen_subcommand_from disconnect" -s h -l help -d 'Print help'
-complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -s p -l profile -d 'Use this profile of config.toml' -r
-complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -l config -d 'Read this file instead of config.toml' -r -F
-complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
-complete -c agentctl -n "__fish_agentctl_using_subcommand audit; and not __fish_seen_subcommand_from list verify" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c agentctl -n "__fish_agentctl_using_subcommand connections; and not __fish_seen_subcommand_from list connect disconnect" -s q -l quiet -d 'Say only what you have to act on'
