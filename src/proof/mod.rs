@@ -287,9 +287,13 @@ pub fn judge(
         fits(&payload, signed.token, evidence)?;
         by_id_token |= signed.token == Token::IdToken;
         let details = payload.get("authorization_details").and_then(Value::as_array);
-        let digests: Vec<&str> = details.into_iter().flatten().filter_map(|detail| detail["digest"].as_str()).collect();
+        // Auth0's details hold it as one of the properties that Guardian shows.
+        let of = |detail: &'_ Value| {
+            detail["digest"].as_str().or(detail["properties"]["digest"]["value"].as_str()).map(str::to_owned)
+        };
+        let digests: Vec<String> = details.into_iter().flatten().filter_map(of).collect();
         for signed_digest in digests {
-            match digest(signed_digest)? {
+            match digest(&signed_digest)? {
                 Some(true) => grade = Grade::A,
                 Some(false) => return Err(format!("the issuer signed another call in its {word}")),
                 None => {}

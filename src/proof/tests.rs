@@ -110,6 +110,10 @@ fn grades_say_what_the_issuer_signed() {
     claims["urn:openid:params:jwt:claim:auth_req_id"] = json!("the request");
     let id = seal(Token::IdToken, &issuer.sign(&claims), &issuer.jwk);
     assert_eq!(of(&evidence(vec![id])), Grades { a: 1, ..Grades::default() });
+    // As Auth0's details hold it.
+    claims["authorization_details"] = json!([{"properties": {"digest": {"value": DIGEST}}}]);
+    let id = seal(Token::IdToken, &issuer.sign(&claims), &issuer.jwk);
+    assert_eq!(of(&evidence(vec![id])), Grades { a: 1, ..Grades::default() });
     assert_eq!(of(&evidence(Vec::new())), Grades { without_token: 1, ..Grades::default() });
 }
 

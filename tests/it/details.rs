@@ -155,7 +155,8 @@ fn own_tool(home: &Home, details: &str) {
     let manifest = format!(
         "[toolset]\nname = \"own\"\ndescription = \"x\"\n[[tool]]\nname = \"lend\"\ndescription = \"x\"\n\
          effect = \"reversible\"\n[tool.parameters]\ntype = \"object\"\n[tool.parameters.properties]\nto = {{}}\n\
-         [tool.approval]\nbinding_message = \"LEND\"\n{details}\n[tool.credential]\nsource = \"none\"\n\
+         [tool.approval]\nbinding_message = \"LEND\"\naudience = \"okta-admin\"\n\
+         resource = \"{{{{ env.OKTA_APPROVAL_RESOURCE }}}}\"\n{details}\n[tool.credential]\nsource = \"none\"\n\
          [tool.request]\nmethod = \"POST\"\nurl = \"{{{{ env.SHOP_API_URL }}}}\"\n"
     );
     std::fs::write(folder.join("own.toml"), manifest).unwrap();

@@ -67,9 +67,10 @@ fn a_password_is_reset_only_after_a_yes_to_this_very_name() {
         let output = running.finish().code(code);
         assert_eq!(resets(&dev, "bob"), count, "{output}");
         assert_eq!(dev.history("vault").len() as u64, count, "the token comes after the yes\n{output}");
-        let action = agentctl(&home).args(["audit", "list", "--json"]).run().code(0).json();
-        let action = action["entries"][0]["action"].as_str().unwrap().to_owned();
-        let why = agentctl(&home).args(["why", &action]).run().code(0);
+        let log = agentctl(&home).args(["audit", "list", "--json"]).run().code(0).json();
+        let action = log["entries"].as_array().unwrap().iter().find_map(|entry| entry["action"].as_str());
+        let action = action.unwrap();
+        let why = agentctl(&home).args(["why", action]).run().code(0);
         why.out(&[
             "user:auth0|ada manage_okta okta:main: yes",
             if count == 1 { "okta.users.manage" } else { "denied" },
