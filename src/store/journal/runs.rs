@@ -13,7 +13,7 @@ const COLUMNS: &str = "id, started_at, profile, model, title, ended_at, status, 
 const OPEN_STATES: &str = "'planned', 'requested', 'redeeming', 'approved', 'executing'";
 const PENDING_APPROVAL: &str = "SELECT 1 FROM approvals WHERE run = runs.id
          AND state IN ('planned', 'requested', 'redeeming', 'approved', 'executing')";
-const PENDING_CALL: &str = "SELECT 1 FROM calls WHERE run = runs.id AND closed_at IS NULL";
+const UNENDED: &str = "SELECT 1 FROM executions WHERE run = runs.id AND ended_at IS NULL";
 
 /// A run as it began.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,13 +130,24 @@ impl Journal {
         self.list(&format!("SELECT {COLUMNS} FROM runs ORDER BY started_at DESC, id DESC"), [], run_row)
     }
 
-    /// Whether something of a run is not over: an approval that can still be followed, or a call.
+    /// The runs that wait or were cut off, the newest first: they did not end, or a call of theirs did not.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn waiting_runs(&self) -> Result<Vec<SavedRun>, Error> {
+        let open_call = "SELECT 1 FROM calls WHERE run = runs.id AND closed_at IS NULL";
+        let sql = format!(
+            "SELECT {COLUMNS} FROM runs WHERE ended_at IS NULL OR EXISTS ({open_call}) ORDER BY started_at DESC, id DESC"
+        );
+        self.list(&sql, [], run_row)
+    }
+
+    /// Whether something of a run is not over: an approval that can still be followed, or an effect that nobody knows about.
     ///
     /// # Errors
     /// If the journal cannot be read.
     pub fn has_pending(&self, run: &RunId) -> Result<bool, Error> {
-        let sql =
-            format!("SELECT EXISTS ({PENDING_APPROVAL}) OR EXISTS ({PENDING_CALL}) FROM (SELECT ?1 AS id) AS runs");
+        let sql = format!("SELECT EXISTS ({PENDING_APPROVAL}) OR EXISTS ({UNENDED}) FROM (SELECT ?1 AS id) AS runs");
         Ok(self.find(&sql, [run.as_str()], |row| row.get(0))?.unwrap_or(false))
     }
 
@@ -157,7 +168,7 @@ impl Journal {
         self.write(false, |tx| {
             let sql = format!(
                 "SELECT id FROM runs WHERE coalesce(ended_at, started_at) < ?1
-                     AND NOT EXISTS ({PENDING_APPROVAL}) AND NOT EXISTS ({PENDING_CALL})"
+                     AND NOT EXISTS ({PENDING_APPROVAL}) AND NOT EXISTS ({UNENDED})"
             );
             let old: Vec<String> =
                 tx.prepare(&sql)?.query_map([millis(before)], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
@@ -278,12 +289,16 @@ mod tests {
             journal.append_message(&row.id, &json!(1)).unwrap();
             let call = call(&row.id);
             journal.open_call(&call).unwrap();
-            if row.id != waiting.id {
+            if row.id == waiting.id {
+                journal.start_execution(&call.action, Some(&row.id), "t", "d", "k", at(1)).unwrap();
+            } else {
                 journal.close_call(&call.action, at(2)).unwrap();
             }
             journal.end_run(&row.id, row.started_at, "run.completed", 0).unwrap();
         }
         assert!(journal.has_pending(&waiting.id).unwrap() && !journal.has_pending(&old.id).unwrap());
+        let waits: Vec<RunId> = journal.waiting_runs().unwrap().into_iter().map(|run| run.row.id).collect();
+        assert_eq!(waits, std::slice::from_ref(&waiting.id));
         assert_eq!(journal.prune(at(50)).unwrap(), std::slice::from_ref(&old.id));
         let left: Vec<RunId> = journal.runs().unwrap().into_iter().map(|run| run.row.id).collect();
         assert_eq!(left, [new.id, waiting.id.clone()]);
