@@ -3,6 +3,8 @@
 //! The model's messages are proposals. Nothing in this file decides whether something is allowed; refusals go back to the
 //! model as data, and only what makes an honest continuation impossible ends a turn with an error.
 
+mod resume;
+
 use std::rc::Rc;
 
 use futures::future::join_all;
@@ -77,6 +79,24 @@ impl Conversation {
         Self { run, messages: vec![Message::System { content: system_prompt(person) }] }
     }
 
+    /// One that was saved.
+    ///
+    /// # Errors
+    /// If what was saved is no conversation.
+    pub fn saved(run: RunId, messages: Vec<Value>) -> Result<Self, serde_json::Error> {
+        let messages = messages.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?;
+        Ok(Self { run, messages })
+    }
+
+    /// The model's last word, if the conversation ends with one.
+    #[must_use]
+    pub fn last_word(&self) -> Option<&str> {
+        match self.messages.last() {
+            Some(Message::Assistant { content: Some(text), tool_calls }) if tool_calls.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
     /// Its run.
     #[must_use]
     pub fn run(&self) -> &RunId {
@@ -105,8 +125,12 @@ impl Agent {
     pub async fn turn(&self, conversation: &mut Conversation, prompt: &str, tell: Tell<'_>) -> Result<TurnEnd, Error> {
         self.settle(conversation)?;
         self.keep(conversation, Message::User { content: prompt.to_owned() })?;
+        self.go_on(conversation, TurnEnd::default(), tell).await
+    }
+
+    /// Asks the model until it has nothing more to ask for.
+    async fn go_on(&self, conversation: &mut Conversation, mut end: TurnEnd, tell: Tell<'_>) -> Result<TurnEnd, Error> {
         let tools = self.definitions();
-        let mut end = TurnEnd::default();
         let mut seen: Vec<(String, String)> = Vec::new();
         for _ in 0..self.limits.max_turns {
             let Completion { text, tool_calls, truncated } =
@@ -122,12 +146,9 @@ impl Agent {
                 end.limit = truncated.then_some(LimitReached::Tokens);
                 return Ok(end);
             }
-            let outputs = self.act(&tool_calls, &conversation.run, tell).await;
-            for (call, output) in tool_calls.iter().zip(outputs) {
-                let output = output?;
-                end.calls.push((call.name.clone(), output.outcome));
-                let content = output.for_model();
-                self.keep(conversation, Message::Tool { tool_call_id: call.id.clone(), content })?;
+            self.act_on(conversation, &tool_calls, &mut end, tell).await?;
+            if self.nobody_waits(&end) {
+                return Ok(end);
             }
             for call in tool_calls {
                 seen.push((call.name, call.arguments));
@@ -139,6 +160,29 @@ impl Agent {
         }
         end.limit = Some(LimitReached::Turns(self.limits.max_turns));
         Ok(end)
+    }
+
+    /// Makes calls, and puts what they brought into the conversation.
+    async fn act_on(
+        &self,
+        conversation: &mut Conversation,
+        calls: &[ToolCall],
+        end: &mut TurnEnd,
+        tell: Tell<'_>,
+    ) -> Result<(), Error> {
+        let outputs = self.act(calls, &conversation.run, tell).await;
+        for (call, output) in calls.iter().zip(outputs) {
+            let output = output?;
+            end.calls.push((call.name.clone(), output.outcome));
+            self.keep_result(conversation, &call.id, &output)?;
+        }
+        Ok(())
+    }
+
+    /// The person stopped waiting for an approval, so they do not wait for the model either.
+    fn nobody_waits(&self, end: &TurnEnd) -> bool {
+        let patience = &self.dispatcher.guard.approvals.patience;
+        patience.is_over() && end.calls.iter().any(|(_, outcome)| *outcome == Outcome::Pending)
     }
 
     /// Reads run side by side, first; everything else one after the other, in the order of the model. The outputs stand in
@@ -177,25 +221,6 @@ impl Agent {
         all
     }
 
-    /// Answers the calls of an earlier turn that was stopped before they ended: servers refuse a conversation in which a
-    /// call has no output.
-    fn settle(&self, conversation: &mut Conversation) -> Result<(), Error> {
-        let mut open: Vec<String> = Vec::new();
-        for message in &conversation.messages {
-            match message {
-                Message::Assistant { tool_calls, .. } => open.extend(tool_calls.iter().map(|call| call.id.clone())),
-                Message::Tool { tool_call_id, .. } => open.retain(|id| id != tool_call_id),
-                _ => {}
-            }
-        }
-        for tool_call_id in open {
-            let output =
-                ToolOutput::refused(Outcome::Cancelled, "the user stopped it; it may or may not have happened");
-            self.keep(conversation, Message::Tool { tool_call_id, content: output.for_model() })?;
-        }
-        Ok(())
-    }
-
     fn definitions(&self) -> Vec<ToolDefinition> {
         self.dispatcher
             .tools()
@@ -205,6 +230,18 @@ impl Agent {
                 parameters: tool.parameters(),
             })
             .collect()
+    }
+
+    /// What a call brought. One that is pending stays open in the journal.
+    fn keep_result(&self, conversation: &mut Conversation, call: &str, output: &ToolOutput) -> Result<(), Error> {
+        let message = Message::Tool { tool_call_id: call.to_owned(), content: output.for_model() };
+        if output.outcome == Outcome::Pending {
+            return self.keep(conversation, message);
+        }
+        let value = serde_json::to_value(&message).unwrap_or(Value::Null);
+        self.journal.append_result(&conversation.run, call, &value, self.dispatcher.clock.now())?;
+        conversation.messages.push(message);
+        Ok(())
     }
 
     fn keep(&self, conversation: &mut Conversation, message: Message) -> Result<(), Error> {

@@ -155,7 +155,7 @@ impl Outcome {
 }
 
 /// What a tool call brought: data for the model, also when the answer is no.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToolOutput {
     /// How it ended.
     pub outcome: Outcome,

@@ -3,17 +3,18 @@
 //! Every door (chat, one-shot, `tools call`) enters here. A refusal is an output for the model. Only what makes it
 //! impossible to go on honestly, a journal or a log that cannot be written, is an error.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-    sync::Arc,
-};
+mod entry;
+mod resume;
 
-use serde_json::{Value, json};
+use std::{rc::Rc, sync::Arc};
+
+use serde_json::Value;
+
+use self::entry::Entry;
 
 use crate::{
     approval,
-    call::{Outcome, RunId, ToolCall, ToolOutput},
+    call::{ActionId, Outcome, RunId, ToolCall, ToolOutput},
     clock::SharedClock,
     event::{Event, Tell},
     guard::{Decision, Forecast, Guard, Record},
@@ -22,7 +23,7 @@ use crate::{
     store::{
         audit::{self, Audit},
         credentials::{self, Store},
-        journal::{self, Journal},
+        journal::{self, ApprovalState, CallRow, ExecutionEnd, Journal},
     },
     tool::{Plan, PlanError, Registry, Tool},
 };
@@ -126,48 +127,107 @@ impl Dispatcher {
             Ok(plan) => plan,
             Err(error) => return Ok(not_understood(&call.name, error.to_string(), tell)),
         };
-        tell(Event::ToolPlanned {
-            action: plan.action.id.clone(),
-            tool: call.name.clone(),
-            effect: plan.action.effect.to_owned(),
-            arguments: Value::Object(plan.action.arguments.clone()),
-        });
+        let action = &plan.action;
+        tell(planned(action));
+        self.journal.open_call(&CallRow {
+            action: action.id.clone(),
+            run: run.cloned(),
+            call: call.id.clone(),
+            tool: action.tool.clone(),
+            arguments: Value::Object(action.arguments.clone()).to_string(),
+            plan: plan.to_json().to_string(),
+            digest: action.digest.to_text(),
+            started_at: self.clock.now(),
+        })?;
         self.unlock_log().await?;
-        let entry = Entry::open(self, &plan.action, run)?;
-        let action = plan.action.clone();
+        let entry = Entry::open(self, action, run)?;
+        self.decide_and_do(tool, plan, entry, run, tell).await
+    }
 
-        let has_effect = action.effect != "read";
-        let digest = action.digest.to_text();
+    /// From the decision to the end.
+    async fn decide_and_do(
+        &self,
+        tool: &Tool,
+        plan: Plan,
+        entry: Entry<'_>,
+        run: Option<&RunId>,
+        tell: Tell<'_>,
+    ) -> Result<ToolOutput, Error> {
+        let action = &plan.action;
         if let Some(run) = run
-            && has_effect
-            && self.journal.unclear_in_run(run, &action.tool, &digest)?
+            && action.effect != "read"
+            && self.journal.unclear_in_run(run, &action.tool, &action.digest.to_text())?
         {
             let reason = "this very call was sent before in this run, and whether it happened is not known: it is neither \
                           approved nor sent again; the user should look whether it happened";
             return entry.close(ToolOutput::refused(Outcome::Unknown, reason), None, &Record::default(), tell);
         }
-        let (permit, record) = match self.guard.authorize(&action, run, tell).await {
+        let decision = self.guard.authorize(action, run, tell).await;
+        self.follow(decision, tool, plan, entry, Progress::Fresh, tell).await
+    }
+
+    /// Does what was decided.
+    async fn follow(
+        &self,
+        decision: Decision,
+        tool: &Tool,
+        plan: Plan,
+        entry: Entry<'_>,
+        progress: Progress,
+        tell: Tell<'_>,
+    ) -> Result<ToolOutput, Error> {
+        let (permit, record) = match decision {
             Decision::Permit { permit, record } => (permit, record),
+            Decision::Denial { outcome: Outcome::Pending, reason, .. } => return Ok(entry.leave(&reason, tell)),
             Decision::Denial { outcome, reason, record } => {
-                return entry.close(ToolOutput::refused(outcome, reason), None, &record, tell);
+                let output = match progress {
+                    Progress::Begun => self.unknown(&entry, &reason)?,
+                    // What could only not be looked at now can be looked at later.
+                    Progress::Asked if outcome == Outcome::Failed && self.is_open(&entry.action)? => {
+                        return Ok(entry.leave(&reason, tell));
+                    }
+                    Progress::Asked => {
+                        self.give_up(&entry.action)?;
+                        ToolOutput::refused(outcome, reason)
+                    }
+                    Progress::Fresh => ToolOutput::refused(outcome, reason),
+                };
+                return entry.close(output, None, &record, tell);
             }
         };
-        // A read changes nothing, so there is nothing to repeat or to recover: the log has it, the journal does not need it.
-        self.guard.executing(&record)?;
-        if has_effect {
+        if let Err(stopped) = self.guard.approvals.stop.check() {
+            self.give_up(&entry.action)?;
+            return entry.close(ToolOutput::refused(Outcome::NotPermitted, stopped.to_string()), None, &record, tell);
+        }
+        let action = plan.action.clone();
+        let has_effect = action.effect != "read";
+        if self.state_of(&action.id)? == Some(ApprovalState::Approved) {
+            self.guard.executing(&record)?;
+        }
+        // A read changes nothing, so there is nothing to repeat or to recover.
+        if has_effect && progress != Progress::Begun {
             let key = plan.idempotency_key().unwrap_or_default();
-            self.journal.start_execution(&action.id, run, &action.tool, &digest, key, self.clock.now())?;
+            let digest = action.digest.to_text();
+            self.journal.start_execution(
+                &action.id,
+                entry.run.as_ref(),
+                &action.tool,
+                &digest,
+                key,
+                self.clock.now(),
+            )?;
         }
         entry.doing.replace(Some(record));
-        let executed = plan.execute(permit, tool, &self.http, &*self.clock).await;
+        let mut executed = plan.execute(permit, tool, &self.http, &*self.clock).await;
         let record = entry.doing.take().unwrap_or_default();
+        if progress == Progress::Begun && executed.output.outcome != Outcome::Done {
+            let message = format!("it was sent before, so it may have happened; then: {}", executed.output.message);
+            executed.output = ToolOutput { outcome: Outcome::Unknown, message, ..executed.output };
+        }
         // It is over, whatever can still be written down: each place is tried, and the person is told.
         let outcome = executed.output.outcome;
-        let ended = if has_effect {
-            self.journal.end_execution(&action.id, self.clock.now(), outcome.word(), executed.http_status)
-        } else {
-            Ok(())
-        };
+        let ended =
+            if has_effect { self.end_execution(&entry.action, &executed.output, executed.http_status) } else { Ok(()) };
         let approved = self.guard.executed(&record, outcome);
         let closed = entry.close(executed.output, executed.http_status, &record, tell);
         ended
@@ -175,6 +235,36 @@ impl Dispatcher {
             .and(approved.map_err(Error::from))
             .and(closed)
             .map_err(|error| error.afterwards(&action.tool, outcome))
+    }
+
+    fn state_of(&self, action: &ActionId) -> Result<Option<ApprovalState>, journal::Error> {
+        Ok(self.journal.approval_of(action)?.map(|row| row.state))
+    }
+
+    fn is_open(&self, action: &ActionId) -> Result<bool, journal::Error> {
+        Ok(self.state_of(action)?.is_some_and(|state| !state.is_final()))
+    }
+
+    /// Nothing will come of an action's approval.
+    fn give_up(&self, action: &ActionId) -> Result<(), Error> {
+        let Some(row) = self.journal.approval_of(action)?.filter(|row| !row.state.is_final()) else { return Ok(()) };
+        if row.state == ApprovalState::Executing {
+            self.guard.approvals.executed(&row.asked.id, Outcome::Failed)?;
+        } else {
+            self.guard.approvals.abandon(&row.asked.id);
+        }
+        Ok(())
+    }
+
+    fn end_execution(
+        &self,
+        action: &ActionId,
+        output: &ToolOutput,
+        http_status: Option<u16>,
+    ) -> Result<(), journal::Error> {
+        let text = serde_json::to_string(output).unwrap_or_default();
+        let end = ExecutionEnd { outcome: output.outcome.word(), http_status, output: &text };
+        self.journal.end_execution(action, self.clock.now(), end)
     }
 
     /// What would become of a call, without doing any of it: the plan, and what the guard would decide about it.
@@ -211,6 +301,26 @@ impl Drop for Dispatcher {
     }
 }
 
+/// How far a call had come when this process met it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Nothing was written about its execution.
+    Fresh,
+    /// Its approval stands in the journal, and nothing was sent.
+    Asked,
+    /// It may have been sent.
+    Begun,
+}
+
+fn planned(action: &Action) -> Event {
+    Event::ToolPlanned {
+        action: action.id.clone(),
+        tool: action.tool.clone(),
+        effect: action.effect.to_owned(),
+        arguments: Value::Object(action.arguments.clone()),
+    }
+}
+
 fn not_understood(tool: &str, message: String, tell: Tell<'_>) -> ToolOutput {
     let output = ToolOutput::refused(Outcome::Invalid, message);
     tell(Event::ToolCompleted {
@@ -221,105 +331,4 @@ fn not_understood(tool: &str, message: String, tell: Tell<'_>) -> ToolOutput {
         data: None,
     });
     output
-}
-
-/// A request entry of the audit log that still lacks its response. Dropped without one, because the person stopped the
-/// call, it writes what is true at that moment.
-struct Entry<'a> {
-    road: &'a Dispatcher,
-    action: Action,
-    /// While the request is under way: what let it run.
-    doing: RefCell<Option<Record>>,
-    closed: Cell<bool>,
-}
-
-impl<'a> Entry<'a> {
-    fn open(road: &'a Dispatcher, action: &Action, run: Option<&RunId>) -> Result<Self, Error> {
-        let now = road.clock.now();
-        let mut arguments = action.arguments.clone();
-        let mut digest = action.digest.to_text();
-        let hidden: Vec<&String> = action.sensitive.iter().filter(|name| arguments.contains_key(*name)).collect();
-        for name in &hidden {
-            if let Some(value) = arguments.get_mut(*name) {
-                *value = road.audit.hide(now, name, value)?.into();
-            }
-        }
-        // The digest is made from the values too: whoever can guess one could try it out.
-        if !hidden.is_empty() {
-            digest = road.audit.hide(now, "digest", &digest.into())?;
-        }
-        road.audit.request(
-            &action.id,
-            now,
-            json!({
-                "actor": { "iss": road.actor.iss, "sub": road.actor.sub, "client": road.actor.client,
-                           "profile": road.actor.profile },
-                "run": run,
-                "tool": action.tool,
-                "effect": action.effect,
-                "arguments": arguments,
-                "hidden": hidden,
-                "origin": action.origin,
-                "digest": digest,
-                "spend": action.requirements.spend.words(),
-            }),
-        )?;
-        Ok(Self { road, action: action.clone(), doing: RefCell::default(), closed: Cell::new(false) })
-    }
-
-    fn close(
-        self,
-        output: ToolOutput,
-        http_status: Option<u16>,
-        record: &Record,
-        tell: Tell<'_>,
-    ) -> Result<ToolOutput, Error> {
-        self.closed.set(true);
-        let written = self.write(output.outcome, &output.message, http_status, record);
-        tell(Event::ToolCompleted {
-            action: Some(self.action.id.clone()),
-            tool: self.action.tool.clone(),
-            outcome: output.outcome,
-            message: output.message.clone(),
-            data: output.data.clone(),
-        });
-        written.map(|()| output)
-    }
-
-    fn write(&self, outcome: Outcome, message: &str, http_status: Option<u16>, record: &Record) -> Result<(), Error> {
-        let body = json!({
-            "outcome": outcome.word(),
-            "message": message,
-            "http_status": http_status,
-            "policy": record.policy,
-            "permission": record.permission,
-            "approval": record.approval,
-            "token": record.token,
-        });
-        self.road.audit.response(&self.action.id, self.road.clock.now(), body)?;
-        Ok(())
-    }
-}
-
-impl Drop for Entry<'_> {
-    fn drop(&mut self) {
-        if self.closed.get() {
-            return;
-        }
-        let record = self.doing.take();
-        let has_effect = self.action.effect != "read";
-        let (outcome, message) = if record.is_some() && has_effect {
-            (Outcome::Unknown, "stopped while the request was under way")
-        } else {
-            (Outcome::Cancelled, "stopped before anything was done")
-        };
-        // There is nobody left to tell if any of this fails; `audit verify` shows a request without its response.
-        if let Some(record) = &record {
-            if has_effect {
-                let _ = self.road.journal.end_execution(&self.action.id, self.road.clock.now(), outcome.word(), None);
-            }
-            let _ = self.road.guard.executed(record, outcome);
-        }
-        let _ = self.write(outcome, message, None, &record.unwrap_or_default());
-    }
 }

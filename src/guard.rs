@@ -5,12 +5,14 @@
 
 mod forecast;
 mod permission;
+mod restore;
 
 use serde::Serialize;
 
 pub use self::{
     forecast::{Forecast, Refused},
     permission::{Answer, Asked, CheckRecord, PermissionRecord, Permissions},
+    restore::Journaled,
 };
 use crate::{
     approval::{self, Approvals, Evidence},
@@ -93,6 +95,14 @@ pub struct Record {
     reserved: Option<ActionId>,
 }
 
+impl Record {
+    /// What is known of a call whose decision was made by another process.
+    #[must_use]
+    pub fn proven_by(evidence: Option<Evidence>) -> Self {
+        Self { approval: evidence, ..Self::default() }
+    }
+}
+
 /// Which token a call carries. Never the token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TokenRecord {
@@ -157,18 +167,8 @@ impl Guard {
     /// Decides about one action. Every way in which this can fail is a denial.
     pub async fn authorize(&self, action: &Action, run: Option<&RunId>, tell: Tell<'_>) -> Decision {
         let mut record = Record::default();
-        match self.decide(action, run, tell, &mut record).await {
-            Ok(token) => Decision::Permit {
-                permit: Permit {
-                    action: action.id.clone(),
-                    digest: action.digest,
-                    origin: action.origin.clone(),
-                    token,
-                },
-                record,
-            },
-            Err((outcome, reason)) => Decision::Denial { outcome, reason, record },
-        }
+        let decided = self.decide(action, run, tell, &mut record).await;
+        decision(action, decided, record)
     }
 
     /// Writes down that the action of an approval is being done, or is over. An action without an approval has nothing to
@@ -219,8 +219,21 @@ impl Guard {
             // What was permitted before the phone rang may have been taken back while it did.
             self.permitted(action, &account, record).await?;
         }
+        let token = self.credential(action, approved, record).await?;
+        self.reserve(action, run, &account, record)?;
+        unused.approval = None;
+        Ok(token)
+    }
+
+    /// The token that the request carries.
+    async fn credential(
+        &self,
+        action: &Action,
+        approved: Option<AccessToken>,
+        record: &mut Record,
+    ) -> Result<Option<AccessToken>, Refusal> {
         record.token = TokenRecord::of(&action.requirements.credential);
-        let token = match &action.requirements.credential {
+        Ok(match &action.requirements.credential {
             Credential::None => None,
             Credential::Connection(wanted) => Some(
                 self.vault.token(&wanted.connection, &wanted.scopes).await.map_err(|error| no_token(&error))?.token,
@@ -229,14 +242,12 @@ impl Guard {
                 Some(approved.ok_or_else(|| (Outcome::NotPermitted, "it was not approved".to_owned()))?)
             }
             Credential::User(wanted) => Some(user_token(&self.approvals.session, wanted).await?),
-        };
-        self.reserve(action, run, &account, record)?;
-        unused.approval = None;
-        Ok(token)
+        })
     }
 
     /// What is silent and cheap: policy, permission, and whether the money is there.
     async fn checks(&self, action: &Action, run: Option<&RunId>, record: &mut Record) -> Result<Account, Refusal> {
+        self.approvals.stop.check().map_err(|error| (Outcome::NotPermitted, error.to_string()))?;
         let account = self.account().await?;
         record.policy = self.policy.judge(action);
         if let Some(denial) = policy::denial(&record.policy) {
@@ -295,7 +306,7 @@ impl Guard {
             Spend::Nothing => return Ok(()),
             Spend::AnyPrice => Spent::default(),
             Spend::UpTo(money) => {
-                let sums = self.approvals.journal.spent(self.purse(account, run, money));
+                let sums = self.approvals.journal.spent(self.purse(action, account, run, money));
                 let sums = sums.map_err(|error| (Outcome::Failed, error.to_string()))?;
                 Spent { per_day: sums.per_day, per_run: sums.per_run }
             }
@@ -325,7 +336,7 @@ impl Guard {
             None => Ok(()),
             Some(over) => Err(over),
         };
-        let purse = self.purse(account, run, money);
+        let purse = self.purse(action, account, run, money);
         match self.approvals.journal.reserve_spend(&action.id, purse, money, now, judge) {
             Ok(Ok(())) => {
                 record.reserved = Some(action.id.clone());
@@ -340,9 +351,27 @@ impl Guard {
         }
     }
 
-    fn purse<'a>(&self, account: &'a Account, run: Option<&'a RunId>, money: &'a Money) -> Purse<'a> {
+    fn purse<'a>(
+        &self,
+        action: &'a Action,
+        account: &'a Account,
+        run: Option<&'a RunId>,
+        money: &'a Money,
+    ) -> Purse<'a> {
         let since = self.approvals.clock.now() - DAY;
-        Purse { issuer: &account.iss, subject: &account.sub, run, currency: &money.currency, since }
+        let (issuer, subject, currency) = (&account.iss, &account.sub, &money.currency);
+        Purse { issuer, subject, run, currency, action: Some(&action.id), since }
+    }
+}
+
+/// The one place where a permit is made.
+fn decision(action: &Action, decided: Result<Option<AccessToken>, Refusal>, record: Record) -> Decision {
+    match decided {
+        Ok(token) => Decision::Permit {
+            permit: Permit { action: action.id.clone(), digest: action.digest, origin: action.origin.clone(), token },
+            record,
+        },
+        Err((outcome, reason)) => Decision::Denial { outcome, reason, record },
     }
 }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::DENIALS;
 use crate::{
-    call::Outcome,
+    call::{ApprovalId, Outcome},
     oauth::{self, rar::Unfit},
     policy::Binding,
     session,
-    store::{credentials, journal, lock},
+    store::{credentials, journal, lock, stop},
 };
 
 /// Why there is no approval.
@@ -83,6 +83,36 @@ pub enum Error {
     /// The proof of who approved is no good, or names somebody else.
     #[error("the proof of the approval is not acceptable: {0}")]
     Proof(String),
+    /// Nobody waits for the answer any more, or nobody was to wait for it.
+    #[error("the user has not answered yet")]
+    Pending {
+        /// The open approval; none if the person's device has not even rung, because another question is there.
+        approval: Option<ApprovalId>,
+    },
+    /// Nobody is to be asked.
+    #[error("it needs the user's approval, and this run asks for none (--on-approval deny)")]
+    NotAsked,
+    /// The person on this side gave it up.
+    #[error("the approval was given up; nothing was done")]
+    Abandoned,
+    /// A yes that came when its time was over.
+    #[error("the answer came when its time was over, so it is not used")]
+    Late,
+    /// A yes that was not used in time.
+    #[error("it was approved, but its time was over before it could be done")]
+    TooOld,
+    /// What was asked is not what would be asked now.
+    #[error("the approval is not used: {0}")]
+    Changed(&'static str),
+    /// The data key is another one than that which sealed it.
+    #[error(
+        "what was sealed for it cannot be opened: the key in the credential store is another one by now; \
+         `agentctl approvals abandon` gives it up"
+    )]
+    Unopened,
+    /// Everything was stopped.
+    #[error(transparent)]
+    Stopped(#[from] stop::Error),
     /// A yes may have been given, and its token was lost on the way.
     #[error("the answer to the approval was lost on the way, so it cannot be used; nothing was done")]
     Lost,
@@ -126,8 +156,11 @@ impl Error {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
+            Self::Pending { .. } => Outcome::Pending,
+            Self::Abandoned => Outcome::Cancelled,
+            Self::NotAsked | Self::Changed(_) | Self::Stopped(_) => Outcome::NotPermitted,
             Self::Denied => Outcome::Denied,
-            Self::Expired => Outcome::Expired,
+            Self::Expired | Self::Late | Self::TooOld => Outcome::Expired,
             Self::LoginNeeded => Outcome::LoginNeeded,
             Self::Session(error) if error.login_needed() => Outcome::LoginNeeded,
             Self::Locked { .. } | Self::TooManyPushes { .. } => Outcome::Limit,

@@ -7,32 +7,42 @@
 mod error;
 mod evidence;
 mod foresee;
+mod judge;
+mod life;
+mod patience;
+mod request;
 mod signed;
+mod take_up;
+mod terms;
+mod wait;
 
-pub use self::{error::Error, evidence::Evidence, foresee::Foreseen};
+pub use self::{
+    error::Error,
+    evidence::Evidence,
+    foresee::Foreseen,
+    patience::{OnApproval, Patience},
+};
 
-use std::{cell::Cell, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
-use serde_json::{Value, json};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::Value;
 
+use self::{life::Life, terms::Terms, wait::Waiting};
 use crate::{
     call::{ApprovalId, Digest, Outcome, RunId},
     clock::SharedClock,
     event::{ApprovalShown, Event, Tell},
     http::Http,
-    oauth::{
-        self, Answer, Caller, Client, Ending, Metadata, Poll, Provider, TokenResponse, ciba,
-        id_token::{Claims, Expected},
-        provider::AudienceParameter,
-        rar::{self, Comparison},
-    },
+    oauth::{Caller, Client, Metadata, Poll, Provider, ciba, provider::AudienceParameter},
     policy::{Action, Approval, Binding, BindingMessage, Details, TokenWanted, code_from},
-    secret::{AccessToken, AuthReqId},
+    secret::AccessToken,
     session::{Account, Session},
     store::{
         credentials::Store,
         journal::{ApprovalChange, ApprovalState, Journal, NewApproval},
         lock::GrantLock,
+        stop::Stop,
     },
 };
 
@@ -75,6 +85,10 @@ pub struct Approvals {
     pub pushes_per_minute: u32,
     /// The folder for locks.
     pub locks: PathBuf,
+    /// How long answers are waited for.
+    pub patience: Patience,
+    /// Whether everything was stopped.
+    pub stop: Stop,
 }
 
 /// Everything about one request that does not change while it is waited for.
@@ -86,9 +100,8 @@ struct Asking<'a> {
     client: &'a Client,
     /// What is requested.
     details: Option<Value>,
-    /// What became of the details as long as nothing else is known.
-    without_details: Details,
     needed: Binding,
+    permission: &'a str,
     id: ApprovalId,
 }
 
@@ -104,16 +117,9 @@ struct Prepared<'a> {
     possible: Binding,
 }
 
-/// What an answer turned out to be.
-struct Judged {
-    claims: Claims,
-    binding: Binding,
-    details: Details,
-}
-
 impl Approvals {
-    /// Asks the person about one action and waits for the answer. Dropping the future abandons the approval: a later yes
-    /// is not used.
+    /// Asks the person about one action and waits for the answer, as long as somebody has patience. An approval of a run stays
+    /// open when nobody waits any more; that of a single call is given up with it, because nothing could take it up.
     ///
     /// # Errors
     /// Everything that is not this person's yes to this action.
@@ -126,14 +132,14 @@ impl Approvals {
         run: Option<&RunId>,
         tell: Tell<'_>,
     ) -> Result<Granted, Error> {
+        if self.patience.on_approval() == OnApproval::Deny {
+            return Err(Error::NotAsked);
+        }
         let account = self.session.account().await.map_err(Error::Session)?.ok_or(Error::LoginNeeded)?;
         let Prepared { client, metadata, message, details, without_details, needed, .. } =
             self.prepare(action, approval, run, &code_from(random()?)).await?;
-        let lock = format!(
-            "approval-{}.lock",
-            &Digest::of_bytes(format!("{}\n{}", account.iss, account.sub).as_bytes()).to_hex()[..16]
-        );
-        let _turn = GrantLock::take(&self.locks.join(lock), &*self.clock, ONE_AT_A_TIME).await?;
+        let _turn = self.turn(&account).await?;
+        self.stop.check()?;
         let now = self.clock.now();
         if let Some(wait) =
             self.journal.reserve_push(&account.iss, &account.sub, now, WINDOW, self.pushes_per_minute)?
@@ -141,7 +147,8 @@ impl Approvals {
             return Err(Error::TooManyPushes { max: self.pushes_per_minute, wait });
         }
         let id = ApprovalId::mint();
-        let asking = Asking { action, wanted, account, metadata, client, details, without_details, needed, id };
+        let terms = terms(details.clone(), without_details, needed, &message, wanted);
+        let asking = Asking { action, wanted, account, metadata, client, details, needed, permission, id };
         self.journal.insert_approval(&NewApproval {
             id: asking.id.clone(),
             action: action.id.clone(),
@@ -154,16 +161,24 @@ impl Approvals {
             digest: action.digest.to_text(),
             binding_message: message.text.clone(),
             code: message.code.clone(),
+            terms: terms.to_text(),
             created_at: self.clock.now(),
         })?;
-        let mut open =
-            Open { road: self, id: asking.id.clone(), state: ApprovalState::Planned, done: Cell::new(false) };
-        let granted = self.request_and_wait(&asking, approval, message, permission, &mut open, tell).await;
-        if let Err(error) = &granted {
-            open.end(error)?;
-        }
-        open.done.set(true);
+        let mut single = Single { road: self, approval: run.is_none().then(|| asking.id.clone()) };
+        let granted = self.request_and_wait(&asking, approval, message, terms, tell).await;
+        single.approval = None;
         granted
+    }
+
+    /// One question at a time reaches a person.
+    async fn turn(&self, account: &Account) -> Result<GrantLock, Error> {
+        let person = Digest::of_bytes(format!("{}\n{}", account.iss, account.sub).as_bytes()).to_hex();
+        let path = self.locks.join(format!("approval-{}.lock", &person[..16]));
+        let turn = GrantLock::take(&path, &*self.clock, ONE_AT_A_TIME);
+        if self.patience.on_approval() == OnApproval::Detach {
+            return Ok(turn.await?);
+        }
+        Ok(self.patience.or(turn).await.ok_or(Error::Pending { approval: None })??)
     }
 
     /// Everything that can be said about a request before it is made. What cannot be asked strongly enough is not asked.
@@ -228,11 +243,13 @@ impl Approvals {
         Ok(self.journal.move_approval(id, ApprovalState::Executing, state, &change)?)
     }
 
-    /// Gives up a yes that was not used, and erases its token.
-    pub fn abandon(&self, id: &ApprovalId) {
+    /// Gives up what was not used, and erases its secrets. Whether it could be.
+    pub fn abandon(&self, id: &ApprovalId) -> bool {
+        use ApprovalState as S;
         let change = ApprovalChange::at(self.clock.now());
-        // If it cannot be written down, the call has been refused all the same.
-        let _ = self.journal.move_approval(id, ApprovalState::Approved, ApprovalState::Abandoned, &change);
+        [S::Planned, S::Requested, S::Redeeming, S::Approved]
+            .into_iter()
+            .any(|from| self.journal.move_approval(id, from, S::Abandoned, &change).is_ok())
     }
 
     async fn request_and_wait(
@@ -240,288 +257,158 @@ impl Approvals {
         asking: &Asking<'_>,
         approval: &Approval,
         message: BindingMessage,
-        permission: &str,
-        open: &mut Open<'_>,
+        terms: Terms,
         tell: Tell<'_>,
     ) -> Result<Granted, Error> {
         let caller = Caller { http: &self.http, clock: &*self.clock, metadata: asking.metadata, client: asking.client };
+        let mut waiting = match self.send(caller, asking, approval, message, terms, tell).await {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                let planned = Life::at(asking.id.clone(), ApprovalState::Planned);
+                self.end(Some(planned), &error)?;
+                return Err(error);
+            }
+        };
+        self.wait_to_the_end(&mut waiting, &caller, tell).await
+    }
+
+    /// Waits, and writes down an end that is not a yes.
+    async fn wait_to_the_end(
+        &self,
+        waiting: &mut Waiting,
+        caller: &Caller<'_>,
+        tell: Tell<'_>,
+    ) -> Result<Granted, Error> {
+        let granted = self.wait(waiting, caller, tell).await;
+        if let Err(error) = &granted {
+            self.end(waiting.life.take(), error)?;
+        }
+        granted
+    }
+
+    async fn send(
+        &self,
+        caller: Caller<'_>,
+        asking: &Asking<'_>,
+        approval: &Approval,
+        message: BindingMessage,
+        terms: Terms,
+        tell: Tell<'_>,
+    ) -> Result<Waiting, Error> {
         let start = self.clock.elapsed();
-        let requested_at = self.clock.now();
-        let (acknowledged, message) = self.request(caller, asking, approval, message).await?;
-        let data_key = self.store.data_key().await?;
-        let sealed = data_key
+        let sent_at = self.clock.now();
+        let (acknowledged, sent) = self.request(caller, asking, approval, message.clone()).await?;
+        let sealed = self
+            .store
+            .data_key()
+            .await?
             .seal(&seal_label(&asking.id, "auth_req_id"), acknowledged.auth_req_id.expose().as_bytes())
             .map_err(|_| Error::Seal)?;
         let lifetime = acknowledged.expires_in.min(Duration::from_secs(approval.expires_in));
         let poll = Poll::new(start, lifetime, acknowledged.interval, ciba::MAX_LIFETIME)
             .map_err(Error::Server)?
             .denial_may_mean_expiry(self.provider.denial_may_mean_expiry());
-        let expires_at = requested_at + lifetime;
-        open.step(
-            ApprovalState::Requested,
-            ApprovalChange {
-                sealed_auth_req_id: Some(sealed),
-                expires_at: Some(expires_at),
-                interval_s: Some(poll.interval().as_secs()),
-                ..ApprovalChange::at(self.clock.now())
-            },
-        )?;
-        tell(Event::ApprovalRequested(Box::new(ApprovalShown {
-            approval: asking.id.clone(),
-            action: asking.action.id.clone(),
-            tool: asking.action.tool.clone(),
-            binding_message: message.text.clone(),
-            code: message.code.clone(),
-            origin: asking.action.origin.clone(),
-            agent: asking.client.id.clone(),
-            spend: asking.action.requirements.spend.words(),
-            permission: permission.to_owned(),
-            binding: if asking.details.is_some() { Binding::Details } else { message.binding() }.to_string(),
-            details: match &asking.details {
-                Some(_) => "requested",
-                None => asking.without_details.words(),
-            }
-            .to_owned(),
-            arguments: Value::Object(asking.action.arguments.clone()),
-            expires_in: lifetime.as_secs(),
-            expires_at: expires_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-        })));
-        let resource = asking.wanted.resource.as_deref();
-        let resource = resource.filter(|_| self.provider.audience_parameter() == AudienceParameter::Resource);
-        let ending = oauth::wait(
-            &*self.clock,
+        let expires_at = sent_at + lifetime;
+        let terms = Terms { message_is_whole: sent.whole, ..terms };
+        let change = ApprovalChange {
+            sealed_auth_req_id: Some(sealed),
+            expires_at: Some(expires_at),
+            interval_s: Some(poll.interval().as_secs()),
+            reworded: (sent != message).then(|| (sent.text.clone(), terms.to_text())),
+            ..ApprovalChange::at(self.clock.now())
+        };
+        let life = Life::at(asking.id.clone(), ApprovalState::Planned);
+        let life = life.step(&self.journal, ApprovalState::Requested, &change)?;
+        let shown = Shown {
+            action: asking.action,
+            approval: &asking.id,
+            agent: &asking.client.id,
+            permission: asking.permission,
+            terms: &terms,
+            message: &sent,
+            left: lifetime,
+            expires_at,
+        };
+        tell(shown.event());
+        Ok(Waiting {
+            id: asking.id.clone(),
+            life: Some(life),
+            auth_req_id: acknowledged.auth_req_id,
+            resource: self.resource(&terms),
             poll,
-            async || -> Result<Answer, Error> {
-                if open.state == ApprovalState::Requested {
-                    open.step(ApprovalState::Redeeming, ApprovalChange::at(self.clock.now()))?;
-                }
-                let answer = ciba::poll_once(&caller, &acknowledged.auth_req_id, resource).await;
-                // A yes, or a request whose answer was lost, may have spent the grant: the journal keeps saying so.
-                let spent = match &answer {
-                    Answer::Tokens(_) | Answer::Unusable(_) => true,
-                    Answer::Unreachable(error) => error.may_have_arrived(),
-                    Answer::Refused { .. } | Answer::Garbled { .. } => false,
-                };
-                if !spent {
-                    open.step(ApprovalState::Requested, ApprovalChange::at(self.clock.now()))?;
-                }
-                Ok(answer)
-            },
-            &|news| tell(Event::ApprovalWaiting { approval: asking.id.clone(), news }),
-        )
-        .await;
-        let answered = |answer: &str, yes: Option<&Judged>| {
-            tell(Event::ApprovalAnswered {
-                approval: asking.id.clone(),
-                answer: answer.to_owned(),
-                by: yes.map(|_| asking.account.display_name().to_owned()),
-                binding: yes.map(|yes| yes.binding.to_string()),
-                details: yes.map(|yes| yes.details.words().to_owned()),
-                after_s: self.clock.elapsed().saturating_sub(start).as_secs_f64(),
-            });
-        };
-        let tokens = match ending {
-            Ok(Ending::Approved(tokens)) => tokens,
-            Ok(Ending::Denied) => {
-                answered("denied", None);
-                return Err(Error::Denied);
-            }
-            Ok(Ending::Expired) if open.state != ApprovalState::Redeeming => {
-                answered("expired", None);
-                return Err(Error::Expired);
-            }
-            // Also when the time is over: a request whose answer never came may have spent a yes.
-            Ok(Ending::Lost | Ending::Expired) => {
-                answered("failed", None);
-                return Err(Error::Lost);
-            }
-            Ok(Ending::Failed(error)) => {
-                answered("failed", None);
-                return Err(Error::Server(error));
-            }
-            Err(error) => return Err(error),
-        };
-        let judged = self.judge(asking, &message, &tokens, requested_at, &acknowledged.auth_req_id).await;
-        let judged = match judged {
-            Ok(judged) => judged,
-            Err(error) => {
-                answered("failed", None);
-                return Err(error);
-            }
-        };
-        let signed = self.keep_signed(&asking.id, &judged.claims, &tokens).await?;
-        let sealed = data_key
-            .seal(&seal_label(&asking.id, "token"), tokens.access_token.expose().as_bytes())
-            .map_err(|_| Error::Seal)?;
-        let approved_at = self.clock.now();
-        open.step(
-            ApprovalState::Approved,
-            ApprovalChange { sealed_token: Some(sealed), ..ApprovalChange::at(approved_at) },
-        )?;
-        answered("approved", Some(&judged));
-        let Judged { claims, binding, details } = judged;
-        let id_token = tokens.id_token.as_ref().map(|token| token.expose().as_bytes()).unwrap_or_default();
-        let time = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-        Ok(Granted {
-            token: tokens.access_token.clone(),
-            evidence: Evidence {
-                approval: asking.id.clone(),
-                binding,
-                details,
-                issuer: claims.iss,
-                client: asking.client.id.clone(),
-                subject: claims.sub,
-                auth_req_id_sha256: Digest::of_bytes(acknowledged.auth_req_id.expose().as_bytes()).to_hex(),
-                id_token_sha256: Digest::of_bytes(id_token).to_hex(),
-                kid: claims.kid,
-                jti: claims.jti,
-                acr: claims.acr,
-                amr: claims.amr,
-                binding_message: message.text,
-                requested_at: time(requested_at),
-                approved_at: time(approved_at),
-                signed,
-            },
+            person: asking.account.display_name().into(),
+            taken_up: start,
+            waited: Duration::ZERO,
         })
     }
 
-    /// Sends the request; once more with the code alone if the server does not take the message.
-    async fn request(
-        &self,
-        caller: Caller<'_>,
-        asking: &Asking<'_>,
-        approval: &Approval,
-        message: BindingMessage,
-    ) -> Result<(ciba::Acknowledgement, BindingMessage), Error> {
-        let account = &asking.account;
-        let login_hint = self
-            .provider
-            .login_hint(&account.iss, &account.sub, account.preferred_username.as_deref(), account.email.as_deref())
-            .ok_or_else(|| {
-                Error::Proof("the login says neither user name nor e-mail, which this server wants".to_owned())
-            })?;
-        let send = async |message: &BindingMessage| {
-            let request = ciba::Request {
-                scopes: &asking.wanted.scopes,
-                login_hint: &login_hint,
-                binding_message: Some(&message.text),
-                requested_expiry: Some(approval.expires_in),
-                audience: self
-                    .provider
-                    .audience_field(asking.wanted.audience.as_deref(), asking.wanted.resource.as_deref()),
-                authorization_details: asking.details.as_ref(),
-                acr_values: None,
-            };
-            ciba::request(&caller, &request).await
-        };
-        let refused = match send(&message).await {
-            Ok(acknowledged) => return Ok((acknowledged, message)),
-            Err(error) => error,
-        };
-        match refused.code() {
-            Some("invalid_binding_message") => {
-                let message = BindingMessage::code_only(&message.code);
-                let possible = if asking.details.is_some() { Binding::Details } else { message.binding() };
-                if possible < asking.needed {
-                    return Err(Error::Weak { got: possible, needed: asking.needed });
-                }
-                let acknowledged = send(&message).await.map_err(Error::Server)?;
-                Ok((acknowledged, message))
-            }
-            Some("access_denied") if !matches!(&refused, oauth::Error::Refused(refusal) if refusal.status == 401) => {
-                Err(Error::Denied)
-            }
-            Some("invalid_client" | "unauthorized_client") => Err(Error::Client(refused)),
-            Some("invalid_authorization_details") => Err(Error::DetailsRefused(refused)),
-            Some("invalid_request") if self.provider == Provider::Auth0 => Err(Error::NotEnrolled(refused)),
-            _ => Err(Error::Server(refused)),
-        }
-    }
-
-    /// Whether what came is this person's yes to this action.
-    async fn judge(
-        &self,
-        asking: &Asking<'_>,
-        message: &BindingMessage,
-        tokens: &TokenResponse,
-        requested_at: chrono::DateTime<chrono::Utc>,
-        auth_req_id: &AuthReqId,
-    ) -> Result<Judged, Error> {
-        let expected = Expected {
-            client_id: &asking.client.id,
-            subject: Some(&asking.account.sub),
-            not_before: Some(requested_at),
-            access_token: Some(&tokens.access_token),
-            auth_req_id: Some(auth_req_id),
-        };
-        let verifier = self.session.verifier().await.map_err(Error::Session)?;
-        let proof = verifier.verify_approval(tokens.id_token.as_ref(), &expected, self.clock.now()).await;
-        let claims = proof.map_err(|error| Error::Proof(error.to_string()))?;
-        if let Some(granted) = tokens.scopes() {
-            let missing: Vec<&str> = asking
-                .wanted
-                .scopes
-                .iter()
-                .map(String::as_str)
-                // Servers leave out of `scope` what did not go into the access token.
-                .filter(|wanted| !matches!(*wanted, "openid" | "offline_access" | "profile" | "email"))
-                .filter(|wanted| !granted.contains(wanted))
-                .collect();
-            if !missing.is_empty() {
-                return Err(Error::Scope(missing.join(" ")));
-            }
-        }
-        // Where nothing was requested, nothing may be granted either: nobody was asked about it.
-        let requested = asking.details.clone().unwrap_or_else(|| json!([]));
-        let returned = rar::compare(&requested, tokens.authorization_details.as_ref());
-        // What the token itself says is not verified here, so it can prove nothing; but it may not say something else.
-        let carried = rar::compare(&requested, rar::in_token(&tokens.access_token).as_ref());
-        let (binding, details) = match (returned, carried) {
-            (Comparison::Different { at }, _) => return Err(Error::DetailsChanged { at }),
-            (_, Comparison::Different { at }) => return Err(Error::TokenContradicts { at }),
-            (Comparison::Same, _) if asking.details.is_some() => (Binding::Details, Details::Granted),
-            _ => (message.binding(), asking.without_details),
-        };
-        if binding < asking.needed {
-            return Err(Error::Weak { got: binding, needed: asking.needed });
-        }
-        Ok(Judged { claims, binding, details })
+    /// What the token endpoint must be told again.
+    fn resource(&self, terms: &Terms) -> Option<Box<str>> {
+        let wanted = self.provider.audience_parameter() == AudienceParameter::Resource;
+        terms.resource.as_deref().filter(|_| wanted).map(Into::into)
     }
 }
 
-/// An approval that is not over. Dropped before its end, because the person stopped waiting, it is abandoned.
-struct Open<'a> {
+/// An approval as the person must see it beside what their device shows.
+struct Shown<'a> {
+    action: &'a Action,
+    approval: &'a ApprovalId,
+    agent: &'a str,
+    permission: &'a str,
+    terms: &'a Terms,
+    message: &'a BindingMessage,
+    left: Duration,
+    expires_at: DateTime<Utc>,
+}
+
+impl Shown<'_> {
+    fn event(&self) -> Event {
+        let Self { action, terms, message, .. } = self;
+        Event::ApprovalRequested(Box::new(ApprovalShown {
+            approval: self.approval.clone(),
+            action: action.id.clone(),
+            tool: action.tool.clone(),
+            binding_message: message.text.clone(),
+            code: message.code.clone(),
+            origin: action.origin.clone(),
+            agent: self.agent.to_owned(),
+            spend: action.requirements.spend.words(),
+            permission: self.permission.to_owned(),
+            binding: if terms.details.is_some() { Binding::Details } else { message.binding() }.to_string(),
+            details: match &terms.details {
+                Some(_) => "requested",
+                None => terms.without_details.words(),
+            }
+            .to_owned(),
+            arguments: Value::Object(action.arguments.clone()),
+            expires_in: self.left.as_secs(),
+            expires_at: self.expires_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+        }))
+    }
+}
+
+fn terms(
+    details: Option<Value>,
+    without_details: Details,
+    needed: Binding,
+    message: &BindingMessage,
+    wanted: &TokenWanted,
+) -> Terms {
+    let TokenWanted { audience, resource, scopes } = wanted.clone();
+    Terms { details, without_details, needed, message_is_whole: message.whole, scopes, audience, resource }
+}
+
+/// The approval of a single call, which belongs to no run. Dropped before its end, because the person stopped the call, it
+/// is abandoned: nothing could take it up.
+struct Single<'a> {
     road: &'a Approvals,
-    id: ApprovalId,
-    state: ApprovalState,
-    done: Cell<bool>,
+    approval: Option<ApprovalId>,
 }
 
-impl Open<'_> {
-    fn step(&mut self, next: ApprovalState, change: ApprovalChange) -> Result<(), Error> {
-        self.road.journal.move_approval(&self.id, self.state, next, &change)?;
-        self.state = next;
-        Ok(())
-    }
-
-    fn end(&mut self, error: &Error) -> Result<(), Error> {
-        let state = match error {
-            Error::Denied => ApprovalState::Denied,
-            Error::Expired => ApprovalState::Expired,
-            Error::Lost => ApprovalState::CredentialLost,
-            _ => ApprovalState::Failed,
-        };
-        self.done.set(true);
-        let change = ApprovalChange { error: Some(error.to_string()), ..ApprovalChange::at(self.road.clock.now()) };
-        self.step(state, change)
-    }
-}
-
-impl Drop for Open<'_> {
+impl Drop for Single<'_> {
     fn drop(&mut self) {
-        if !self.done.get() {
-            let change = ApprovalChange::at(self.road.clock.now());
-            let _ = self.road.journal.move_approval(&self.id, self.state, ApprovalState::Abandoned, &change);
+        if let Some(id) = &self.approval {
+            self.road.abandon(id);
         }
     }
 }

@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{
     agent::{Agent, Limits},
-    approval::Approvals,
+    approval::{Approvals, Patience},
+    call::RunId,
     clock::SharedClock,
     config::{self, Config, DotEnv, EnvVars, Overrides, Permission, PolicyText, StoreKind, UserClaim, VaultSubject},
     dispatch::{Actor, Dispatcher},
@@ -37,6 +38,8 @@ use crate::{
         audit::Audit,
         credentials::{Store, Unlock},
         journal::Journal,
+        lock::GrantLock,
+        stop::Stop as StopMark,
     },
     tool::{OriginRules, Registry},
 };
@@ -59,6 +62,8 @@ pub(crate) struct App {
     pub(crate) env: EnvVars,
     /// Lines of stdin.
     pub(crate) lines: Lines,
+    /// How long this command waits for answers of people.
+    pub(crate) patience: Patience,
     overrides: Overrides,
     folder: PathBuf,
     config: OnceCell<Config>,
@@ -76,6 +81,7 @@ impl App {
             clock,
             env,
             lines: Lines::default(),
+            patience: Patience::default(),
             overrides,
             folder,
             config: OnceCell::new(),
@@ -197,8 +203,31 @@ impl App {
 
     /// What lasts of runs, approvals and executions.
     pub(crate) fn journal(&self) -> Result<Rc<Journal>, Failure> {
-        let journal = once(&self.journal, || Ok(Rc::new(Journal::open(&self.config()?.dirs.state)?)))?;
+        let journal = once(&self.journal, || {
+            let journal = Journal::open(&self.config()?.dirs.state)?;
+            #[cfg(feature = "test-clock")]
+            let journal = journal.dying_at(self.env.get("AGENTCTL_TEST_DIE_AT"));
+            Ok(Rc::new(journal))
+        })?;
         Ok(Rc::clone(journal))
+    }
+
+    /// The hold on a run: as long as it lives, no other process goes on with that run. The system releases it when its
+    /// holder ends, however it ends.
+    pub(crate) fn lease(&self, run: &RunId) -> Result<GrantLock, Failure> {
+        let lease = GrantLock::try_take(&self.lease_file(run)?)
+            .map_err(|error| Failure::caused(Kind::Failed, &format!("hold the run {run}"), &error))?;
+        lease.ok_or_else(|| {
+            Failure::new(Kind::Failed, format!("another agentctl process is at work on {run}"))
+                .hint("wait until it ends, or end it; then run this again")
+        })
+    }
+
+    /// Where the hold on a run lies.
+    pub(crate) fn lease_file(&self, run: &RunId) -> Result<PathBuf, Failure> {
+        // An id that a person typed is no path.
+        let name: String = run.as_str().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        Ok(self.config()?.dirs.state.join("leases").join(format!("{name}.lock")))
     }
 
     /// The log.
@@ -335,6 +364,8 @@ impl App {
             binding: (config.binding.source != config::Source::Default).then(|| binding(config.binding.value)),
             pushes_per_minute: config.limits.pushes_per_minute.value,
             locks: config.dirs.locks.clone(),
+            patience: self.patience.clone(),
+            stop: StopMark::open(&config.dirs.state),
         };
         let guard = Guard {
             permissions: self.permissions(&approvals)?,

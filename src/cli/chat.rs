@@ -9,6 +9,7 @@ use super::{
     attach,
     complete::COMMANDS,
     failure::{Failure, Kind},
+    finish,
     repl::{Input, Repl},
     run,
     show::Show,
@@ -20,6 +21,7 @@ use super::{
 use crate::{
     agent::{Agent, Conversation},
     event::Event,
+    store::lock::GrantLock,
 };
 
 /// Talk with the agent
@@ -55,7 +57,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         }
         false => Reader::Plain(Lines::default()),
     };
-    let mut talk = Talk { app, args, agent: None, conversation: None };
+    let mut talk = Talk { app, args, agent: None, conversation: None, lease: None };
     loop {
         let input = tokio::select! {
             biased;
@@ -165,6 +167,7 @@ struct Talk<'a> {
     args: &'a Args,
     agent: Option<Agent>,
     conversation: Option<Conversation>,
+    lease: Option<GrantLock>,
 }
 
 impl Talk<'_> {
@@ -205,9 +208,20 @@ impl Talk<'_> {
         tokio::select! {
             biased;
             kind = signals.next() => {
-                let failure = run::still_open(&app.ui, stopped(kind), &show);
+                let failure = stopped(kind);
+                if show.open_approval().is_none() {
+                    return Err(failure);
+                }
+                // Only the wait ends; the answer may be on its way.
+                app.patience.end();
+                tokio::select! {
+                    biased;
+                    _ = &mut answering => {}
+                    () = app.clock.sleep(finish::MOMENT) => {}
+                }
+                app.patience.renew();
                 // What becomes of an open request says already that nobody waits any more.
-                Err(if show.open_approval().is_some() && !app.ui.json() { failure.told() } else { failure })
+                Err(failure.told())
             }
             answer = &mut answering => answer,
             never = app.heartbeats() => match never {},
@@ -223,13 +237,14 @@ impl Talk<'_> {
         let Some(agent) = &self.agent else { return Ok(()) };
         if self.conversation.is_none() {
             let account = app.logged_in().await?;
-            let run = run::start(app, agent, text)?;
+            let (run, lease) = run::start(app, agent, text)?;
+            self.lease = Some(lease);
             show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
             self.conversation = Some(Conversation::new(run, Some(account.display_name())));
         }
         let Some(conversation) = &mut self.conversation else { return Ok(()) };
         show.thinking();
         let end = agent.turn(conversation, text, &|event| show.event(event)).await?;
-        run::judge(end).1
+        finish::judge(end).1
     }
 }

@@ -12,6 +12,7 @@ mod caller;
 mod clients;
 mod complete;
 mod failure;
+mod finish;
 mod history;
 mod init;
 mod look;
@@ -42,6 +43,7 @@ mod doctor;
 mod generate;
 mod login;
 mod logout;
+mod resume;
 mod run;
 mod token;
 mod tools;
@@ -126,6 +128,7 @@ enum Command {
     Whoami(whoami::Args),
     Run(run::Args),
     Chat(chat::Args),
+    Resume(resume::Args),
     Tools(tools::Args),
     Can(can::Args),
     Why(why::Args),
@@ -187,6 +190,7 @@ async fn perform(command: &Command, app: &App) -> Result<(), Failure> {
         Command::Whoami(args) => whoami::run(app, args).await,
         Command::Run(args) => run::run(app, args).await,
         Command::Chat(args) => chat::run(app, args).await,
+        Command::Resume(args) => resume::run(app, args).await,
         Command::Tools(args) => tools::run(app, args).await,
         Command::Can(args) => can::run(app, args).await,
         Command::Why(args) => why::run(app, args),
@@ -218,6 +222,7 @@ fn overrides(cli: &Cli) -> Overrides {
     let model = match &cli.command {
         Command::Run(args) => args.limits.model.clone(),
         Command::Chat(args) => args.limits.model.clone(),
+        Command::Resume(args) => args.limits.model.clone(),
         _ => None,
     };
     let store = match &cli.command {
@@ -270,7 +275,7 @@ fn usage(error: &clap::Error, args: &[OsString], around: Surroundings) -> ExitCo
     if json {
         let failure = in_json(&rendered.to_string());
         // Whoever reads the events of a run gets its terminal event here as well.
-        let is_run = args.iter().any(|arg| arg == "run");
+        let is_run = args.iter().any(|arg| arg == "run" || arg == "resume");
         let failure = if is_run { run::close(&ui, SystemClock::new().now(), failure) } else { failure };
         return report(&ui, Err(failure));
     }

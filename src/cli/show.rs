@@ -22,6 +22,9 @@ const WHILE_WAITING: &str = "^C to stop waiting";
 /// What becomes of a request that nobody waits for any more: CIBA cannot take it back.
 pub(crate) const NO_USE_ANY_MORE: &str = "your device may still show the request; answering it does nothing any more";
 
+/// What becomes of the request of a run.
+const STAYS_OPEN: &str = "Nobody waits here any more; the request stays open on your device.";
+
 /// Shows the events of one run.
 #[derive(Debug)]
 pub(crate) struct Show<'a> {
@@ -30,6 +33,8 @@ pub(crate) struct Show<'a> {
     bell: bool,
     /// Events become lines of JSON on stdout.
     lines: bool,
+    /// The approval of a single call ends with the wait for it; that of a run stays open.
+    single: bool,
     state: RefCell<State>,
 }
 
@@ -46,13 +51,14 @@ struct State {
 impl<'a> Show<'a> {
     /// Shows a run on `ui`; with `bell` the terminal rings when an approval was answered.
     pub(crate) fn new(ui: &'a Ui, clock: SharedClock, bell: bool) -> Self {
-        Self { ui, clock, bell, lines: ui.json(), state: RefCell::default() }
+        Self { ui, clock, bell, lines: ui.json(), single: false, state: RefCell::default() }
     }
 
     /// Shows a single call: also with `--json` it is talk, because stdout is for one object.
     pub(crate) fn call(ui: &'a Ui, clock: SharedClock, bell: bool) -> Self {
         let mut show = Self::new(ui, clock, bell);
         show.lines = false;
+        show.single = true;
         show
     }
 
@@ -60,7 +66,9 @@ impl<'a> Show<'a> {
     pub(crate) fn event(&self, event: Event) {
         match &event {
             Event::ApprovalRequested(shown) => self.state.borrow_mut().open = Some(shown.approval.clone()),
-            Event::ApprovalAnswered { .. } => self.state.borrow_mut().open = None,
+            Event::ApprovalAnswered { .. } | Event::ToolCompleted { outcome: Outcome::Pending, .. } => {
+                self.state.borrow_mut().open = None;
+            }
             _ => {}
         }
         if self.lines {
@@ -84,8 +92,12 @@ impl<'a> Show<'a> {
         self.ui.end_wait();
         self.ui.end_line();
         if self.state.borrow_mut().open.take().is_some() && !self.lines {
-            let told = format!("Stopped waiting. Nothing was done, but {NO_USE_ANY_MORE}.");
-            self.ui.say(Line::new().bad("✗ ").plain(&told));
+            self.ui.say(match self.single {
+                true => {
+                    Line::new().bad("✗ ").plain(&format!("Stopped waiting. Nothing was done, but {NO_USE_ANY_MORE}."))
+                }
+                false => Line::new().warn("! ").plain(STAYS_OPEN),
+            });
         }
     }
 
@@ -181,6 +193,7 @@ impl<'a> Show<'a> {
         let state = self.state.borrow();
         match outcome {
             Outcome::Done => self.ui.status(Line::new().plain("  ").field(message)),
+            Outcome::Pending => self.ui.say(Line::new().warn("! ").plain(STAYS_OPEN)),
             Outcome::Denied | Outcome::Expired if state.refusal_shown => {}
             _ => self.ui.say(Line::new().bad("✗ ").bold(tool).plain(": ").field(message)),
         }
@@ -368,15 +381,21 @@ mod tests {
     #[test]
     fn a_wait_that_is_stopped_says_what_becomes_of_the_request() {
         let ui = Ui::test();
-        {
-            let show = Show::new(&ui, clock(), false);
+        for (single, said) in [
+            (false, "! Nobody waits here any more; the request stays open on your device.\n"),
+            (
+                true,
+                "✗ Stopped waiting. Nothing was done, but your device may still show the request; answering it does \
+                 nothing any more.\n",
+            ),
+        ] {
+            let show = if single { Show::call(&ui, clock(), false) } else { Show::new(&ui, clock(), false) };
             show.event(requested());
             assert!(show.open_approval().is_some());
             ui.take();
+            drop(show);
+            assert_eq!(ui.take().1, said);
         }
-        let said = "✗ Stopped waiting. Nothing was done, but your device may still show the request; \
-                    answering it does nothing any more.\n";
-        assert_eq!(ui.take().1, said);
         let show = Show::new(&ui, clock(), false);
         show.event(requested());
         show.event(answered_event("denied", None));

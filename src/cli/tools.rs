@@ -11,8 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{
     app::App,
     failure::{Failure, Kind},
-    run,
-    show::Show,
+    show::{NO_USE_ANY_MORE, Show},
     ui::{Line, Ui},
     verdict,
 };
@@ -251,12 +250,18 @@ async fn call(app: &App, args: &CallArgs) -> Result<(), Failure> {
     };
     let output = tokio::select! {
         biased;
-        stopped = stop.next() => Err(run::still_open(&app.ui, stopped, &show)),
+        stopped = stop.next() => Err(given_up(&app.ui, stopped, &show)),
         output = work => output,
         never = app.heartbeats() => match never {},
     };
     show.end();
     finish(&app.ui, &args.name, &output?)
+}
+
+/// A single call belongs to no run, so its approval ends with it: a later yes does nothing.
+fn given_up(ui: &Ui, failure: Failure, show: &Show<'_>) -> Failure {
+    // A person is told by the line that takes the place of the spinner.
+    if show.open_approval().is_some() && ui.json() { failure.hint(NO_USE_ANY_MORE) } else { failure }
 }
 
 /// The answer to stdout, the outcome into the exit code.

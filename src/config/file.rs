@@ -96,6 +96,7 @@ pub(super) struct Model {
 pub(super) struct Limits {
     pub(super) max_turns: Option<u32>,
     pub(super) pushes_per_minute: Option<u32>,
+    pub(super) keep_runs_days: Option<u32>,
 }
 
 /// `[profiles.NAME.audiences.AUDIENCE]`.

@@ -26,6 +26,8 @@ const BASE_URL: &str = "https://api.openai.com/v1";
 const MAX_TOKENS: u32 = 4096;
 const MAX_TURNS: u32 = 20;
 const MAX_PUSHES: u32 = 5;
+/// How long runs are kept unless the profile says otherwise.
+const KEEP_RUNS_DAYS: u32 = 90;
 
 /// The variables of the environment over those of one file.
 pub(super) struct Layers<'a> {
@@ -286,10 +288,12 @@ impl Reader<'_> {
     fn limits(&self) -> Result<Limits, Error> {
         let table = &self.profile.limits;
         let turns = self.profile(table.max_turns).unwrap_or(Setting::default(MAX_TURNS));
+        let keep = self.profile(table.keep_runs_days).unwrap_or(Setting::default(KEEP_RUNS_DAYS));
         let pushes = self.profile(table.pushes_per_minute).unwrap_or(Setting::default(MAX_PUSHES));
         Ok(Limits {
             max_turns: turns.map("limits.max_turns", |count| within(count, 1, 1000))?,
             pushes_per_minute: pushes.map("limits.pushes_per_minute", |count| within(count, 1, MAX_PUSHES))?,
+            keep_runs_days: keep.map("limits.keep_runs_days", |days| within(days, 1, 36_500))?,
         })
     }
 

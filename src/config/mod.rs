@@ -291,6 +291,8 @@ pub struct Limits {
     pub max_turns: Setting<u32>,
     /// Approval requests to one person in a minute.
     pub pushes_per_minute: Setting<u32>,
+    /// Days after its end for which a run stays in the journal.
+    pub keep_runs_days: Setting<u32>,
 }
 
 /// What the flags of a command say.
@@ -429,6 +431,7 @@ impl Config {
         show!("model.max_tokens", Some(&self.model.max_tokens));
         show!("limits.max_turns", Some(&self.limits.max_turns));
         show!("limits.pushes_per_minute", Some(&self.limits.pushes_per_minute));
+        show!("limits.keep_runs_days", Some(&self.limits.keep_runs_days));
         for (name, setting) in &self.tool_vars {
             row(&format!("tools.{name}"), Some(setting.value.clone()), Some(&setting.source));
         }

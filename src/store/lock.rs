@@ -54,6 +54,15 @@ impl GrantLock {
         Ok(Self { _file: file })
     }
 
+    /// Takes the lock if nobody has it.
+    ///
+    /// # Errors
+    /// If the file cannot be made.
+    pub fn try_take(path: &Path) -> Result<Option<Self>, Error> {
+        let file = open(path)?;
+        Ok(had(file.try_lock(), path)?.then_some(Self { _file: file }))
+    }
+
     /// The same on a thread that may block.
     pub(super) fn take_blocking(path: &Path, limit: Duration) -> Result<Self, Error> {
         let file = open(path)?;
@@ -110,7 +119,9 @@ mod tests {
         let first = GrantLock::take(&path, &clock, limit).await.unwrap();
         assert!(matches!(GrantLock::take(&path, &clock, limit).await, Err(Error::Busy { .. })));
         assert_eq!(clock.elapsed(), limit);
+        assert!(GrantLock::try_take(&path).unwrap().is_none());
         drop(first);
+        assert!(GrantLock::try_take(&path).unwrap().is_some());
         GrantLock::take(&path, &clock, limit).await.unwrap();
         GrantLock::take_blocking(&path, Duration::ZERO).unwrap();
     }

@@ -107,6 +107,14 @@ impl Tool {
     /// # Errors
     /// If the arguments are not what the tool takes.
     pub fn plan(&self, arguments: &str) -> Result<Plan, PlanError> {
+        self.plan_as(arguments, ActionId::mint())
+    }
+
+    /// Makes the plan of a call that has its id already, because it was planned before.
+    ///
+    /// # Errors
+    /// If the arguments are not what the tool takes today.
+    pub fn plan_as(&self, arguments: &str, id: ActionId) -> Result<Plan, PlanError> {
         let arguments = self.arguments(arguments)?;
         let settings = &self.settings;
         let request = &self.spec.request;
@@ -126,7 +134,6 @@ impl Tool {
         };
         let origin = url.origin().ascii_serialization();
         let digest = Action::digest_of(&self.spec.name, &origin, &arguments)?;
-        let id = ActionId::mint();
         let idempotency_key = request
             .idempotency
             .map(|Idempotency::Header| Digest::of_bytes(format!("{id}\n{}", digest.to_text()).as_bytes()).to_hex());

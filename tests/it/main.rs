@@ -20,6 +20,7 @@ mod connections;
 mod decisions;
 mod details;
 mod disk;
+mod durable;
 mod guard;
 mod keyring;
 mod login;

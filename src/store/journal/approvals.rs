@@ -33,6 +33,8 @@ pub struct NewApproval {
     pub binding_message: String,
     /// The random part of it.
     pub code: String,
+    /// What a yes to it must be like, as JSON; only the approval reads it.
+    pub terms: String,
     /// When it was written down.
     pub created_at: DateTime<Utc>,
 }
@@ -52,6 +54,10 @@ pub struct ApprovalChange {
     pub expires_at: Option<DateTime<Utc>>,
     /// Seconds between polls.
     pub interval_s: Option<u64>,
+    /// What the device shows, and what a yes must be like, if the server did not take the first wording.
+    pub reworded: Option<(String, String)>,
+    /// What proves the yes, as JSON. Holds no token in clear.
+    pub evidence: Option<String>,
     /// What went wrong.
     pub error: Option<String>,
 }
@@ -79,10 +85,14 @@ pub struct ApprovalRow {
     pub expires_at: Option<DateTime<Utc>>,
     /// Seconds between polls.
     pub interval_s: Option<u64>,
+    /// When the server was asked last, so that no other process asks too early.
+    pub polled_at: Option<DateTime<Utc>>,
     /// The `auth_req_id`, sealed.
     pub sealed_auth_req_id: Option<Vec<u8>>,
     /// The approved tokens, sealed.
     pub sealed_token: Option<Vec<u8>>,
+    /// What proves the yes, as JSON.
+    pub evidence: Option<String>,
     /// What went wrong.
     pub error: Option<String>,
 }
@@ -98,7 +108,8 @@ pub struct ApprovalFilter {
 
 const COLUMNS: &str =
     "id, action, run, issuer, subject, client_id, tool, plan, digest, binding_message, code, created_at,
-    state, requested_at, answered_at, expires_at, interval_s, sealed_auth_req_id, sealed_token, error";
+    state, requested_at, answered_at, expires_at, interval_s, sealed_auth_req_id, sealed_token, error, terms, polled_at,
+    evidence";
 
 impl Journal {
     /// Writes down an approval that is about to be asked for; its state is `planned`.
@@ -106,10 +117,10 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be written. Then nothing may be sent.
     pub fn insert_approval(&self, new: &NewApproval) -> Result<(), Error> {
-        self.write(true, |tx| {
+        self.step(ApprovalState::Planned.word(), |tx| {
             let sql = "INSERT INTO approvals (id, action, run, issuer, subject, client_id, tool, plan, digest,
-                           binding_message, code, created_at, state)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+                           binding_message, code, created_at, state, terms)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
             let values = params![
                 new.id.as_str(),
                 new.action.as_str(),
@@ -124,6 +135,7 @@ impl Journal {
                 new.code,
                 millis(new.created_at),
                 ApprovalState::Planned.word(),
+                new.terms,
             ];
             tx.execute(sql, values).map(drop)
         })
@@ -151,10 +163,14 @@ impl Journal {
             ApprovalState::Approved | ApprovalState::Denied | ApprovalState::Expired | ApprovalState::Abandoned
         )
         .then_some(at);
-        let moved = self.write(true, |tx| {
+        let polled = matches!(to, ApprovalState::Requested | ApprovalState::Redeeming).then_some(at);
+        let (message, terms) = change.reworded.as_ref().map(|(message, terms)| (message, terms)).unzip();
+        let moved = self.step(to.word(), |tx| {
             let sql = "UPDATE approvals SET state = ?3, requested_at = coalesce(requested_at, ?4),
                            answered_at = coalesce(answered_at, ?5), expires_at = coalesce(?6, expires_at),
                            interval_s = coalesce(?7, interval_s), error = coalesce(?8, error),
+                           polled_at = coalesce(?12, polled_at), evidence = coalesce(?13, evidence),
+                           binding_message = coalesce(?14, binding_message), terms = coalesce(?15, terms),
                            sealed_auth_req_id = CASE WHEN ?9 THEN NULL ELSE coalesce(?10, sealed_auth_req_id) END,
                            sealed_token = CASE WHEN ?9 THEN NULL ELSE coalesce(?11, sealed_token) END
                        WHERE id = ?1 AND state = ?2";
@@ -170,6 +186,10 @@ impl Journal {
                 change.erase_token || to.is_final(),
                 change.sealed_auth_req_id,
                 change.sealed_token,
+                polled,
+                change.evidence,
+                message,
+                terms,
             ];
             if tx.execute(sql, values)? == 1 {
                 return Ok(None);
@@ -190,6 +210,16 @@ impl Journal {
     /// If the journal cannot be read.
     pub fn approval(&self, id: &ApprovalId) -> Result<Option<ApprovalRow>, Error> {
         self.find(&format!("SELECT {COLUMNS} FROM approvals WHERE id = ?1"), [id.as_str()], approval_row)
+    }
+
+    /// The newest approval of an action, if it has one.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn approval_of(&self, action: &ActionId) -> Result<Option<ApprovalRow>, Error> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM approvals WHERE action = ?1 ORDER BY created_at DESC, id DESC LIMIT 1");
+        self.find(&sql, [action.as_str()], approval_row)
     }
 
     /// Approvals, the oldest first.
@@ -282,6 +312,7 @@ fn approval_row(row: &Row<'_>) -> rusqlite::Result<ApprovalRow> {
             digest: text(8)?,
             binding_message: text(9)?,
             code: text(10)?,
+            terms: text(20)?,
             created_at: time(row, 11)?,
         },
         state: state(row, 12)?,
@@ -292,6 +323,8 @@ fn approval_row(row: &Row<'_>) -> rusqlite::Result<ApprovalRow> {
         sealed_auth_req_id: row.get(17)?,
         sealed_token: row.get(18)?,
         error: row.get(19)?,
+        polled_at: maybe_time(row, 21)?,
+        evidence: row.get(22)?,
     })
 }
 
@@ -321,6 +354,7 @@ mod tests {
             digest: "sha-256:x".into(),
             binding_message: "BUY-2-phones.7F3KQ9ZT".into(),
             code: "7F3KQ9ZT".into(),
+            terms: "{}".into(),
             created_at: at(0),
         }
     }
@@ -391,7 +425,7 @@ mod tests {
         journal.move_approval(&new.id, S::Requested, S::Redeeming, &change(6)).unwrap();
         journal.move_approval(&new.id, S::Redeeming, S::Requested, &change(7)).unwrap();
         journal.move_approval(&new.id, S::Requested, S::Redeeming, &change(12)).unwrap();
-        let approved = ApprovalChange { sealed_token: Some(vec![2]), ..change(13) };
+        let approved = ApprovalChange { sealed_token: Some(vec![2]), evidence: Some("{}".into()), ..change(13) };
         journal.move_approval(&new.id, S::Redeeming, S::Approved, &approved).unwrap();
         let expected = ApprovalRow {
             asked: new.clone(),
@@ -402,6 +436,8 @@ mod tests {
             interval_s: Some(5),
             sealed_auth_req_id: Some(vec![1]),
             sealed_token: Some(vec![2]),
+            polled_at: Some(at(12)),
+            evidence: Some("{}".into()),
             error: None,
         };
         assert_eq!(journal.approval(&new.id).unwrap().unwrap(), expected);

@@ -27,6 +27,19 @@ pub struct ExecutionRow {
     pub outcome: Option<String>,
     /// The last HTTP status.
     pub http_status: Option<u16>,
+    /// What it brought, as JSON; for a process that takes the run up after a crash.
+    pub output: Option<String>,
+}
+
+/// How an execution ended.
+#[derive(Clone, Copy, Debug)]
+pub struct ExecutionEnd<'a> {
+    /// A word of `call::Outcome`.
+    pub outcome: &'a str,
+    /// The last HTTP status.
+    pub http_status: Option<u16>,
+    /// What it brought, as JSON.
+    pub output: &'a str,
 }
 
 impl Journal {
@@ -43,7 +56,7 @@ impl Journal {
         idempotency_key: &str,
         at: DateTime<Utc>,
     ) -> Result<(), Error> {
-        let result = self.write(true, |tx| {
+        let result = self.step("execution_started", |tx| {
             let sql = "INSERT INTO executions (action, run, tool, digest, idempotency_key, started_at)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
             let values = params![action.as_str(), run.map(RunId::as_str), tool, digest, idempotency_key, millis(at)];
@@ -59,17 +72,12 @@ impl Journal {
     ///
     /// # Errors
     /// If it was never begun or has ended already, or the journal cannot be written.
-    pub fn end_execution(
-        &self,
-        action: &ActionId,
-        at: DateTime<Utc>,
-        outcome: &str,
-        http_status: Option<u16>,
-    ) -> Result<(), Error> {
-        let changed = self.write(true, |tx| {
-            let sql = "UPDATE executions SET ended_at = ?2, outcome = ?3, http_status = ?4
+    pub fn end_execution(&self, action: &ActionId, at: DateTime<Utc>, end: ExecutionEnd<'_>) -> Result<(), Error> {
+        let ExecutionEnd { outcome, http_status, output } = end;
+        let changed = self.step("execution_ended", |tx| {
+            let sql = "UPDATE executions SET ended_at = ?2, outcome = ?3, http_status = ?4, output = ?5
                        WHERE action = ?1 AND ended_at IS NULL";
-            tx.execute(sql, params![action.as_str(), millis(at), outcome, http_status])
+            tx.execute(sql, params![action.as_str(), millis(at), outcome, http_status, output])
         })?;
         match (changed, self.execution(action)?) {
             (1, _) => Ok(()),
@@ -93,7 +101,7 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be read.
     pub fn execution(&self, action: &ActionId) -> Result<Option<ExecutionRow>, Error> {
-        let sql = "SELECT run, tool, digest, idempotency_key, started_at, ended_at, outcome, http_status
+        let sql = "SELECT run, tool, digest, idempotency_key, started_at, ended_at, outcome, http_status, output
                    FROM executions WHERE action = ?1";
         self.find(sql, [action.as_str()], |row| {
             Ok(ExecutionRow {
@@ -106,6 +114,7 @@ impl Journal {
                 ended_at: maybe_time(row, 5)?,
                 outcome: row.get(6)?,
                 http_status: row.get(7)?,
+                output: row.get(8)?,
             })
         })
     }
@@ -121,13 +130,14 @@ mod tests {
         let dir = TempDir::new();
         let journal = Journal::open(&dir.0).unwrap();
         let action = ActionId::mint();
-        assert!(matches!(journal.end_execution(&action, at(1), "done", None), Err(Error::Missing(_))));
+        let end = |outcome, http_status| ExecutionEnd { outcome, http_status, output: "{}" };
+        assert!(matches!(journal.end_execution(&action, at(1), end("done", None)), Err(Error::Missing(_))));
         let start = || journal.start_execution(&action, None, "buy_product", "sha-256:x", "key", at(0));
         start().unwrap();
         assert!(matches!(start(), Err(Error::Exists(_))));
         assert_eq!(journal.execution(&action).unwrap().unwrap().ended_at, None);
-        journal.end_execution(&action, at(1), "done", Some(201)).unwrap();
-        assert!(matches!(journal.end_execution(&action, at(2), "failed", None), Err(Error::Exists(_))));
+        journal.end_execution(&action, at(1), end("done", Some(201))).unwrap();
+        assert!(matches!(journal.end_execution(&action, at(2), end("failed", None)), Err(Error::Exists(_))));
         let row = journal.execution(&action).unwrap().unwrap();
         assert_eq!((row.outcome.as_deref(), row.http_status, row.ended_at), (Some("done"), Some(201), Some(at(1))));
         assert_eq!(journal.execution(&ActionId::mint()).unwrap(), None);
@@ -144,7 +154,8 @@ mod tests {
             let action = ActionId::mint();
             journal.start_execution(&action, Some(&run), "buy_product", digest, "key", at(0)).unwrap();
             if let Some(outcome) = outcome {
-                journal.end_execution(&action, at(1), outcome, None).unwrap();
+                let end = ExecutionEnd { outcome, http_status: None, output: "{}" };
+                journal.end_execution(&action, at(1), end).unwrap();
             }
             assert_eq!(journal.unclear_in_run(&run, "buy_product", digest).unwrap(), unclear, "{digest}");
         }

@@ -4,7 +4,9 @@
 //! Several processes use the file at once.
 
 mod approvals;
+mod calls;
 mod executions;
+mod runs;
 mod spending;
 mod state;
 
@@ -14,20 +16,20 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
-use rusqlite::{
-    Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, config::DbConfig, params,
-};
-use serde_json::Value;
-
 pub use self::{
     approvals::{ApprovalChange, ApprovalFilter, ApprovalRow, NewApproval},
-    executions::ExecutionRow,
+    calls::CallRow,
+    executions::{ExecutionEnd, ExecutionRow},
+    runs::{RunRow, SavedRun},
     spending::{Purse, Sums},
     state::ApprovalState,
 };
 use super::lock::{self, GrantLock};
-use crate::{call::RunId, files};
+use crate::files;
+use chrono::{DateTime, Utc};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, config::DbConfig,
+};
 
 /// How long another process may hold the file.
 const BUSY: Duration = Duration::from_secs(5);
@@ -65,6 +67,19 @@ const MIGRATIONS: &[&str] = &[
         amount TEXT NOT NULL, at INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX spending_by_person ON spending (issuer, subject, currency, at);
+",
+    "
+    ALTER TABLE approvals ADD COLUMN terms TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE approvals ADD COLUMN polled_at INTEGER;
+    ALTER TABLE approvals ADD COLUMN evidence TEXT;
+    CREATE INDEX approvals_by_action ON approvals (action);
+    ALTER TABLE executions ADD COLUMN output TEXT;
+    CREATE TABLE calls (
+        action TEXT PRIMARY KEY, run TEXT, call TEXT NOT NULL, tool TEXT NOT NULL, arguments TEXT NOT NULL,
+        plan TEXT NOT NULL, digest TEXT NOT NULL, started_at INTEGER NOT NULL, closed_at INTEGER
+    ) STRICT;
+    CREATE INDEX open_calls ON calls (run) WHERE closed_at IS NULL;
+    CREATE TABLE chores (name TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;
 ",
 ];
 
@@ -125,34 +140,6 @@ pub enum Error {
     Sqlite(rusqlite::Error),
 }
 
-/// A run as it began.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunRow {
-    /// Its id.
-    pub id: RunId,
-    /// When it began.
-    pub started_at: DateTime<Utc>,
-    /// Under which profile.
-    pub profile: String,
-    /// With which model.
-    pub model: String,
-    /// A few words to know it by.
-    pub title: String,
-}
-
-/// A run as it stands.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SavedRun {
-    /// How it began.
-    pub row: RunRow,
-    /// When it ended; none while it goes on, and none if it was killed.
-    pub ended_at: Option<DateTime<Utc>>,
-    /// How it ended: `completed`, `refused`, `pending`, `failed`.
-    pub status: Option<String>,
-    /// With which exit code.
-    pub exit_code: Option<i32>,
-}
-
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
@@ -160,6 +147,8 @@ pub struct Journal {
     path: PathBuf,
     /// Whether a commit waits for the disk, as the connection is set now.
     waits: Cell<bool>,
+    #[cfg(feature = "test-clock")]
+    deadly: Option<String>,
 }
 
 impl Journal {
@@ -184,85 +173,36 @@ impl Journal {
             Ok(connection)
         };
         let connection = open().map_err(|error| translate(&path, error))?;
-        let journal = Self { connection, path, waits: Cell::new(true) };
+        let journal = Self {
+            connection,
+            path,
+            waits: Cell::new(true),
+            #[cfg(feature = "test-clock")]
+            deadly: None,
+        };
         if journal.version()? != MIGRATIONS.len() {
             journal.migrate()?;
         }
         Ok(journal)
     }
 
-    /// Writes down that a run began.
-    ///
-    /// # Errors
-    /// If the journal cannot be written.
-    pub fn start_run(&self, run: &RunRow) -> Result<(), Error> {
-        let RunRow { id, started_at, profile, model, title } = run;
-        self.write(false, |tx| {
-            let sql = "INSERT INTO runs (id, started_at, profile, model, title) VALUES (?1, ?2, ?3, ?4, ?5)";
-            tx.execute(sql, params![id.as_str(), millis(*started_at), profile, model, title]).map(drop)
-        })
+    /// The process dies at this step: `before:NAME` or `after:NAME` of a durable write. How a process test kills it at a
+    /// place that it could not hit from outside. Compiled in only with the feature `test-clock`.
+    #[cfg(feature = "test-clock")]
+    #[must_use]
+    pub fn dying_at(mut self, step: Option<&str>) -> Self {
+        self.deadly = step.map(str::to_owned);
+        self
     }
 
-    /// Writes down that a run ended.
-    ///
-    /// # Errors
-    /// If there is no such run, or the journal cannot be written.
-    pub fn end_run(&self, run: &RunId, at: DateTime<Utc>, status: &str, exit_code: i32) -> Result<(), Error> {
-        let changed = self.write(false, |tx| {
-            let sql = "UPDATE runs SET ended_at = ?2, status = ?3, exit_code = ?4 WHERE id = ?1";
-            tx.execute(sql, params![run.as_str(), millis(at), status, exit_code])
-        })?;
-        if changed == 0 { Err(Error::Missing(run.to_string())) } else { Ok(()) }
-    }
-
-    /// Adds a message to a run's conversation.
-    ///
-    /// # Errors
-    /// If there is no such run, or the journal cannot be written.
-    pub fn append_message(&self, run: &RunId, message: &Value) -> Result<(), Error> {
-        let result = self.write(false, |tx| {
-            let sql = "INSERT INTO messages (run, seq, body)
-                       SELECT ?1, coalesce(max(seq) + 1, 0), ?2 FROM messages WHERE run = ?1";
-            tx.execute(sql, params![run.as_str(), message.to_string()]).map(drop)
-        });
-        match result {
-            Err(Error::Exists(_)) => Err(Error::Missing(run.to_string())), // the constraint was the run's foreign key
-            other => other,
+    /// The place before or after a step that is written elsewhere, such as in the audit log.
+    pub fn passes(&self, place: &str) {
+        #[cfg(feature = "test-clock")]
+        if self.deadly.as_deref() == Some(place) {
+            std::process::abort();
         }
-    }
-
-    /// A run's conversation, in order.
-    ///
-    /// # Errors
-    /// If the journal cannot be read.
-    pub fn messages(&self, run: &RunId) -> Result<Vec<Value>, Error> {
-        let texts: Vec<String> =
-            self.list("SELECT body FROM messages WHERE run = ?1 ORDER BY seq", params![run.as_str()], |row| {
-                row.get(0)
-            })?;
-        texts.iter().map(|text| serde_json::from_str(text).map_err(|_| self.corrupt("a message is not JSON"))).collect()
-    }
-
-    /// A run, if it is there.
-    ///
-    /// # Errors
-    /// If the journal cannot be read.
-    pub fn run(&self, run: &RunId) -> Result<Option<SavedRun>, Error> {
-        let sql = "SELECT started_at, profile, model, title, ended_at, status, exit_code FROM runs WHERE id = ?1";
-        self.find(sql, params![run.as_str()], |row| {
-            Ok(SavedRun {
-                row: RunRow {
-                    id: run.clone(),
-                    started_at: time(row, 0)?,
-                    profile: row.get(1)?,
-                    model: row.get(2)?,
-                    title: row.get(3)?,
-                },
-                ended_at: maybe_time(row, 4)?,
-                status: row.get(5)?,
-                exit_code: row.get(6)?,
-            })
-        })
+        #[cfg(not(feature = "test-clock"))]
+        let _ = place;
     }
 
     fn version(&self) -> Result<usize, Error> {
@@ -295,6 +235,14 @@ impl Journal {
             Ok(result)
         };
         self.found(write())
+    }
+
+    /// A write that the next act outside depends on: it is on the disk when this returns.
+    fn step<T>(&self, name: &str, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, Error> {
+        self.passes(&format!("before:{name}"));
+        let result = self.write(true, work)?;
+        self.passes(&format!("after:{name}"));
+        Ok(result)
     }
 
     fn list<T>(
@@ -367,7 +315,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::files::tests::TempDir;
+    use crate::{call::RunId, files::tests::TempDir};
 
     pub(super) fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap()

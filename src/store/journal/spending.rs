@@ -27,6 +27,8 @@ pub struct Purse<'a> {
     pub run: Option<&'a RunId>,
     /// Amounts of other currencies are not counted.
     pub currency: &'a str,
+    /// What this action reserved itself is not counted: a process that goes on with it needs it once.
+    pub action: Option<&'a ActionId>,
     /// Where the last day begins.
     pub since: DateTime<Utc>,
 }
@@ -77,7 +79,7 @@ impl Journal {
                 return Ok(Some(Err(against)));
             }
             tx.execute("DELETE FROM spending WHERE at < ?1", [millis(at - KEPT)])?;
-            let sql = "INSERT INTO spending (action, run, issuer, subject, currency, amount, at)
+            let sql = "INSERT OR REPLACE INTO spending (action, run, issuer, subject, currency, amount, at)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
             let run = purse.run.map(RunId::as_str);
             let amount = money.amount.to_string();
@@ -126,10 +128,12 @@ struct Spending {
 
 fn rows(tx: &Transaction<'_>, purse: Purse<'_>) -> rusqlite::Result<Vec<Spending>> {
     let sql = "SELECT run, amount, at >= ?4 FROM spending
-               WHERE issuer = ?1 AND subject = ?2 AND currency = ?3 AND (at >= ?4 OR run = ?5)";
+               WHERE issuer = ?1 AND subject = ?2 AND currency = ?3 AND (at >= ?4 OR run = ?5)
+                   AND action IS NOT ?6";
     let run = purse.run.map(RunId::as_str);
+    let action = purse.action.map(ActionId::as_str);
     tx.prepare(sql)?
-        .query_map(params![purse.issuer, purse.subject, purse.currency, millis(purse.since), run], |row| {
+        .query_map(params![purse.issuer, purse.subject, purse.currency, millis(purse.since), run, action], |row| {
             Ok(Spending { run: row.get(0)?, amount: row.get(1)?, of_the_day: row.get(2)? })
         })?
         .collect()
@@ -141,7 +145,11 @@ mod tests {
     use crate::files::tests::TempDir;
 
     fn money(amount: &str) -> Money {
-        Money { amount: amount.parse().unwrap(), currency: "EUR".to_owned() }
+        money_in("EUR", amount)
+    }
+
+    fn money_in(currency: &str, amount: &str) -> Money {
+        Money { amount: amount.parse().unwrap(), currency: currency.to_owned() }
     }
 
     #[test]
@@ -154,6 +162,7 @@ mod tests {
             subject,
             run: Some(&run),
             currency,
+            action: None,
             since: at(since),
         };
         let ada = purse("ada", "EUR", 0);
@@ -181,11 +190,19 @@ mod tests {
     fn what_is_judged_is_what_is_written_down() {
         let dir = TempDir::new();
         let journal = Journal::open(&dir.0).unwrap();
-        let purse = Purse { issuer: "i", subject: "s", run: None, currency: "EUR", since: at(0) };
+        let purse = Purse { issuer: "i", subject: "s", run: None, currency: "EUR", action: None, since: at(0) };
         let judge = |sums: Sums| if sums.per_day > Decimal::ZERO { Err(sums.per_day) } else { Ok(()) };
         let reserve = || journal.reserve_spend(&ActionId::mint(), purse, &money("400"), at(1), judge).unwrap();
         assert_eq!(reserve(), Ok(()));
         assert_eq!(reserve(), Err(Decimal::from(400)));
+        assert_eq!(journal.spent(purse).unwrap().per_day, Decimal::from(400));
+        // An action that is gone on with does not stand in its own way, and counts once.
+        let purse = Purse { currency: "USD", ..purse };
+        let action = ActionId::mint();
+        for _ in 0..2 {
+            let own = Purse { action: Some(&action), ..purse };
+            assert_eq!(journal.reserve_spend(&action, own, &money_in("USD", "400"), at(1), judge).unwrap(), Ok(()));
+        }
         assert_eq!(journal.spent(purse).unwrap().per_day, Decimal::from(400));
     }
 }

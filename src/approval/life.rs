@@ -1,0 +1,50 @@
+//! The life of one approval as this process holds it.
+
+use super::Error;
+use crate::{
+    call::ApprovalId,
+    store::journal::{self, ApprovalChange, ApprovalState, Journal},
+};
+
+/// Where an approval stands. A step consumes it and gives it back only when it is on the disk: what could not be written
+/// down leaves nothing to go on with.
+#[derive(Debug)]
+pub(super) struct Life {
+    id: ApprovalId,
+    state: ApprovalState,
+}
+
+impl Life {
+    /// An approval that stands in the journal in this state.
+    pub(super) fn at(id: ApprovalId, state: ApprovalState) -> Self {
+        Self { id, state }
+    }
+
+    pub(super) fn state(&self) -> ApprovalState {
+        self.state
+    }
+
+    /// The next state, once it is on the disk.
+    pub(super) fn step(self, journal: &Journal, next: ApprovalState, change: &ApprovalChange) -> Result<Self, Error> {
+        match journal.move_approval(&self.id, self.state, next, change) {
+            Ok(()) => Ok(Self { state: next, ..self }),
+            // The person gave it up, here or in another terminal.
+            Err(journal::Error::Stale { found: ApprovalState::Abandoned, .. }) => Err(Error::Abandoned),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Error {
+    /// The state that an approval ends in because of it; none if it goes on.
+    pub(super) fn state(&self) -> Option<ApprovalState> {
+        match self {
+            Self::Pending { .. } | Self::Stopped(_) => None,
+            Self::Denied => Some(ApprovalState::Denied),
+            Self::Expired | Self::Late | Self::TooOld => Some(ApprovalState::Expired),
+            Self::Lost => Some(ApprovalState::CredentialLost),
+            Self::Abandoned => Some(ApprovalState::Abandoned),
+            _ => Some(ApprovalState::Failed),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! How long a person's answer is waited for, and what happens to an approval that nobody waits for any more.
+
+use std::{cell::Cell, future::Future, rc::Rc, time::Duration};
+
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+
+/// What is done about a call that needs an approval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnApproval {
+    /// The person is asked and waited for.
+    #[default]
+    Wait,
+    /// The person is asked; the answer is for `resume`.
+    Detach,
+    /// Nobody is asked: the call is refused.
+    Deny,
+}
+
+/// Ends every wait of a run without ending the approvals: whoever holds a copy may end it.
+#[derive(Clone, Debug, Default)]
+pub struct Patience(Rc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    on_approval: Cell<OnApproval>,
+    over: Cell<bool>,
+    changed: Notify,
+}
+
+impl Patience {
+    /// What is done from now on.
+    pub fn set(&self, on_approval: OnApproval) {
+        self.0.on_approval.set(on_approval);
+    }
+
+    /// What is done.
+    #[must_use]
+    pub fn on_approval(&self) -> OnApproval {
+        self.0.on_approval.get()
+    }
+
+    /// Nobody waits any more: what is pending stays so.
+    pub fn end(&self) {
+        self.0.over.set(true);
+        self.0.changed.notify_waiters();
+    }
+
+    /// Somebody waits again.
+    pub fn renew(&self) {
+        self.0.over.set(false);
+    }
+
+    /// Whether somebody stopped waiting.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.over.get()
+    }
+
+    /// Does `work`, unless nobody waits for it: then it is dropped.
+    pub(super) async fn or<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        if self.is_over() || self.on_approval() != OnApproval::Wait {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            () = self.0.changed.notified() => None,
+            result = work => Some(result),
+        }
+    }
+
+    /// Sleeps; false if nobody waits any more.
+    pub(super) async fn sleep(&self, clock: &dyn Clock, time: Duration) -> bool {
+        self.or(clock.sleep(time)).await.is_some()
+    }
+}

@@ -1,0 +1,159 @@
+//! Taking up an approval that stands in the journal, perhaps asked by a process that is no more.
+
+use std::time::Duration;
+
+use super::{Approvals, Error, Granted, Shown, life::Life, seal_label, terms, terms::Terms, wait::Waiting};
+use crate::{
+    call::Digest,
+    event::Tell,
+    oauth::{Caller, Client, Metadata, Poll},
+    policy::{Action, Approval, TokenWanted},
+    secret::{AccessToken, AuthReqId},
+    session::Account,
+    store::journal::{ApprovalRow, ApprovalState},
+};
+
+impl Approvals {
+    /// Whether what was asked then is what would be asked today, of the same person by the same client. The journaled plan
+    /// is hashed anew: neither it nor its digest is taken at its word.
+    ///
+    /// # Errors
+    /// If anything differs.
+    pub fn verify(&self, row: &ApprovalRow, action: &Action, account: &Account) -> Result<(), Error> {
+        let asked = &row.asked;
+        let changed = |why| Err(Error::Changed(why));
+        let plan: serde_json::Value = serde_json::from_str(&asked.plan).unwrap_or_default();
+        let arguments = plan["arguments"].as_object().cloned().unwrap_or_default();
+        let text = |name: &str| plan[name].as_str().unwrap_or_default();
+        let digest = Action::digest_of(text("tool"), text("origin"), &arguments).map(Digest::to_text);
+        if digest.ok().as_ref() != Some(&asked.digest) || text("digest") != asked.digest {
+            return changed("its plan in the journal is not the one that was approved");
+        }
+        if asked.action != action.id || asked.tool != action.tool || asked.digest != action.digest.to_text() {
+            return changed("the call would be another one today");
+        }
+        if (&asked.issuer, &asked.subject) != (&account.iss, &account.sub) {
+            return changed("somebody else is logged in now");
+        }
+        if self.client.as_ref().map(|client| &client.id) != Some(&asked.client_id) {
+            return changed("another client asks for approvals now");
+        }
+        Ok(())
+    }
+
+    /// Goes on with an approval that was verified: waits for its answer, or takes the answer that was given. The caller has
+    /// checked everything else anew.
+    ///
+    /// # Errors
+    /// Everything that is not this person's yes to this action.
+    pub async fn take_up(
+        &self,
+        row: &ApprovalRow,
+        action: &Action,
+        approval: &Approval,
+        wanted: &TokenWanted,
+        permission: &str,
+        tell: Tell<'_>,
+    ) -> Result<Granted, Error> {
+        self.stop.check()?;
+        let prepared = self.prepare(action, approval, None, &row.asked.code).await?;
+        let then = Terms::of(row)?;
+        let now = terms(prepared.details, prepared.without_details, prepared.needed, &prepared.message, wanted);
+        if !then.are_those_of(&now) {
+            let error = Error::Changed("the tool, the settings or the server ask for something else today");
+            self.give_up(row, &error)?;
+            return Err(error);
+        }
+        match row.state {
+            ApprovalState::Approved | ApprovalState::Executing => self.granted(row, &then).await,
+            ApprovalState::Requested => {
+                let (client, metadata) = (prepared.client, prepared.metadata);
+                let account = self.session.account().await.map_err(Error::Session)?.ok_or(Error::LoginNeeded)?;
+                let mut waiting = self.waiting(row, account.display_name()).await?;
+                let left = waiting.poll.deadline().saturating_sub(self.clock.elapsed());
+                let shown = Shown {
+                    action,
+                    approval: &row.asked.id,
+                    agent: &client.id,
+                    permission,
+                    terms: &then,
+                    message: &then.message(row),
+                    left,
+                    expires_at: self.clock.now() + left,
+                };
+                tell(shown.event());
+                let caller = self.caller(client, metadata);
+                self.wait_to_the_end(&mut waiting, &caller, tell).await
+            }
+            _ => Err(Error::Changed("it is over")),
+        }
+    }
+
+    fn caller<'a>(&'a self, client: &'a Client, metadata: &'a Metadata) -> Caller<'a> {
+        Caller { http: &self.http, clock: &*self.clock, metadata, client }
+    }
+
+    /// Writes down that an approval cannot be gone on with.
+    pub(super) fn give_up(&self, row: &ApprovalRow, error: &Error) -> Result<(), Error> {
+        let life = match row.state {
+            // A call that may have been sent has an outcome of its own.
+            state if state.is_final() || state == ApprovalState::Executing => None,
+            state => Some(Life::at(row.asked.id.clone(), state)),
+        };
+        self.end(life, error)
+    }
+
+    /// The yes that lies sealed in the journal.
+    async fn granted(&self, row: &ApprovalRow, terms: &Terms) -> Result<Granted, Error> {
+        if row.expires_at.is_none_or(|until| self.clock.now() >= until) {
+            self.give_up(row, &Error::TooOld)?;
+            return Err(Error::TooOld);
+        }
+        let token = AccessToken::new(self.open(row, "token", row.sealed_token.as_deref()).await?);
+        let evidence = row.evidence.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let evidence: super::Evidence = evidence.ok_or(Error::Changed("its evidence is not legible any more"))?;
+        if evidence.binding < terms.needed || evidence.approval != row.asked.id {
+            return Err(Error::Changed("its evidence is not that of this call"));
+        }
+        Ok(Granted { token, evidence })
+    }
+
+    /// A wait as it stands in the journal. Never asks too early: what is left of the interval is counted from the journaled
+    /// time of the last request.
+    pub(super) async fn waiting(
+        &self,
+        row: &ApprovalRow,
+        person: impl Into<std::rc::Rc<str>>,
+    ) -> Result<Waiting, Error> {
+        let auth_req_id = AuthReqId::new(self.open(row, "auth_req_id", row.sealed_auth_req_id.as_deref()).await?);
+        let terms = Terms::of(row)?;
+        let now = self.clock.now();
+        let requested_at = row.requested_at.unwrap_or(row.asked.created_at);
+        let expires_at = row.expires_at.unwrap_or(requested_at);
+        let span = |time: chrono::Duration| time.to_std().unwrap_or_default();
+        // A clock that was set back meanwhile does not make the person's time longer, nor the next request earlier.
+        let left = span(expires_at - now).min(span(expires_at - row.asked.created_at));
+        let interval = Duration::from_secs(row.interval_s.unwrap_or(5));
+        let since = span(now - row.polled_at.unwrap_or(requested_at));
+        let poll = Poll::resume(self.clock.elapsed(), left, Some(interval))
+            .first_after(interval.saturating_sub(since))
+            .denial_may_mean_expiry(self.provider.denial_may_mean_expiry());
+        Ok(Waiting {
+            id: row.asked.id.clone(),
+            life: Some(Life::at(row.asked.id.clone(), row.state)),
+            auth_req_id,
+            resource: self.resource(&terms),
+            poll,
+            person: person.into(),
+            taken_up: self.clock.elapsed(),
+            waited: span(now - requested_at),
+        })
+    }
+
+    async fn open(&self, row: &ApprovalRow, what: &str, sealed: Option<&[u8]>) -> Result<String, Error> {
+        let sealed = sealed.ok_or(Error::Changed("its secret is not in the journal"))?;
+        let plain = self.store.data_key().await?.open(&seal_label(&row.asked.id, what), sealed);
+        let plain = plain.map_err(|_| Error::Unopened)?;
+        String::from_utf8(plain.to_vec()).map_err(|_| Error::Unopened)
+    }
+}

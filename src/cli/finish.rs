@@ -1,0 +1,150 @@
+//! How a run ends, or comes to rest: it is stopped without losing what waits for a person, and says how to go on.
+
+use std::{future::Future, pin::pin, time::Duration};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::{
+    app::App,
+    failure::{Failure, Kind},
+    show::Show,
+    signals::Stop,
+    ui::Line,
+    verdict,
+};
+use crate::{
+    agent::{self, TurnEnd},
+    call::RunId,
+    store::journal::{ApprovalFilter, ApprovalRow},
+};
+
+/// How long a request that is under way is waited for when somebody stopped waiting: it may bring the answer.
+pub(crate) const MOMENT: Duration = Duration::from_secs(3);
+/// Runs that ended are pruned at most this often.
+const A_DAY: chrono::Duration = chrono::Duration::days(1);
+
+/// Takes a turn to its end. Stopped before, by a signal or the time, it lets go of approvals without ending them.
+pub(crate) async fn drive(
+    app: &App,
+    show: &Show<'_>,
+    stop: &mut Stop,
+    turn: impl Future<Output = Result<TurnEnd, agent::Error>>,
+) -> Result<TurnEnd, Failure> {
+    let mut turn = pin!(turn);
+    let failure = tokio::select! {
+        biased;
+        failure = stop.next() => failure,
+        turn = &mut turn => return Ok(turn?),
+        never = app.heartbeats() => match never {},
+    };
+    app.patience.end();
+    if show.open_approval().is_none() {
+        return Err(failure);
+    }
+    let clock = app.clock.clone();
+    tokio::select! {
+        biased;
+        turn = &mut turn => match turn {
+            Ok(_) => Err(failure),
+            Err(error) => Err(error.into()),
+        },
+        () = clock.sleep(MOMENT) => Err(failure),
+    }
+}
+
+/// Says how a run ended, writes it down, and finds the exit code.
+pub(crate) fn finish(app: &App, show: &Show<'_>, run: &RunId, turn: Result<TurnEnd, Failure>) -> Result<(), Failure> {
+    show.end();
+    let (text, ended) = match turn {
+        Ok(end) => judge(end),
+        Err(failure) => (String::new(), Err(failure)),
+    };
+    let journal = app.journal()?;
+    let pending = journal.approvals(&ApprovalFilter { run: Some(run.clone()), open: true }).unwrap_or_default();
+    let ended = match ended {
+        Err(failure) if failure.kind == Kind::Timeout && !pending.is_empty() => Err(Failure::new(
+            Kind::Pending,
+            "the time given by --timeout is over; the request for your approval stays open",
+        )),
+        ended => ended,
+    };
+    let kind = ended.as_ref().err().map(|failure| failure.kind);
+    let waits = !pending.is_empty() || kind == Some(Kind::Pending);
+    let next = if waits { next_steps(run, &pending) } else { Vec::new() };
+    let status = verdict::event_name(kind);
+    let code = kind.map_or(0, Kind::exit_code);
+    // The run is over whether or not its end can be written down.
+    if let Err(error) = journal.end_run(run, app.clock.now(), status, code.into()) {
+        app.ui.warn(&format!("the end of the run could not be saved: {error}"));
+    }
+    prune(app);
+    if app.ui.json() {
+        let mut event = terminal(app.clock.now(), Some(run), &text, ended.as_ref().err(), &next);
+        if waits {
+            event["approvals"] = pending.iter().map(|row| json!(row.asked.id)).collect();
+        }
+        app.ui.data(&event);
+        return ended.map_err(Failure::told);
+    }
+    if waits {
+        app.ui
+            .say(Line::new().plain("The run ").bold(run.as_str()).plain(" waits for your approval. What you can do:"));
+        for command in &next {
+            app.ui.say(Line::new().plain("  ").field(command));
+        }
+    }
+    ended
+}
+
+/// How a turn that came to its end ended: its text, and what the exit code says.
+pub(crate) fn judge(end: TurnEnd) -> (String, Result<(), Failure>) {
+    let Some(kind) = verdict::of_calls(&end.calls, end.limit.is_some()) else { return (end.text, Ok(())) };
+    let failure = verdict::failure(kind, &end.calls);
+    (end.text, Err(failure))
+}
+
+/// The commands that go on with a run, or give up what it waits for.
+pub(crate) fn next_steps(run: &RunId, pending: &[ApprovalRow]) -> Vec<String> {
+    let mut steps = vec![format!("agentctl resume {run}")];
+    steps.extend(pending.iter().map(|row| format!("agentctl approvals abandon {}", row.asked.id)));
+    steps
+}
+
+/// The last line of `run --json`.
+pub(crate) fn terminal(
+    now: DateTime<Utc>,
+    run: Option<&RunId>,
+    text: &str,
+    failure: Option<&Failure>,
+    next: &[String],
+) -> Value {
+    let mut event =
+        failure.map_or_else(|| json!({ "schema_version": 1, "ok": true, "exit_code": 0 }), Failure::to_json);
+    event["type"] = json!(verdict::event_name(failure.map(|failure| failure.kind)));
+    event["time"] = json!(super::show::rfc3339(now));
+    event["run"] = json!(run);
+    event["text"] = json!(text);
+    if !next.is_empty() {
+        event["next"] = json!(next);
+    }
+    event
+}
+
+/// Removes runs that ended long ago. It is a chore: if it cannot be done now, it is done another day.
+fn prune(app: &App) {
+    let work = || -> Result<(), Failure> {
+        let (journal, now) = (app.journal()?, app.clock.now());
+        if !journal.chore_is_due("prune", now, A_DAY)? {
+            return Ok(());
+        }
+        let days = i64::from(app.config()?.limits.keep_runs_days.value);
+        for run in journal.prune(now - chrono::Duration::days(days))? {
+            let _ = std::fs::remove_file(app.lease_file(&run)?);
+        }
+        Ok(())
+    };
+    if let Err(failure) = work() {
+        tracing::debug!("old runs are not pruned: {}", failure.message);
+    }
+}

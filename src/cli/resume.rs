@@ -1,0 +1,153 @@
+//! `agentctl resume`: go on with a run that waits for an approval or was cut off.
+
+use std::collections::HashSet;
+
+use clap::Args as ClapArgs;
+
+use super::{
+    app::App,
+    failure::{Failure, Kind},
+    finish::{drive, finish},
+    run::{self, LimitArgs, WaitArgs},
+    show::Show,
+    signals::Stop,
+    ui::Line,
+};
+use crate::{
+    agent::Conversation,
+    call::{ActionId, RunId},
+    event::Event,
+    store::journal::{ApprovalState, Journal, SavedRun},
+};
+
+/// Go on with a run that waits for your approval or was cut off
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "It waits for the approvals of the run as the run itself did, does what was
+approved, gives the result to the model and goes on to its answer. Exit codes
+and --json are those of `agentctl run`.
+
+Examples:
+  agentctl resume --last
+  agentctl resume run_01998a... --timeout 5m")]
+pub(crate) struct Args {
+    /// Which run; without it, the one that waits
+    #[arg(value_name = "RUN", conflicts_with = "last")]
+    run: Option<String>,
+    /// The newest run that waits or was cut off
+    #[arg(long)]
+    last: bool,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
+    #[command(flatten)]
+    waiting: WaitArgs,
+}
+
+/// Does it.
+pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    let result = async {
+        let mut stop = app.stop(args.waiting.timeout)?;
+        args.waiting.apply(app);
+        go_on(app, args, &mut stop).await
+    };
+    result.await.map_err(|failure| run::close(&app.ui, app.clock.now(), failure))
+}
+
+async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
+    let journal = app.journal()?;
+    let run = find(app, &journal, args)?;
+    let _lease = app.lease(&run)?;
+    let saved = saved(app, &journal, &run)?;
+    if saved.ended_at.is_some() && journal.open_calls(Some(&run))?.is_empty() {
+        return Err(Failure::new(Kind::Usage, format!("{run} has ended; nothing of it waits"))
+            .hint(format!("`agentctl chat --resume {run}` goes on with its conversation")));
+    }
+    let set_up = async {
+        app.logged_in().await?;
+        app.agent(&args.limits).await
+    };
+    let agent = stop.or(set_up).await?;
+    let anew = stop.or(ask_about_lost_ones(app, &journal, &run)).await?;
+    let mut conversation = load(&journal, &run)?;
+    journal.reopen_run(&run)?;
+    let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell);
+    show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
+    let tell = |event| show.event(event);
+    let turn = drive(app, &show, stop, agent.resume(&mut conversation, &anew, &tell)).await;
+    finish(app, &show, &run, turn)
+}
+
+/// Which run is meant.
+fn find(app: &App, journal: &Journal, args: &Args) -> Result<RunId, Failure> {
+    if let Some(run) = &args.run {
+        return Ok(RunId::from_text(run.as_str()));
+    }
+    let profile = &app.config()?.profile.value;
+    let waiting: Vec<RunId> = journal
+        .waiting_runs()?
+        .into_iter()
+        .filter(|run| run.row.profile == *profile)
+        .map(|run| run.row.id)
+        // One that another process works on neither waits nor was cut off.
+        .filter(|run| app.lease(run).is_ok())
+        .collect();
+    match waiting.as_slice() {
+        [] => Err(Failure::new(Kind::Usage, "no run waits, and none was cut off")
+            .hint("`agentctl runs list` shows what there is")),
+        [newest, ..] if args.last => Ok(newest.clone()),
+        [only] => Ok(only.clone()),
+        several => {
+            let failure = Failure::new(Kind::Usage, format!("{} runs wait; say which", several.len()));
+            Err(several.iter().take(5).fold(failure, |failure, run| failure.hint(format!("agentctl resume {run}"))))
+        }
+    }
+}
+
+/// A run as it was saved, if this profile can go on with it.
+pub(crate) fn saved(app: &App, journal: &Journal, run: &RunId) -> Result<SavedRun, Failure> {
+    let saved = journal.run(run)?.ok_or_else(|| {
+        Failure::new(Kind::Usage, format!("there is no run {run}")).hint("`agentctl runs list` shows what there is")
+    })?;
+    let profile = &app.config()?.profile.value;
+    if saved.row.profile != *profile {
+        return Err(Failure::new(Kind::Usage, format!("{run} belongs to the profile {}", saved.row.profile))
+            .hint(format!("add -p {}", saved.row.profile)));
+    }
+    Ok(saved)
+}
+
+/// The conversation of a run.
+pub(crate) fn load(journal: &Journal, run: &RunId) -> Result<Conversation, Failure> {
+    Conversation::saved(run.clone(), journal.messages(run)?)
+        .map_err(|error| Failure::caused(Kind::Failed, &format!("read the conversation of {run}"), &error))
+}
+
+/// The calls whose question or answer was lost in a crash: asked anew only on the person's word.
+async fn ask_about_lost_ones(app: &App, journal: &Journal, run: &RunId) -> Result<HashSet<ActionId>, Failure> {
+    let mut anew = HashSet::new();
+    for call in journal.open_calls(Some(run))? {
+        let Some(approval) = journal.approval_of(&call.action)? else { continue };
+        let lost = match approval.state {
+            ApprovalState::Planned => "Whether your device was asked about it is not known",
+            ApprovalState::Redeeming => "Your answer to it was lost on the way",
+            _ => continue,
+        };
+        app.ui.say(
+            Line::new()
+                .warn("! ")
+                .bold(&call.tool)
+                .plain(": ")
+                .plain(lost)
+                .plain(", because the program was stopped then."),
+        );
+        if !app.ui.can_ask() {
+            app.ui.say("  It is given up; an answer on your device does nothing any more.");
+            continue;
+        }
+        let question = Line::new().plain("  Ask your device again? [y/N]");
+        let answer = app.lines.ask(&app.ui, &*app.clock, question).await;
+        if matches!(answer, Ok(Some(text)) if matches!(text.trim(), "y" | "yes")) {
+            anew.insert(call.action);
+        }
+    }
+    Ok(anew)
+}

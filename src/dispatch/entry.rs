@@ -1,0 +1,186 @@
+//! The pair of entries that each call leaves in the audit log.
+
+use std::cell::{Cell, RefCell};
+
+use serde_json::{Value, json};
+
+use super::{Dispatcher, Error};
+use crate::{
+    call::{ActionId, Outcome, RunId, ToolOutput},
+    event::{Event, Tell},
+    guard::Record,
+    policy::Action,
+    store::journal::CallRow,
+};
+
+/// A request entry of the audit log that still lacks its response. Dropped without one, because the person stopped the
+/// call, it writes what is true at that moment; the call of an approval that is still open stays open.
+pub(super) struct Entry<'a> {
+    road: &'a Dispatcher,
+    pub(super) action: ActionId,
+    pub(super) run: Option<RunId>,
+    tool: String,
+    has_effect: bool,
+    /// While the request is under way: what let it run.
+    pub(super) doing: RefCell<Option<Record>>,
+    closed: Cell<bool>,
+    /// The log holds the response already.
+    answered: bool,
+}
+
+impl<'a> Entry<'a> {
+    /// Writes the request.
+    pub(super) fn open(road: &'a Dispatcher, action: &Action, run: Option<&RunId>) -> Result<Self, Error> {
+        let now = road.clock.now();
+        let mut arguments = action.arguments.clone();
+        let mut digest = action.digest.to_text();
+        let hidden: Vec<&String> = action.sensitive.iter().filter(|name| arguments.contains_key(*name)).collect();
+        for name in &hidden {
+            if let Some(value) = arguments.get_mut(*name) {
+                *value = road.audit.hide(now, name, value)?.into();
+            }
+        }
+        // The digest is made from the values too: whoever can guess one could try it out.
+        if !hidden.is_empty() {
+            digest = road.audit.hide(now, "digest", &digest.into())?;
+        }
+        road.journal.passes("before:audit_request");
+        road.audit.request(
+            &action.id,
+            now,
+            json!({
+                "actor": { "iss": road.actor.iss, "sub": road.actor.sub, "client": road.actor.client,
+                           "profile": road.actor.profile },
+                "run": run,
+                "tool": action.tool,
+                "effect": action.effect,
+                "arguments": arguments,
+                "hidden": hidden,
+                "origin": action.origin,
+                "digest": digest,
+                "spend": action.requirements.spend.words(),
+            }),
+        )?;
+        road.journal.passes("after:audit_request");
+        Ok(Self {
+            road,
+            action: action.id.clone(),
+            run: run.cloned(),
+            tool: action.tool.clone(),
+            has_effect: action.effect != "read",
+            doing: RefCell::default(),
+            closed: Cell::new(false),
+            answered: false,
+        })
+    }
+
+    /// A request that stands in the log already.
+    pub(super) fn reopened(road: &'a Dispatcher, row: &CallRow, has_effect: bool, answered: bool) -> Self {
+        Self {
+            road,
+            action: row.action.clone(),
+            run: row.run.clone(),
+            tool: row.tool.clone(),
+            has_effect,
+            doing: RefCell::default(),
+            closed: Cell::new(false),
+            answered,
+        }
+    }
+
+    /// Writes the response.
+    pub(super) fn close(
+        self,
+        output: ToolOutput,
+        http_status: Option<u16>,
+        record: &Record,
+        tell: Tell<'_>,
+    ) -> Result<ToolOutput, Error> {
+        self.closed.set(true);
+        let written = self.write(output.outcome, &output.message, http_status, record);
+        self.tell(&output, tell);
+        written.map(|()| output)
+    }
+
+    /// Leaves the call open: its approval is.
+    pub(super) fn leave(self, reason: &str, tell: Tell<'_>) -> ToolOutput {
+        self.closed.set(true);
+        let output = ToolOutput::refused(Outcome::Pending, reason);
+        self.tell(&output, tell);
+        output
+    }
+
+    fn tell(&self, output: &ToolOutput, tell: Tell<'_>) {
+        tell(Event::ToolCompleted {
+            action: Some(self.action.clone()),
+            tool: self.tool.clone(),
+            outcome: output.outcome,
+            message: output.message.clone(),
+            data: output.data.clone(),
+        });
+    }
+
+    fn write(&self, outcome: Outcome, message: &str, http_status: Option<u16>, record: &Record) -> Result<(), Error> {
+        let road = self.road;
+        if !self.answered {
+            let body = json!({
+                "outcome": outcome.word(),
+                "message": message,
+                "http_status": http_status,
+                "policy": record.policy,
+                "permission": record.permission,
+                "approval": record.approval,
+                "token": record.token,
+            });
+            road.journal.passes("before:audit_response");
+            road.audit.response(&self.action, road.clock.now(), body)?;
+            road.journal.passes("after:audit_response");
+        }
+        // A call of a run is closed when its result stands in the conversation.
+        if self.run.is_none() {
+            road.journal.close_call(&self.action, road.clock.now())?;
+        }
+        Ok(())
+    }
+
+    /// Whether another process can go on with the call: its approval is open, or it was sent before this process came to it.
+    fn is_pending(&self) -> bool {
+        let journal = &self.road.journal;
+        let approval = journal.approval_of(&self.action);
+        let execution = journal.execution(&self.action);
+        self.run.is_some()
+            && (matches!(approval, Ok(Some(row)) if !row.state.is_final())
+                || matches!(execution, Ok(Some(row)) if row.ended_at.is_none()))
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        if self.closed.get() {
+            return;
+        }
+        let record = self.doing.take();
+        if record.is_none() && self.is_pending() {
+            return;
+        }
+        let (outcome, message) = if record.is_some() && self.has_effect {
+            (Outcome::Unknown, "stopped while the request was under way")
+        } else {
+            (Outcome::Cancelled, "stopped before anything was done")
+        };
+        // There is nobody left to tell if any of this fails; `audit verify` shows a request without its response.
+        if let Some(record) = &record {
+            if self.has_effect {
+                let _ = self.road.end_execution(&self.action, &ToolOutput::refused(outcome, message), None);
+            }
+            let _ = self.road.guard.executed(record, outcome);
+        }
+        let _ = self.write(outcome, message, None, &record.unwrap_or_default());
+    }
+}
+
+/// What the log holds of an action.
+pub(super) struct Logged {
+    pub(super) request: bool,
+    pub(super) response: Option<Value>,
+}

@@ -1,0 +1,227 @@
+//! Going on with a call that another process, or an earlier moment of this one, left in the journal.
+//!
+//! What the journal says decides: what ended is reported, what may have been sent is repeated only under the key by which
+//! its server does it once, and what nobody can know is said to be unknown.
+
+use super::{
+    Dispatcher, Error, Progress,
+    entry::{Entry, Logged},
+    planned,
+};
+use crate::{
+    call::{ActionId, Digest, Outcome, ToolOutput},
+    event::Tell,
+    guard::{Journaled, Record},
+    policy::Action,
+    store::{
+        audit::Kind,
+        journal::{ApprovalChange, ApprovalRow, ApprovalState, CallRow, ExecutionRow},
+    },
+    tool::{Plan, Tool},
+};
+
+impl Dispatcher {
+    /// Goes on with a call. `anew` says that the person wants to be asked again if a question, or its answer, was lost.
+    ///
+    /// # Errors
+    /// If the log or the journal cannot be read or written.
+    pub async fn resume(&self, row: &CallRow, anew: bool, tell: Tell<'_>) -> Result<ToolOutput, Error> {
+        self.unlock_log().await?;
+        let logged = self.logged(&row.action)?;
+        let plan = self.plan_again(row);
+        let approval = self.journal.approval_of(&row.action)?;
+        let execution = self.journal.execution(&row.action)?;
+        let answered = logged.response.is_some();
+        let entry = match &plan {
+            _ if logged.request => {
+                // Without a plan nobody can say that it only reads.
+                let has_effect = plan.as_ref().map_or(true, |(_, plan)| plan.action.effect != "read");
+                Entry::reopened(self, row, has_effect, answered)
+            }
+            Ok((_, plan)) => Entry::open(self, &plan.action, row.run.as_ref())?,
+            // Nothing about it was even written into the log.
+            Err(why) => return Ok(ToolOutput::refused(Outcome::Failed, format!("{why}; nothing was done"))),
+        };
+        if let Ok((_, plan)) = &plan
+            && !answered
+        {
+            tell(planned(&plan.action));
+        }
+        let record = Record::proven_by(evidence(approval.as_ref()));
+        if let Some(body) = &logged.response {
+            let output = execution.and_then(|row| ended(&row)).unwrap_or_else(|| {
+                let outcome = serde_json::from_value(body["outcome"].clone()).unwrap_or(Outcome::Unknown);
+                ToolOutput::refused(outcome, body["message"].as_str().unwrap_or_default())
+            });
+            return entry.close(output, None, &record, tell);
+        }
+        match execution {
+            Some(execution) => self.resume_begun(row, &execution, approval, plan, entry, record, tell).await,
+            None => self.resume_asked(row, approval, plan, entry, record, anew, tell).await,
+        }
+    }
+
+    /// A call that may have been sent.
+    #[expect(clippy::too_many_arguments, reason = "all that is known about one call")]
+    async fn resume_begun(
+        &self,
+        row: &CallRow,
+        execution: &ExecutionRow,
+        approval: Option<ApprovalRow>,
+        plan: Result<(&Tool, Plan), String>,
+        entry: Entry<'_>,
+        record: Record,
+        tell: Tell<'_>,
+    ) -> Result<ToolOutput, Error> {
+        if let Some(output) = ended(execution) {
+            if approval.is_some_and(|row| row.state == ApprovalState::Executing) {
+                self.guard.executed(&record, output.outcome)?;
+            }
+            return entry.close(output, execution.http_status, &record, tell);
+        }
+        let key = Some(execution.idempotency_key.as_str()).filter(|key| !key.is_empty());
+        match plan {
+            Ok((tool, plan)) if key.is_some() && plan.idempotency_key() == key => {
+                let journaled = Journaled::Begun(approval.as_ref());
+                let decision = self.guard.restore(&plan.action, journaled, row.run.as_ref(), tell).await;
+                self.follow(decision, tool, plan, entry, Progress::Begun, tell).await
+            }
+            plan => {
+                let why = plan.err().unwrap_or_else(|| "its server offers no way to repeat it safely".to_owned());
+                let output = self.unknown(&entry, &why)?;
+                entry.close(output, None, &record, tell)
+            }
+        }
+    }
+
+    /// A call of which nothing was sent, whatever became of its approval.
+    #[expect(clippy::too_many_arguments, reason = "all that is known about one call")]
+    async fn resume_asked(
+        &self,
+        row: &CallRow,
+        approval: Option<ApprovalRow>,
+        plan: Result<(&Tool, Plan), String>,
+        entry: Entry<'_>,
+        record: Record,
+        anew: bool,
+        tell: Tell<'_>,
+    ) -> Result<ToolOutput, Error> {
+        use ApprovalState as S;
+        let run = row.run.as_ref();
+        let state = approval.as_ref().map(|row| row.asked.id.clone()).zip(approval.as_ref().map(|row| row.state));
+        let (tool, plan) = match plan {
+            Ok(plan) => plan,
+            Err(why) => {
+                if let Some((id, _)) = &state {
+                    self.guard.approvals.abandon(id);
+                }
+                return self.nothing_done(entry, Outcome::Failed, &why, &record, tell);
+            }
+        };
+        let lost = |id, from, to| {
+            let change =
+                ApprovalChange { error: Some("lost in a crash".to_owned()), ..ApprovalChange::at(self.clock.now()) };
+            self.journal.move_approval(id, from, to, &change)
+        };
+        match (&approval, state) {
+            (None, _) | (_, None) => self.decide_and_do(tool, plan, entry, run, tell).await,
+            (_, Some((id, from @ S::Planned))) => {
+                lost(&id, from, S::Abandoned)?;
+                let why = "the program was stopped while it sent the request for approval; whether the user's device \
+                           shows it is not known, and an answer to it is not used";
+                match anew {
+                    true => self.decide_and_do(tool, plan, entry, run, tell).await,
+                    false => self.nothing_done(entry, Outcome::Cancelled, why, &record, tell),
+                }
+            }
+            (_, Some((id, from @ S::Redeeming))) => {
+                lost(&id, from, S::CredentialLost)?;
+                let why = "the program was stopped while it fetched the answer to the approval, so the answer is lost";
+                match anew {
+                    true => self.decide_and_do(tool, plan, entry, run, tell).await,
+                    false => self.nothing_done(entry, Outcome::Failed, why, &record, tell),
+                }
+            }
+            (Some(asked), Some((_, S::Requested | S::Approved | S::Executing))) => {
+                let decision = self.guard.restore(&plan.action, Journaled::Asked(asked), run, tell).await;
+                self.follow(decision, tool, plan, entry, Progress::Asked, tell).await
+            }
+            (Some(over), Some((_, state))) => {
+                let outcome = match state {
+                    S::Denied => Outcome::Denied,
+                    S::Expired => Outcome::Expired,
+                    S::Abandoned => Outcome::Cancelled,
+                    S::Done | S::UnknownOutcome => Outcome::Unknown,
+                    _ => Outcome::Failed,
+                };
+                let why = over.error.clone().unwrap_or_else(|| format!("the approval ended as {state}"));
+                self.nothing_done(entry, outcome, &why, &record, tell)
+            }
+        }
+    }
+
+    fn nothing_done(
+        &self,
+        entry: Entry<'_>,
+        outcome: Outcome,
+        why: &str,
+        record: &Record,
+        tell: Tell<'_>,
+    ) -> Result<ToolOutput, Error> {
+        if outcome != Outcome::Unknown {
+            self.journal.release_spend(&entry.action)?;
+        }
+        entry.close(ToolOutput::refused(outcome, why), None, record, tell)
+    }
+
+    /// Writes down that nobody knows how a call ended.
+    pub(super) fn unknown(&self, entry: &Entry<'_>, why: &str) -> Result<ToolOutput, Error> {
+        let message = format!("it was sent before the program was stopped, so it may have happened; {why}");
+        let output = ToolOutput::refused(Outcome::Unknown, message);
+        self.end_execution(&entry.action, &output, None)?;
+        let executing = self.journal.approval_of(&entry.action)?;
+        if let Some(row) = executing.filter(|row| row.state == ApprovalState::Executing) {
+            self.guard.executed(&Record::proven_by(evidence(Some(&row))), Outcome::Unknown)?;
+        }
+        Ok(output)
+    }
+
+    /// The plan as the tool makes it today, if it is the journaled one to the last byte of the request.
+    fn plan_again(&self, row: &CallRow) -> Result<(&Tool, Plan), String> {
+        let tool = self.registry.get(&row.tool).ok_or_else(|| format!("there is no tool `{}` any more", row.tool))?;
+        let plan = tool.plan_as(&row.arguments, row.action.clone()).map_err(|error| error.to_string())?;
+        let journaled: serde_json::Value = serde_json::from_str(&row.plan).unwrap_or_default();
+        let arguments = journaled["arguments"].as_object().cloned().unwrap_or_default();
+        let text = |name: &str| journaled[name].as_str().unwrap_or_default();
+        let digest = Action::digest_of(text("tool"), text("origin"), &arguments).map(Digest::to_text);
+        if digest.ok().as_ref() != Some(&row.digest) {
+            return Err("its plan in the journal was changed".to_owned());
+        }
+        if journaled != plan.to_json() || plan.action.digest.to_text() != row.digest {
+            return Err(format!("`{}` would do something else today than what was planned", row.tool));
+        }
+        Ok((tool, plan))
+    }
+
+    fn logged(&self, action: &ActionId) -> Result<Logged, Error> {
+        let mut logged = Logged { request: false, response: None };
+        for entry in self.audit.list()?.into_iter().filter(|entry| entry.action.as_ref() == Some(action)) {
+            match entry.kind {
+                Kind::Request => logged.request = true,
+                Kind::Response => logged.response = Some(entry.body),
+                _ => {}
+            }
+        }
+        Ok(logged)
+    }
+}
+
+/// What an execution brought, if that was learnt.
+fn ended(row: &ExecutionRow) -> Option<ToolOutput> {
+    row.ended_at?;
+    row.output.as_deref().and_then(|text| serde_json::from_str(text).ok())
+}
+
+fn evidence(row: Option<&ApprovalRow>) -> Option<crate::approval::Evidence> {
+    row?.evidence.as_deref().and_then(|text| serde_json::from_str(text).ok())
+}

@@ -1,0 +1,211 @@
+//! Tool calls in the journal: what was planned, before anything of it happens, so that another process can end it.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use serde_json::Value;
+
+use super::{Error, Journal, millis, runs::append, time};
+use crate::call::{ActionId, RunId};
+
+/// A tool call that was planned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallRow {
+    /// Its action.
+    pub action: ActionId,
+    /// The run it belongs to.
+    pub run: Option<RunId>,
+    /// The model's name for it.
+    pub call: String,
+    /// Which tool.
+    pub tool: String,
+    /// The validated arguments, as JSON.
+    pub arguments: String,
+    /// The plan, as JSON: origin, arguments, request.
+    pub plan: String,
+    /// The digest of what would be done.
+    pub digest: String,
+    /// When it was planned.
+    pub started_at: DateTime<Utc>,
+}
+
+const COLUMNS: &str = "action, run, call, tool, arguments, plan, digest, started_at";
+
+impl Journal {
+    /// Writes down a call before anything of it happens.
+    ///
+    /// # Errors
+    /// If the journal cannot be written. Then nothing may be done.
+    pub fn open_call(&self, call: &CallRow) -> Result<(), Error> {
+        self.passes("before:call_opened");
+        // Not waited for: what follows is, and the journal never keeps a later write without an earlier one.
+        self.write(false, |tx| {
+            let sql = "INSERT INTO calls (action, run, call, tool, arguments, plan, digest, started_at)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+            let CallRow { action, run, call, tool, arguments, plan, digest, started_at } = call;
+            let run = run.as_ref().map(RunId::as_str);
+            tx.execute(sql, params![action.as_str(), run, call, tool, arguments, plan, digest, millis(*started_at)])
+                .map(drop)
+        })?;
+        self.passes("after:call_opened");
+        Ok(())
+    }
+
+    /// Writes down that everything about a call is written: nothing is left for another process.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub fn close_call(&self, action: &ActionId, at: DateTime<Utc>) -> Result<(), Error> {
+        self.write(false, |tx| close(tx, action.as_str(), at))?;
+        self.passes("after:call_closed");
+        Ok(())
+    }
+
+    /// Adds what a call brought to its run's conversation, and closes it: with the answer in the conversation nothing is left
+    /// for another process.
+    ///
+    /// # Errors
+    /// If there is no such run, or the journal cannot be written.
+    pub fn append_result(&self, run: &RunId, call: &str, message: &Value, at: DateTime<Utc>) -> Result<(), Error> {
+        self.passes("before:call_closed");
+        self.write(false, |tx| {
+            append(tx, run, message)?;
+            // Some servers give the same name to calls of different answers: the newest is meant.
+            let sql = "SELECT action FROM calls WHERE run = ?1 AND call = ?2 AND closed_at IS NULL
+                       ORDER BY started_at DESC, action DESC LIMIT 1";
+            let action = tx.query_row(sql, [run.as_str(), call], |row| row.get::<_, String>(0)).optional()?;
+            action.map_or(Ok(()), |action| close(tx, &action, at))
+        })?;
+        self.passes("after:call_closed");
+        Ok(())
+    }
+
+    /// Puts what a call brought in the place of a message that said it was pending, and closes it.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub fn replace_result(
+        &self,
+        run: &RunId,
+        place: usize,
+        message: &Value,
+        action: &ActionId,
+        at: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        self.passes("before:call_closed");
+        self.write(false, |tx| {
+            let sql = "UPDATE messages SET body = ?3 WHERE run = ?1 AND seq = ?2";
+            tx.execute(sql, params![run.as_str(), i64::try_from(place).unwrap_or(i64::MAX), message.to_string()])?;
+            close(tx, action.as_str(), at)
+        })?;
+        self.passes("after:call_closed");
+        Ok(())
+    }
+
+    /// The calls that are not over, the oldest first: of one run, or of none.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn open_calls(&self, run: Option<&RunId>) -> Result<Vec<CallRow>, Error> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM calls WHERE run IS ?1 AND closed_at IS NULL ORDER BY started_at, action");
+        self.list(&sql, [run.map(RunId::as_str)], call_row)
+    }
+
+    /// A call, if it is there.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn call(&self, action: &ActionId) -> Result<Option<CallRow>, Error> {
+        self.find(&format!("SELECT {COLUMNS} FROM calls WHERE action = ?1"), [action.as_str()], call_row)
+    }
+}
+
+fn close(tx: &Transaction<'_>, action: &str, at: DateTime<Utc>) -> rusqlite::Result<()> {
+    tx.execute("UPDATE calls SET closed_at = ?2 WHERE action = ?1", params![action, millis(at)]).map(drop)
+}
+
+fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
+    Ok(CallRow {
+        action: ActionId::from_text(row.get::<_, String>(0)?),
+        run: row.get::<_, Option<String>>(1)?.map(RunId::from_text),
+        call: row.get(2)?,
+        tool: row.get(3)?,
+        arguments: row.get(4)?,
+        plan: row.get(5)?,
+        digest: row.get(6)?,
+        started_at: time(row, 7)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::at, *};
+    use crate::files::tests::TempDir;
+
+    #[test]
+    fn a_call_is_open_until_everything_about_it_is_written() {
+        let dir = TempDir::new();
+        let journal = Journal::open(&dir.0).unwrap();
+        let run = RunId::mint();
+        let call = |run: Option<&RunId>, second| CallRow {
+            action: ActionId::mint(),
+            run: run.cloned(),
+            call: "call_1".into(),
+            tool: "buy_product".into(),
+            arguments: r#"{"qty":2}"#.into(),
+            plan: "{}".into(),
+            digest: "sha-256:x".into(),
+            started_at: at(second),
+        };
+        let (first, second, alone) = (call(Some(&run), 0), call(Some(&run), 1), call(None, 2));
+        for call in [&second, &first, &alone] {
+            journal.open_call(call).unwrap();
+        }
+        assert!(matches!(journal.open_call(&first), Err(Error::Exists(_))));
+        assert_eq!(journal.open_calls(Some(&run)).unwrap(), [first.clone(), second.clone()]);
+        assert_eq!(journal.open_calls(None).unwrap(), std::slice::from_ref(&alone));
+        journal.close_call(&first.action, at(3)).unwrap();
+        assert_eq!(journal.open_calls(Some(&run)).unwrap(), [second]);
+        assert_eq!(journal.call(&first.action).unwrap(), Some(first));
+        journal.close_call(&alone.action, at(4)).unwrap();
+        assert!(journal.open_calls(None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_result_closes_the_newest_call_of_its_name() {
+        use crate::store::journal::RunRow;
+        let dir = TempDir::new();
+        let journal = Journal::open(&dir.0).unwrap();
+        let run = RunId::mint();
+        let text = String::new;
+        journal
+            .start_run(&RunRow { id: run.clone(), started_at: at(0), profile: text(), model: text(), title: text() })
+            .unwrap();
+        let open = |second| {
+            let action = ActionId::mint();
+            let row = CallRow {
+                action: action.clone(),
+                run: Some(run.clone()),
+                call: "call_0".into(),
+                tool: text(),
+                arguments: text(),
+                plan: text(),
+                digest: text(),
+                started_at: at(second),
+            };
+            journal.open_call(&row).unwrap();
+            action
+        };
+        let (pending, newer) = (open(0), open(1));
+        journal.append_message(&run, &"pending".into()).unwrap();
+        journal.append_result(&run, "call_0", &"newer".into(), at(2)).unwrap();
+        let left = |journal: &Journal| -> Vec<ActionId> {
+            journal.open_calls(Some(&run)).unwrap().into_iter().map(|call| call.action).collect()
+        };
+        assert_eq!(left(&journal), std::slice::from_ref(&pending));
+        assert!(journal.call(&newer).unwrap().is_some());
+        journal.replace_result(&run, 0, &"older".into(), &pending, at(3)).unwrap();
+        assert!(left(&journal).is_empty());
+        assert_eq!(journal.messages(&run).unwrap(), ["older", "newer"]);
+    }
+}

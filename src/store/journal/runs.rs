@@ -1,0 +1,324 @@
+//! Runs and their conversations in the journal.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Row, Transaction, params};
+use serde_json::Value;
+
+use super::{Error, Journal, maybe_time, millis, time};
+use crate::call::RunId;
+
+const COLUMNS: &str = "id, started_at, profile, model, title, ended_at, status, exit_code";
+
+/// The states of an approval that something can still follow, in SQL.
+const OPEN_STATES: &str = "'planned', 'requested', 'redeeming', 'approved', 'executing'";
+const PENDING_APPROVAL: &str = "SELECT 1 FROM approvals WHERE run = runs.id
+         AND state IN ('planned', 'requested', 'redeeming', 'approved', 'executing')";
+const UNENDED: &str = "SELECT 1 FROM executions WHERE run = runs.id AND ended_at IS NULL";
+
+/// A run as it began.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRow {
+    /// Its id.
+    pub id: RunId,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// Under which profile.
+    pub profile: String,
+    /// With which model.
+    pub model: String,
+    /// A few words to know it by.
+    pub title: String,
+}
+
+/// A run as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedRun {
+    /// How it began.
+    pub row: RunRow,
+    /// When it ended; none while it goes on, and none if it was killed.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// How it ended: `run.completed`, `run.refused`, `run.pending`, `run.failed`.
+    pub status: Option<String>,
+    /// With which exit code.
+    pub exit_code: Option<i32>,
+}
+
+impl Journal {
+    /// Writes down that a run began.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub fn start_run(&self, run: &RunRow) -> Result<(), Error> {
+        let RunRow { id, started_at, profile, model, title } = run;
+        self.write(false, |tx| {
+            let sql = "INSERT INTO runs (id, started_at, profile, model, title) VALUES (?1, ?2, ?3, ?4, ?5)";
+            tx.execute(sql, params![id.as_str(), millis(*started_at), profile, model, title]).map(drop)
+        })
+    }
+
+    /// Writes down that a run ended.
+    ///
+    /// # Errors
+    /// If there is no such run, or the journal cannot be written.
+    pub fn end_run(&self, run: &RunId, at: DateTime<Utc>, status: &str, exit_code: i32) -> Result<(), Error> {
+        let changed = self.write(false, |tx| {
+            let sql = "UPDATE runs SET ended_at = ?2, status = ?3, exit_code = ?4 WHERE id = ?1";
+            tx.execute(sql, params![run.as_str(), millis(at), status, exit_code])
+        })?;
+        if changed == 0 { Err(Error::Missing(run.to_string())) } else { Ok(()) }
+    }
+
+    /// Adds a message to a run's conversation.
+    ///
+    /// # Errors
+    /// If there is no such run, or the journal cannot be written.
+    pub fn append_message(&self, run: &RunId, message: &Value) -> Result<(), Error> {
+        match self.write(false, |tx| append(tx, run, message)) {
+            Err(Error::Exists(_)) => Err(Error::Missing(run.to_string())), // the constraint was the run's foreign key
+            other => other,
+        }
+    }
+
+    /// A run's conversation, in order.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn messages(&self, run: &RunId) -> Result<Vec<Value>, Error> {
+        let texts: Vec<String> =
+            self.list("SELECT body FROM messages WHERE run = ?1 ORDER BY seq", params![run.as_str()], |row| {
+                row.get(0)
+            })?;
+        texts.iter().map(|text| serde_json::from_str(text).map_err(|_| self.corrupt("a message is not JSON"))).collect()
+    }
+
+    /// Takes away every message from the one at this place on.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub fn cut_messages(&self, run: &RunId, from: usize) -> Result<(), Error> {
+        self.write(false, |tx| {
+            let sql = "DELETE FROM messages WHERE run = ?1 AND seq >= ?2";
+            tx.execute(sql, params![run.as_str(), number(from)]).map(drop)
+        })
+    }
+
+    /// Writes down that an ended run goes on.
+    ///
+    /// # Errors
+    /// If there is no such run, or the journal cannot be written.
+    pub fn reopen_run(&self, run: &RunId) -> Result<(), Error> {
+        let changed = self.write(false, |tx| {
+            let sql = "UPDATE runs SET ended_at = NULL, status = NULL, exit_code = NULL WHERE id = ?1";
+            tx.execute(sql, [run.as_str()])
+        })?;
+        if changed == 0 { Err(Error::Missing(run.to_string())) } else { Ok(()) }
+    }
+
+    /// A run, if it is there.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn run(&self, run: &RunId) -> Result<Option<SavedRun>, Error> {
+        self.find(&format!("SELECT {COLUMNS} FROM runs WHERE id = ?1"), [run.as_str()], run_row)
+    }
+
+    /// Every run, the newest first.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn runs(&self) -> Result<Vec<SavedRun>, Error> {
+        self.list(&format!("SELECT {COLUMNS} FROM runs ORDER BY started_at DESC, id DESC"), [], run_row)
+    }
+
+    /// The runs that wait or were cut off, the newest first: they did not end, or a call of theirs did not.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn waiting_runs(&self) -> Result<Vec<SavedRun>, Error> {
+        let open_call = "SELECT 1 FROM calls WHERE run = runs.id AND closed_at IS NULL";
+        let sql = format!(
+            "SELECT {COLUMNS} FROM runs WHERE ended_at IS NULL OR EXISTS ({open_call}) ORDER BY started_at DESC, id DESC"
+        );
+        self.list(&sql, [], run_row)
+    }
+
+    /// Whether something of a run is not over: an approval that can still be followed, or an effect that nobody knows about.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn has_pending(&self, run: &RunId) -> Result<bool, Error> {
+        let sql = format!("SELECT EXISTS ({PENDING_APPROVAL}) OR EXISTS ({UNENDED}) FROM (SELECT ?1 AS id) AS runs");
+        Ok(self.find(&sql, [run.as_str()], |row| row.get(0))?.unwrap_or(false))
+    }
+
+    /// Removes a run and everything that belongs to it. The audit log is another file and stays whole.
+    ///
+    /// # Errors
+    /// If there is no such run, or the journal cannot be written.
+    pub fn delete_run(&self, run: &RunId) -> Result<(), Error> {
+        let deleted = self.write(true, |tx| remove_run(tx, run.as_str()))?;
+        if deleted { Ok(()) } else { Err(Error::Missing(run.to_string())) }
+    }
+
+    /// Removes what ended before `before`, and says which runs went. What is not over stays.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub fn prune(&self, before: DateTime<Utc>) -> Result<Vec<RunId>, Error> {
+        self.write(false, |tx| {
+            let sql = format!(
+                "SELECT id FROM runs WHERE coalesce(ended_at, started_at) < ?1
+                     AND NOT EXISTS ({PENDING_APPROVAL}) AND NOT EXISTS ({UNENDED})"
+            );
+            let old: Vec<String> =
+                tx.prepare(&sql)?.query_map([millis(before)], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            for run in &old {
+                remove_run(tx, run)?;
+            }
+            // Single calls belong to no run.
+            let ended = format!("run IS NULL AND created_at < ?1 AND state NOT IN ({OPEN_STATES})");
+            tx.execute(&format!("DELETE FROM approvals WHERE {ended}"), [millis(before)])?;
+            tx.execute(
+                "DELETE FROM executions WHERE run IS NULL AND ended_at IS NOT NULL AND started_at < ?1",
+                [millis(before)],
+            )?;
+            tx.execute(
+                "DELETE FROM calls WHERE run IS NULL AND closed_at IS NOT NULL AND started_at < ?1",
+                [millis(before)],
+            )?;
+            Ok(old.into_iter().map(RunId::from_text).collect())
+        })
+    }
+
+    /// Whether a chore is due that is done at most once in `every`; if so it counts as done.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub fn chore_is_due(&self, name: &str, at: DateTime<Utc>, every: chrono::Duration) -> Result<bool, Error> {
+        self.write(false, |tx| {
+            let sql = "INSERT INTO chores (name, at) VALUES (?1, ?2)
+                       ON CONFLICT (name) DO UPDATE SET at = ?2 WHERE at <= ?3 OR at > ?2";
+            Ok(tx.execute(sql, params![name, millis(at), millis(at - every)])? == 1)
+        })
+    }
+}
+
+/// The next message of a conversation.
+pub(super) fn append(tx: &Transaction<'_>, run: &RunId, message: &Value) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO messages (run, seq, body)
+               SELECT ?1, coalesce(max(seq) + 1, 0), ?2 FROM messages WHERE run = ?1";
+    tx.execute(sql, params![run.as_str(), message.to_string()]).map(drop)
+}
+
+fn remove_run(tx: &Transaction<'_>, run: &str) -> rusqlite::Result<bool> {
+    for table in ["approvals", "executions", "calls"] {
+        tx.execute(&format!("DELETE FROM {table} WHERE run = ?1"), [run])?;
+    }
+    Ok(tx.execute("DELETE FROM runs WHERE id = ?1", [run])? == 1)
+}
+
+fn number(at: usize) -> i64 {
+    i64::try_from(at).unwrap_or(i64::MAX)
+}
+
+fn run_row(row: &Row<'_>) -> rusqlite::Result<SavedRun> {
+    Ok(SavedRun {
+        row: RunRow {
+            id: RunId::from_text(row.get::<_, String>(0)?),
+            started_at: time(row, 1)?,
+            profile: row.get(2)?,
+            model: row.get(3)?,
+            title: row.get(4)?,
+        },
+        ended_at: maybe_time(row, 5)?,
+        status: row.get(6)?,
+        exit_code: row.get(7)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{super::tests::at, *};
+    use crate::{
+        call::ActionId,
+        files::tests::TempDir,
+        store::journal::{ApprovalFilter, CallRow},
+    };
+
+    fn run(second: i64) -> RunRow {
+        RunRow { id: RunId::mint(), started_at: at(second), profile: "p".into(), model: "m".into(), title: "t".into() }
+    }
+
+    fn call(run: &RunId) -> CallRow {
+        let text = String::new;
+        CallRow {
+            action: ActionId::mint(),
+            run: Some(run.clone()),
+            call: text(),
+            tool: text(),
+            arguments: text(),
+            plan: text(),
+            digest: text(),
+            started_at: at(0),
+        }
+    }
+
+    #[test]
+    fn messages_are_cut() {
+        let dir = TempDir::new();
+        let journal = Journal::open(&dir.0).unwrap();
+        let run = run(0);
+        journal.start_run(&run).unwrap();
+        for number in 0..4 {
+            journal.append_message(&run.id, &json!(number)).unwrap();
+        }
+        journal.cut_messages(&run.id, 2).unwrap();
+        journal.append_message(&run.id, &json!("two")).unwrap();
+        assert_eq!(journal.messages(&run.id).unwrap(), [json!(0), json!(1), json!("two")]);
+    }
+
+    #[test]
+    fn what_is_old_and_over_is_pruned_and_the_rest_stays() {
+        let dir = TempDir::new();
+        let journal = Journal::open(&dir.0).unwrap();
+        let (old, waiting, new) = (run(0), run(1), run(100));
+        for row in [&old, &waiting, &new] {
+            journal.start_run(row).unwrap();
+            journal.append_message(&row.id, &json!(1)).unwrap();
+            let call = call(&row.id);
+            journal.open_call(&call).unwrap();
+            if row.id == waiting.id {
+                journal.start_execution(&call.action, Some(&row.id), "t", "d", "k", at(1)).unwrap();
+            } else {
+                journal.close_call(&call.action, at(2)).unwrap();
+            }
+            journal.end_run(&row.id, row.started_at, "run.completed", 0).unwrap();
+        }
+        assert!(journal.has_pending(&waiting.id).unwrap() && !journal.has_pending(&old.id).unwrap());
+        let waits: Vec<RunId> = journal.waiting_runs().unwrap().into_iter().map(|run| run.row.id).collect();
+        assert_eq!(waits, std::slice::from_ref(&waiting.id));
+        assert_eq!(journal.prune(at(50)).unwrap(), std::slice::from_ref(&old.id));
+        let left: Vec<RunId> = journal.runs().unwrap().into_iter().map(|run| run.row.id).collect();
+        assert_eq!(left, [new.id, waiting.id.clone()]);
+        assert!(journal.messages(&old.id).unwrap().is_empty());
+        journal.delete_run(&waiting.id).unwrap();
+        assert!(journal.open_calls(Some(&waiting.id)).unwrap().is_empty());
+        assert!(journal.approvals(&ApprovalFilter::default()).unwrap().is_empty());
+        assert!(matches!(journal.delete_run(&waiting.id), Err(Error::Missing(_))));
+    }
+
+    #[test]
+    fn a_chore_is_done_once_a_day_whatever_the_clock_does() {
+        let dir = TempDir::new();
+        let journal = Journal::open(&dir.0).unwrap();
+        let day = chrono::Duration::days(1);
+        let due = |second| journal.chore_is_due("prune", at(second), day).unwrap();
+        assert!(due(0));
+        assert!(!due(10));
+        assert!(due(86_400));
+        // The clock was set back: it is not waited for until it has caught up.
+        assert!(due(5));
+    }
+}
