@@ -5,7 +5,7 @@
 use std::{cell::Cell, collections::BTreeMap, path::Path, rc::Rc, sync::Arc, time::Duration};
 
 use agentctl::{
-    approval::Approvals,
+    approval::{Approvals, Patience},
     call::{Outcome, ToolCall},
     clock::{ManualClock, SharedClock},
     dev::{self, Tenant},
@@ -20,7 +20,7 @@ use agentctl::{
         Session, SessionParts,
         vault::{Subject, Vault, VaultParts},
     },
-    store::{audit::Audit, credentials::Store, journal::Journal},
+    store::{audit::Audit, credentials::Store, journal::Journal, stop::Stop},
     tool::{OriginRules, Registry, Settings},
 };
 use axum::{Router, response::IntoResponse as _};
@@ -378,6 +378,8 @@ impl Desk {
             binding: None,
             pushes_per_minute: 5,
             locks: self.folder.path().join("locks"),
+            patience: Patience::default(),
+            stop: Stop::open(&self.folder.path().join("state")),
         };
         let fga = |api_url: &str| {
             let auth = Auth::Token(ApiKey::new(self.env["AGENTCTL_FGA_API_TOKEN"].as_str()));
