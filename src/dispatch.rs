@@ -201,7 +201,9 @@ impl Dispatcher {
         }
         let action = plan.action.clone();
         let has_effect = action.effect != "read";
-        if self.state_of(&action.id)? == Some(ApprovalState::Approved) {
+        // What a crash cut is found executing. Else it must be approved still: another process may have abandoned it.
+        let cut = progress != Progress::Fresh && self.state_of(&action.id)? == Some(ApprovalState::Executing);
+        if !cut {
             self.guard.executing(&record)?;
         }
         // A read changes nothing, so there is nothing to repeat or to recover.
