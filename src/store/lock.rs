@@ -90,7 +90,7 @@ pub(super) fn within(
     Ok(())
 }
 
-fn open(path: &Path) -> Result<File, FileError> {
+pub(super) fn open(path: &Path) -> Result<File, FileError> {
     if let Some(folder) = path.parent() {
         files::private_dir(folder)?;
     }

@@ -13,17 +13,25 @@ use super::{
     Audit, Entry, Error, Kind,
     chain::{self, Link, hex, sha256},
     checkpoint::{Checkpoint, Head, HeadFile, LogKey},
-    rotate::{First, open_to_read},
+    rotate::{First, open_to_read, still_there},
 };
-use crate::{call::ActionId, files, store::lock::GrantLock};
+use crate::{call::ActionId, files};
 
 /// The log is read backwards in pieces of this size.
 const PIECE: u64 = 8 * 1024;
 
+/// The files of one append, kept open for the next.
+#[derive(Debug)]
+pub(super) struct Opened {
+    lock: File,
+    file: File,
+    first: First,
+}
+
 /// The end of the log, locked, and what is about to be written there.
 pub(super) struct Writer<'a> {
     audit: &'a Audit,
-    _lock: GrantLock,
+    lock: File,
     path: PathBuf,
     file: File,
     /// How long the file is.
@@ -41,12 +49,23 @@ pub(super) struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// Takes the lock and finds the end. A log that is new, or whose file has grown large, gets a new file.
     pub(super) fn open(audit: &'a Audit, at: DateTime<Utc>) -> Result<Self, Error> {
-        let lock = audit.lock()?;
         let path = audit.path();
-        let mut file = open_to_append(&path)?;
         let failed = |source| files::Error::new("read", &path, source);
-        let mut len = file.metadata().map_err(failed)?.len();
-        let mut first = if len == 0 { None } else { First::read(&mut file, &path)? };
+        let (lock, opened) = match audit.opened.take() {
+            Some(Opened { lock, file, first }) => (audit.lock(Some(lock))?, Some((file, first))),
+            None => (audit.lock(None)?, None),
+        };
+        // Only now that nobody else may rename it.
+        let opened = opened.and_then(|(file, first)| still_there(&file, &path).map(|found| (file, found.len(), first)));
+        let (mut file, mut len, mut first) = match opened {
+            Some((file, len @ 1.., first)) => (file, len, Some(first)),
+            _ => {
+                let mut file = open_to_append(&path)?;
+                let len = file.metadata().map_err(failed)?.len();
+                let first = if len == 0 { None } else { First::read(&mut file, &path)? };
+                (file, len, first)
+            }
+        };
         let mut tail = Tail::read(&mut file).map_err(failed)?;
         let mut new = len == 0;
         if let Some(old) = first.as_ref().filter(|_| len >= audit.file_size && tail.is_clean()) {
@@ -78,7 +97,7 @@ impl<'a> Writer<'a> {
         let last = tail.last.as_ref().map(|(_, _, line)| line.as_slice());
         let mut writer = Self {
             audit,
-            _lock: lock,
+            lock,
             path,
             file,
             len,
@@ -183,19 +202,23 @@ impl<'a> Writer<'a> {
 
     /// Writes what was added, and lets go of the lock.
     pub(super) fn write(mut self) -> Result<(), Error> {
-        if self.text.is_empty() {
-            return Ok(());
+        if !self.text.is_empty() {
+            // One write, so that a crash leaves a beginning of it and never a gap.
+            self.file
+                .write_all(&self.text)
+                .and_then(|()| self.file.sync_data())
+                .map_err(|source| files::Error::new("written", &self.path, source))?;
         }
-        // One write, so that a crash leaves a beginning of it and never a gap.
-        self.file
-            .write_all(&self.text)
-            .and_then(|()| self.file.sync_data())
-            .map_err(|source| files::Error::new("written", &self.path, source))?;
         if self.new {
             files::sync_dir(&self.audit.folder)?;
         }
         if let Some((head, key)) = self.head {
             head.write(&self.audit.head_path(), &key)?;
+        }
+        let Self { audit, lock, file, first, .. } = self;
+        // A file that cannot be unlocked is closed, which unlocks it.
+        if lock.unlock().is_ok() {
+            audit.opened.replace(Some(Opened { lock, file, first }));
         }
         Ok(())
     }

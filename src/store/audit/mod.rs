@@ -31,7 +31,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::{append::Writer, checkpoint::LogKey};
+use self::{
+    append::{Opened, Writer},
+    checkpoint::LogKey,
+};
 pub use self::{
     chain::{Link, hash_of},
     read::Cursor,
@@ -120,6 +123,8 @@ pub struct Audit {
     /// What the log's keys are derived from, and whether it outlives this process.
     root: OnceCell<(Root, bool)>,
     key: RefCell<Option<LogKey>>,
+    /// What the last append had open.
+    opened: RefCell<Option<Opened>>,
     /// This process has written something that no checkpoint covers yet.
     unsealed: Cell<bool>,
 }
@@ -134,6 +139,7 @@ impl Audit {
             checkpoint_every: CHECKPOINT_EVERY,
             root: OnceCell::new(),
             key: RefCell::default(),
+            opened: RefCell::default(),
             unsealed: Cell::new(false),
         }
     }

@@ -13,10 +13,7 @@ use super::{
     chain::{Link, hash_of},
     checkpoint::{Head, HeadFile},
 };
-use crate::{
-    files,
-    store::lock::{self, GrantLock},
-};
+use crate::{files, store::lock};
 
 /// A first line is no longer than this, unless it is no beginning.
 const FIRST_LINE: u64 = 4 * 1024;
@@ -66,9 +63,19 @@ impl Audit {
         self.folder.join(format!("audit-{first:012}.jsonl"))
     }
 
-    /// Keeps every other process from appending. The lock is a file of its own: the log's is renamed under whoever waits.
-    pub(super) fn lock(&self) -> Result<GrantLock, Error> {
-        Ok(GrantLock::take_blocking(&self.lock_path(), BUSY)?)
+    /// Keeps every other process from appending, until the file is closed or unlocked. The lock is a file of its own: the
+    /// log's is renamed under whoever waits. An opened one is used again if it is still the one that lies there.
+    pub(super) fn lock(&self, opened: Option<File>) -> Result<File, Error> {
+        let path = self.lock_path();
+        if let Some(file) = opened {
+            lock::within(BUSY, &path, || file.try_lock())?;
+            if still_there(&file, &path).is_some() {
+                return Ok(file);
+            }
+        }
+        let file = lock::open(&path)?;
+        lock::within(BUSY, &path, || file.try_lock())?;
+        Ok(file)
     }
 
     /// The old files, oldest first.
@@ -177,6 +184,20 @@ pub(super) fn begin_of(line: &[u8]) -> Option<String> {
         log: String,
     }
     serde_json::from_slice::<Begin>(line).ok().map(|begin| begin.body.log)
+}
+
+/// What the system says of a file that is open, if it is still the one that lies at this path.
+#[cfg(unix)]
+pub(super) fn still_there(file: &File, path: &Path) -> Option<fs::Metadata> {
+    use std::os::unix::fs::MetadataExt as _;
+    let (opened, there) = (file.metadata().ok()?, fs::symlink_metadata(path).ok()?);
+    ((opened.dev(), opened.ino()) == (there.dev(), there.ino())).then_some(opened)
+}
+
+/// Elsewhere files have no number to know them by, so each is opened anew.
+#[cfg(not(unix))]
+pub(super) fn still_there(_file: &File, _path: &Path) -> Option<fs::Metadata> {
+    None
 }
 
 /// Opens a file of the log; none if it is not there.
