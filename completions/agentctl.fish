@@ -41,6 +41,7 @@ complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "logout" -d 'Log o
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "whoami" -d 'Show who you are here, and where each setting comes from'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "run" -d 'Do one task and exit'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "chat" -d 'Talk with the agent'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "resume" -d 'Go on with a run that waits for your approval or was cut off'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "tools" -d 'List, show, check and call tools'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "can" -d 'Say whether a call would be permitted, and whether your device would ring'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "why" -d 'Say how a past call was decided: policy, permission, approval, token, outcome'
@@ -98,7 +99,10 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -s h -l help -
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s m -l model -d 'Ask this model' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l max-turns -d 'Ask the model at most this often for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l max-spend -d 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)' -r
-complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l timeout -d 'Give up after this time (90, 90s, 5m)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l timeout -d 'Give up after this time (90, 90s, 5m); what waits for your approval then can be resumed' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l on-approval -d 'What to do about a call that needs your approval: wait for it, detach and leave it pending, or deny the call' -r -f -a "wait\t''
+detach\t''
+deny\t''"
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
@@ -124,6 +128,25 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s v -l verbose 
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s m -l model -d 'Ask this model' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l max-turns -d 'Ask the model at most this often for one task' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l max-spend -d 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l timeout -d 'Give up after this time (90, 90s, 5m); what waits for your approval then can be resumed' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l on-approval -d 'What to do about a call that needs your approval: wait for it, detach and leave it pending, or deny the call' -r -f -a "wait\t''
+detach\t''
+deny\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l last -d 'The newest run that waits or was cut off'
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s h -l help -d 'Print help'
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
