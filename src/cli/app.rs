@@ -319,8 +319,9 @@ impl App {
         if config.provider.value == Provider::Auth0 { Ok(None) } else { self.approval_client().await }
     }
 
-    /// Tokens of third-party accounts. Without a client it says so when it is asked for one.
-    pub(crate) async fn vault(&self) -> Result<Vault, Failure> {
+    /// Tokens of third-party accounts. Without a client it says so when it is asked for one. The client is looked for, which
+    /// may ask the keyring, only if it is needed.
+    pub(crate) async fn vault(&self, needed: bool) -> Result<Vault, Failure> {
         let config = self.config()?;
         let settings = &config.vault;
         let subject = match settings.subject.as_ref().map(|setting| setting.value) {
@@ -332,7 +333,7 @@ impl App {
             clock: self.clock.clone(),
             session: Rc::clone(self.session().await?),
             provider: config.provider.value,
-            client: self.patiently(self.vault_client()).await?,
+            client: if needed { self.patiently(self.vault_client()).await? } else { None },
             subject,
             audience: settings.audience.as_ref().map(|setting| setting.value.clone()),
             resource: settings.resource.as_ref().map(|setting| setting.value.clone()),
@@ -370,7 +371,7 @@ impl App {
         let guard = Guard {
             permissions: self.permissions(&approvals)?,
             policy: self.policy()?,
-            vault: self.vault().await?,
+            vault: self.vault(registry.tools().any(|tool| tool.connection().is_some())).await?,
             approvals,
         };
         Ok(Dispatcher {

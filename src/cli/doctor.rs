@@ -316,7 +316,7 @@ async fn vault(app: &App, config: &Config, report: &mut Report<'_>) {
     let Ok(login) = app.session().await.map(|session| session.client_id().to_owned()) else {
         return report.skipped(ROLE, "no login client is configured");
     };
-    let vault = match app.vault().await {
+    let vault = match app.vault(true).await {
         Ok(vault) => vault,
         Err(failure) => return report.failed(ROLE, &failure),
     };
