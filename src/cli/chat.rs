@@ -39,10 +39,10 @@ pub(crate) struct Args {
 }
 
 /// Behind the list of commands.
-const KEYS: &str =
-    "Tab completes commands, tools and, behind an @, files: `@notes.txt` sends the file along. A backslash
-at the end of a line continues it, and so does an open ```; Alt-Enter begins a new line anywhere. ^R searches
-what you typed before. ^C clears the line, or stops the answer.";
+const KEYS: &str = "Tab completes commands, tools and, behind an @, files: @notes.txt sends that
+file along. A backslash at the end of a line continues it, and so does an open
+```; Alt-Enter begins a new line anywhere. ^R searches what you typed before.
+^C clears the line, or stops the answer.";
 
 /// Does it.
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {

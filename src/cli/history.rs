@@ -1,7 +1,7 @@
 //! What was typed at the prompt, in a file that only this person can read: one entry a line, the oldest first.
 //!
 //! However long the file has become, only its end is read, so that the prompt is there at once. A file that is far longer
-//! than that is cut to what was read.
+//! than that is cut when the next entry is added.
 
 use std::{
     fs::OpenOptions,
@@ -34,24 +34,25 @@ impl History {
     /// # Errors
     /// If there is a file and it cannot be read.
     pub(super) fn load(&self, most: usize) -> Result<Vec<String>, Error> {
-        let mut file = match files::open(&self.0, OpenOptions::new().read(true)) {
+        let text = match self.end() {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            opened => opened?,
+            text => text?,
         };
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty() && *line != HEADER).collect();
+        Ok(lines[lines.len().saturating_sub(most)..].iter().map(|line| unescaped(line)).collect())
+    }
+
+    /// The last lines of the file.
+    fn end(&self) -> Result<String, Error> {
+        let mut file = files::open(&self.0, OpenOptions::new().read(true))?;
         let failed = |source| Error::new("read", &self.0, source);
-        let length = file.metadata().map_err(failed)?.len();
-        let skipped = length.saturating_sub(READ);
+        let skipped = file.metadata().map_err(failed)?.len().saturating_sub(READ);
         file.seek(SeekFrom::Start(skipped)).map_err(failed)?;
         let mut bytes = Vec::new();
         file.take(READ).read_to_end(&mut bytes).map_err(failed)?;
-        let text = String::from_utf8_lossy(&bytes);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         // The first line may have lost its beginning.
-        let text = if skipped > 0 { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &text };
-        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty() && *line != HEADER).collect();
-        if length > LONG {
-            files::write(&self.0, format!("{HEADER}\n{}\n", lines.join("\n")).as_bytes())?;
-        }
-        Ok(lines[lines.len().saturating_sub(most)..].iter().map(|line| unescaped(line)).collect())
+        Ok(if skipped > 0 { text.split_once('\n').map_or_else(String::new, |(_, rest)| rest.to_owned()) } else { text })
     }
 
     /// Remembers an entry.
@@ -67,11 +68,16 @@ impl History {
         }
         let mut file = files::open(&self.0, OpenOptions::new().append(true).create(true))?;
         let failed = |source| Error::new("written", &self.0, source);
-        let mut line = if file.metadata().map_err(failed)?.len() == 0 { format!("{HEADER}\n") } else { String::new() };
+        let length = file.metadata().map_err(failed)?.len();
+        let mut line = if length == 0 { format!("{HEADER}\n") } else { String::new() };
         line += &entry.replace('\\', "\\\\").replace('\n', "\\n");
         line.push('\n');
         // In one piece: several shells may write at once.
-        file.write_all(line.as_bytes()).map_err(failed)
+        file.write_all(line.as_bytes()).map_err(failed)?;
+        if length > LONG {
+            files::write(&self.0, format!("{HEADER}\n{}", self.end()?).as_bytes())?;
+        }
+        Ok(())
     }
 }
 
@@ -122,12 +128,19 @@ mod tests {
         let path = folder.path().join("history");
         let line = format!("{}\n", "x".repeat(99));
         fs::write(&path, format!("{HEADER}\n{}the last\n", line.repeat(20_000))).unwrap();
-        let entries = History::new(path.clone()).load(5000).unwrap();
-        assert!(entries.len() < 2700 && entries.iter().all(|entry| entry.len() == 99 || entry == "the last"));
-        assert_eq!(entries.last().map(String::as_str), Some("the last"));
+        let history = History::new(path.clone());
+        let is_right = |entries: &[String], last: &str| {
+            assert!(entries.len() > 2500 && entries.len() < 2700, "{}", entries.len());
+            assert!(entries.iter().all(|entry| entry.len() == 99 || entry.ends_with("last")));
+            assert_eq!(entries.last().map(String::as_str), Some(last));
+        };
+        is_right(&history.load(5000).unwrap(), "the last");
+        assert!(fs::metadata(&path).unwrap().len() > LONG, "nothing is written before the prompt");
+        history.add("the very last").unwrap();
         assert!(fs::metadata(&path).unwrap().len() <= READ + 10);
+        is_right(&history.load(5000).unwrap(), "the very last");
         // A file that is one endless line is no reason to fail.
         fs::write(&path, "y".repeat(2 << 20)).unwrap();
-        assert_eq!(History::new(path).load(10).unwrap(), Vec::<String>::new());
+        assert_eq!(history.load(10).unwrap(), Vec::<String>::new());
     }
 }
