@@ -205,7 +205,7 @@ impl Dispatcher {
 
     fn logged(&self, action: &ActionId) -> Result<Logged, Error> {
         let mut logged = Logged { request: false, response: None };
-        for entry in self.audit.list()?.into_iter().filter(|entry| entry.action.as_ref() == Some(action)) {
+        for entry in self.audit.entries_of(action)? {
             match entry.kind {
                 Kind::Request => logged.request = true,
                 Kind::Response => logged.response = Some(entry.body),

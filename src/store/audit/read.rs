@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 
 use super::{Audit, Entry, Error, Kind, chain::Link, rotate::LogFile};
-use crate::files;
+use crate::{call::ActionId, files};
 
 /// How far a reader has come.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,24 @@ impl Audit {
             entries.push(entry);
             true
         })?;
+        Ok(entries)
+    }
+
+    /// The entries of one action. Of the others nothing is read but that they are others.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn entries_of(&self, action: &ActionId) -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::new();
+        for file in self.snapshot()?.files {
+            each_line(&file, 0, |line, _| {
+                if str::from_utf8(line).is_ok_and(|line| line.contains(action.as_str())) {
+                    entries.extend(serde_json::from_slice::<Entry>(line));
+                }
+                true
+            })?;
+        }
+        entries.retain(|entry| entry.action.as_ref() == Some(action));
         Ok(entries)
     }
 

@@ -263,6 +263,10 @@ fn a_large_log_goes_on_in_a_new_file() {
     assert_eq!(seqs, (1..=found.entries).collect::<Vec<_>>());
     assert!(dir.path("audit-000000000001.jsonl").exists());
 
+    let action = audit.list().unwrap().into_iter().find_map(|entry| entry.action).unwrap();
+    let kinds: Vec<Kind> = audit.entries_of(&action).unwrap().iter().map(|entry| entry.kind).collect();
+    assert_eq!(kinds, [Kind::Request, Kind::Response]);
+
     // A cursor goes on where it was, also when its file has another name by now.
     let mut cursor = Cursor::default();
     let mut read = Vec::new();
