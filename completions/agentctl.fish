@@ -41,6 +41,9 @@ complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "logout" -d 'Log o
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "whoami" -d 'Show who you are here, and where each setting comes from'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "run" -d 'Do one task and exit'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "chat" -d 'Talk with the agent'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "resume" -d 'Go on with a run that waits for your approval or was cut off'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "approvals" -d 'See, wait for and give up approvals'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "runs" -d 'See and delete saved conversations'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "tools" -d 'List, show, check and call tools'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "can" -d 'Say whether a call would be permitted, and whether your device would ring'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "why" -d 'Say how a past call was decided: policy, permission, approval, token, outcome'
@@ -49,6 +52,7 @@ complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "audit" -d 'Read, 
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "token" -d 'Print a fresh access token, for scripts'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "demo" -d 'See the whole story on a machine with nothing set up'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "dev" -d 'Run a whole tenant on this machine: login, phone, shop, model'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "panic" -d 'Stop everything: nothing more is carried out, what waits is given up, and this login is revoked'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "doctor" -d 'Check the set-up and say how to mend it'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "config" -d 'Make, show and find the configuration'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "generate" -d 'Print shell completions or write man pages'
@@ -98,7 +102,10 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -s h -l help -
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s m -l model -d 'Ask this model' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l max-turns -d 'Ask the model at most this often for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l max-spend -d 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)' -r
-complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l timeout -d 'Give up after this time (90, 90s, 5m)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l timeout -d 'Give up after this time (90, 90s, 5m); what waits for your approval then can be resumed' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l on-approval -d 'What to do about a call that needs your approval: wait for it, detach and leave it pending, or deny the call' -r -f -a "wait\t''
+detach\t''
+deny\t''"
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
@@ -124,6 +131,135 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s v -l verbose 
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s m -l model -d 'Ask this model' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l max-turns -d 'Ask the model at most this often for one task' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l max-spend -d 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l timeout -d 'Give up after this time (90, 90s, 5m); what waits for your approval then can be resumed' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l on-approval -d 'What to do about a call that needs your approval: wait for it, detach and leave it pending, or deny the call' -r -f -a "wait\t''
+detach\t''
+deny\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l last -d 'The newest run that waits or was cut off'
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -f -a "list" -d 'List what waits, or with --all everything that was asked'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -f -a "show" -d 'Show one approval with everything that was asked'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -f -a "wait" -d 'Wait for answers; many at once cost no more than one'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -f -a "abandon" -d 'Give one up: a later yes is not used. Your device may go on showing it'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l all -d 'Also those that are over'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l timeout -d 'Give up after this time (90, 90s, 5m)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l all -d 'Every open one'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -f -a "list" -d 'List runs, the newest first'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -f -a "show" -d 'Show a run: its conversation and its approvals'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -f -a "delete" -d 'Delete a run and its approvals from the journal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l force -d 'Also if something of it is still pending; that can then be neither resumed nor given up'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
@@ -389,6 +525,17 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -s v -l verbose -
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -s h -l help -d 'Print help'
 complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F

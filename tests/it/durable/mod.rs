@@ -4,7 +4,7 @@ mod kill;
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Home, Output, agentctl};
+use crate::support::{Dev, Home, Output, agentctl, command};
 
 fn logged_in(dev: &Dev) -> Home {
     let home = dev.home();
@@ -256,4 +256,22 @@ fn panic_says_what_it_could_not_do() {
     home.set("AGENTCTL_STORE_PASSPHRASE", "another");
     let receipt = agentctl(&home).args(["panic", "--json"]).run().code(1).json();
     assert_eq!(receipt["generation"], 2, "{receipt}");
+}
+
+/// The script of the README, word for word.
+#[test]
+fn the_script_of_the_readme() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let chapter = readme.split("## Leave it, come back").nth(1).unwrap();
+    let script = chapter.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let dev = Dev::start();
+    let mut home = logged_in(&dev);
+    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_agentctl")).parent().unwrap();
+    home.set("PATH", &format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()));
+    home.set("M", dev.text("manage_url").trim_end_matches('/'));
+    home.set("T", dev.text("manage_token"));
+    let output = command(&home, "/bin/sh").args(["-euc", script]).run().code(0);
+    let orders = dev.orders();
+    assert_eq!((orders.len(), pushes(&dev)), (1, 1), "{output}");
+    output.out(&["buy_product", orders[0]["order_id"].as_str().unwrap()]);
 }
