@@ -87,7 +87,7 @@ fn find(app: &App, id: &str) -> Result<ApprovalRow, Failure> {
     app.journal()?.approval(&ApprovalId::from_text(id))?.ok_or_else(missing)
 }
 
-fn list(app: &App, all: bool) -> Result<(), Failure> {
+pub(crate) fn list(app: &App, all: bool) -> Result<(), Failure> {
     let rows = app.journal()?.approvals(&ApprovalFilter { run: None, open: !all })?;
     let now = app.clock.now();
     if app.ui.json() {
