@@ -643,7 +643,7 @@ _agentctl() {
             return 0
             ;;
         agentctl__subcmd__chat)
-            opts="-m -p -q -v -h --model --max-turns --max-spend --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            opts="-m -c -p -q -v -h --model --max-turns --max-spend --resume --continue --profile --config --env-file --quiet --verbose --color --no-input --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -662,6 +662,10 @@ _agentctl() {
                     return 0
                     ;;
                 --max-spend)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --resume)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -120,12 +120,14 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s h -l help -d '
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s m -l model -d 'Ask this model' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-turns -d 'Ask the model at most this often for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-spend -d 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l resume -d 'Go on with the conversation of this run' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s c -l continue -d 'Go on with the newest conversation'
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s q -l quiet -d 'Say only what you have to act on'
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l no-input -d 'Never ask anything at the terminal'
