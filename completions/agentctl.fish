@@ -50,6 +50,7 @@ complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "audit" -d 'Read, 
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "token" -d 'Print a fresh access token, for scripts'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "demo" -d 'See the whole story on a machine with nothing set up'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "dev" -d 'Run a whole tenant on this machine: login, phone, shop, model'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "panic" -d 'Stop everything: nothing more is carried out, what waits is given up, and this login is revoked'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "doctor" -d 'Check the set-up and say how to mend it'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "config" -d 'Make, show and find the configuration'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "generate" -d 'Print shell completions or write man pages'
@@ -117,12 +118,14 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s h -l help -d '
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s m -l model -d 'Ask this model' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-turns -d 'Ask the model at most this often for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-spend -d 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l resume -d 'Go on with the conversation of this run' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s c -l continue -d 'Go on with the newest conversation'
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s q -l quiet -d 'Say only what you have to act on'
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l no-input -d 'Never ask anything at the terminal'
@@ -412,6 +415,17 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -s v -l verbose -
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand dev" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand panic" -s h -l help -d 'Print help'
 complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F

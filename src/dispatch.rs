@@ -8,7 +8,8 @@ mod resume;
 
 use std::{rc::Rc, sync::Arc};
 
-use serde_json::Value;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 
 use self::entry::Entry;
 
@@ -23,7 +24,7 @@ use crate::{
     store::{
         audit::{self, Audit},
         credentials::{self, Store},
-        journal::{self, ApprovalState, CallRow, ExecutionEnd, Journal},
+        journal::{self, ApprovalRow, ApprovalState, CallRow, ExecutionEnd, Journal},
     },
     tool::{Plan, PlanError, Registry, Tool},
 };
@@ -301,6 +302,25 @@ impl Drop for Dispatcher {
             tracing::warn!("{error}; `agentctl audit verify` says more");
         }
     }
+}
+
+/// Writes down the end of a call whose approval the person gave up while no process was at work on it.
+///
+/// # Errors
+/// If the log or the journal cannot be written.
+pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTime<Utc>) -> Result<(), Error> {
+    let body = json!({
+        "outcome": Outcome::Cancelled.word(),
+        "message": "the approval was given up; nothing was done",
+        "http_status": null,
+        "approval": row.evidence.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()),
+    });
+    audit.response(&row.asked.action, at, body)?;
+    // What belongs to a run is closed when the run has learnt it.
+    if row.asked.run.is_none() {
+        journal.close_call(&row.asked.action, at)?;
+    }
+    Ok(())
 }
 
 /// How far a call had come when this process met it.

@@ -11,6 +11,9 @@ use crate::{
     store::{credentials, journal, lock, stop},
 };
 
+/// What is said of an approval that simply has no answer yet.
+pub const NOT_ANSWERED: &str = "the user has not answered yet";
+
 /// Why there is no approval.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -84,11 +87,14 @@ pub enum Error {
     #[error("the proof of the approval is not acceptable: {0}")]
     Proof(String),
     /// Nobody waits for the answer any more, or nobody was to wait for it.
-    #[error("the user has not answered yet")]
+    #[error("{NOT_ANSWERED}")]
     Pending {
         /// The open approval; none if the person's device has not even rung, because another question is there.
         approval: Option<ApprovalId>,
     },
+    /// Another process goes on with it.
+    #[error("another agentctl process waits for the same approval")]
+    Elsewhere,
     /// Nobody is to be asked.
     #[error("it needs the user's approval, and this run asks for none (--on-approval deny)")]
     NotAsked,
@@ -156,7 +162,7 @@ impl Error {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Pending { .. } => Outcome::Pending,
+            Self::Pending { .. } | Self::Elsewhere => Outcome::Pending,
             Self::Abandoned => Outcome::Cancelled,
             Self::NotAsked | Self::Changed(_) | Self::Stopped(_) => Outcome::NotPermitted,
             Self::Denied => Outcome::Denied,

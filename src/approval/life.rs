@@ -30,6 +30,8 @@ impl Life {
             Ok(()) => Ok(Self { state: next, ..self }),
             // The person gave it up, here or in another terminal.
             Err(journal::Error::Stale { found: ApprovalState::Abandoned, .. }) => Err(Error::Abandoned),
+            // Another process waits for it, too; of both, one asks at a time.
+            Err(journal::Error::Stale { .. }) => Err(Error::Elsewhere),
             Err(error) => Err(error.into()),
         }
     }
@@ -39,7 +41,7 @@ impl Error {
     /// The state that an approval ends in because of it; none if it goes on.
     pub(super) fn state(&self) -> Option<ApprovalState> {
         match self {
-            Self::Pending { .. } | Self::Stopped(_) => None,
+            Self::Pending { .. } | Self::Stopped(_) | Self::Elsewhere => None,
             Self::Denied => Some(ApprovalState::Denied),
             Self::Expired | Self::Late | Self::TooOld => Some(ApprovalState::Expired),
             Self::Lost => Some(ApprovalState::CredentialLost),

@@ -9,6 +9,7 @@ mod evidence;
 mod foresee;
 mod judge;
 mod life;
+mod many;
 mod patience;
 mod request;
 mod signed;
@@ -17,7 +18,7 @@ mod terms;
 mod wait;
 
 pub use self::{
-    error::Error,
+    error::{Error, NOT_ANSWERED},
     evidence::Evidence,
     foresee::Foreseen,
     patience::{OnApproval, Patience},
@@ -243,13 +244,10 @@ impl Approvals {
         Ok(self.journal.move_approval(id, ApprovalState::Executing, state, &change)?)
     }
 
-    /// Gives up what was not used, and erases its secrets. Whether it could be.
-    pub fn abandon(&self, id: &ApprovalId) -> bool {
-        use ApprovalState as S;
-        let change = ApprovalChange::at(self.clock.now());
-        [S::Planned, S::Requested, S::Redeeming, S::Approved]
-            .into_iter()
-            .any(|from| self.journal.move_approval(id, from, S::Abandoned, &change).is_ok())
+    /// Gives up what was not used, and erases its secrets. If that cannot be written down, nothing is done with it all the
+    /// same: a call is refused before its approval is given up.
+    pub fn abandon(&self, id: &ApprovalId) {
+        let _ = self.journal.abandon(id, self.clock.now());
     }
 
     async fn request_and_wait(

@@ -58,6 +58,13 @@ impl Patience {
         self.0.over.get()
     }
 
+    /// Completes when somebody stops waiting.
+    pub(super) async fn ended(&self) {
+        if !self.is_over() {
+            self.0.changed.notified().await;
+        }
+    }
+
     /// Does `work`, unless nobody waits for it: then it is dropped.
     pub(super) async fn or<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         if self.is_over() || self.on_approval() != OnApproval::Wait {
@@ -65,7 +72,7 @@ impl Patience {
         }
         tokio::select! {
             biased;
-            () = self.0.changed.notified() => None,
+            () = self.ended() => None,
             result = work => Some(result),
         }
     }

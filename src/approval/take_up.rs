@@ -89,7 +89,7 @@ impl Approvals {
         }
     }
 
-    fn caller<'a>(&'a self, client: &'a Client, metadata: &'a Metadata) -> Caller<'a> {
+    pub(super) fn caller<'a>(&'a self, client: &'a Client, metadata: &'a Metadata) -> Caller<'a> {
         Caller { http: &self.http, clock: &*self.clock, metadata, client }
     }
 

@@ -340,33 +340,37 @@ impl App {
         }))
     }
 
-    /// The road of every call.
-    pub(crate) async fn dispatcher(&self) -> Result<Dispatcher, Failure> {
+    /// Whoever asks people.
+    pub(crate) async fn approvals(&self) -> Result<Approvals, Failure> {
         let config = self.config()?;
-        let registry = self.registry()?;
-        let session = Rc::clone(self.session().await?);
-        let account = self.logged_in().await?;
-        let client = self.patiently(self.approval_client()).await?;
-        let actor = Actor {
-            iss: Some(account.iss),
-            sub: Some(account.sub),
-            client: client.as_ref().map(|client| client.id.clone()),
-            profile: config.profile.value.clone(),
-        };
-        let approvals = Approvals {
+        Ok(Approvals {
             http: self.http()?.clone(),
             clock: self.clock.clone(),
-            session,
+            session: Rc::clone(self.session().await?),
             journal: self.journal()?,
             store: Arc::clone(self.store()?),
             provider: config.provider.value,
-            client,
+            client: self.patiently(self.approval_client()).await?,
             // Without a word of the profile it depends on the effect.
             binding: (config.binding.source != config::Source::Default).then(|| binding(config.binding.value)),
             pushes_per_minute: config.limits.pushes_per_minute.value,
             locks: config.dirs.locks.clone(),
             patience: self.patience.clone(),
             stop: StopMark::open(&config.dirs.state),
+        })
+    }
+
+    /// The road of every call.
+    pub(crate) async fn dispatcher(&self) -> Result<Dispatcher, Failure> {
+        let config = self.config()?;
+        let registry = self.registry()?;
+        let account = self.logged_in().await?;
+        let approvals = self.approvals().await?;
+        let actor = Actor {
+            iss: Some(account.iss),
+            sub: Some(account.sub),
+            client: approvals.client.as_ref().map(|client| client.id.clone()),
+            profile: config.profile.value.clone(),
         };
         let guard = Guard {
             permissions: self.permissions(&approvals)?,

@@ -6,22 +6,27 @@ use clap::Args as ClapArgs;
 
 use super::{
     app::App,
-    attach,
+    approvals, attach,
     complete::COMMANDS,
     failure::{Failure, Kind},
     finish,
     repl::{Input, Repl},
-    run,
-    show::Show,
+    resume, run,
+    show::{NO_USE_ANY_MORE, Show},
     signals::{Signals, stopped},
     stdin::Lines,
     ui::Line,
-    whoami,
+    verdict, whoami,
 };
 use crate::{
     agent::{Agent, Conversation},
+    call::{ApprovalId, RunId},
+    escape,
     event::Event,
-    store::lock::GrantLock,
+    store::{
+        journal::{ApprovalFilter, ApprovalState},
+        lock::GrantLock,
+    },
 };
 
 /// Talk with the agent
@@ -32,10 +37,17 @@ each line of stdin is one message, and files are not looked for.
 
 Examples:
   agentctl chat
-  agentctl chat --model gpt-5-mini")]
+  agentctl chat --model gpt-5-mini
+  agentctl chat -c                      # go on with the newest conversation")]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(super) limits: run::LimitArgs,
+    /// Go on with the conversation of this run
+    #[arg(long, value_name = "RUN", conflicts_with = "continue")]
+    resume: Option<String>,
+    /// Go on with the newest conversation
+    #[arg(short, long)]
+    r#continue: bool,
 }
 
 /// Behind the list of commands.
@@ -58,6 +70,19 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         false => Reader::Plain(Lines::default()),
     };
     let mut talk = Talk { app, args, agent: None, conversation: None, lease: None };
+    talk.take_up()?;
+    let ended = converse(app, &mut talk, &mut reader, &mut signals, interactive).await;
+    talk.leave(ended.as_ref().err())?;
+    ended
+}
+
+async fn converse(
+    app: &App,
+    talk: &mut Talk<'_>,
+    reader: &mut Reader,
+    signals: &mut Signals,
+    interactive: bool,
+) -> Result<(), Failure> {
     loop {
         let input = tokio::select! {
             biased;
@@ -73,11 +98,16 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
                     return Err(stopped(kind).told());
                 }
             },
-            input = reader.next(app) => input?,
+            input = reader.next_while(app, talk) => input?,
         };
         let text = match input {
             Input::Line(text) => text,
-            Input::Cleared => continue,
+            Input::Cleared => {
+                if talk.pending()? > 0 {
+                    app.ui.say("Something still waits for your answer; /abandon gives it up, /approvals shows it.");
+                }
+                continue;
+            }
             Input::End => return Ok(()),
             Input::Broken(why) => {
                 return Err(Failure::new(Kind::Failed, format!("the terminal cannot be read: {why}")));
@@ -93,11 +123,11 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
                     for (name, bytes) in &attached.files {
                         app.ui.status(Line::new().dim("  with ").field(name).dim(&format!(" ({bytes} bytes)")));
                     }
-                    talk.message(&attached.message, &mut signals).await
+                    talk.message(&attached.message, signals).await
                 }
                 Err(failure) => Err(failure),
             },
-            message => talk.message(message, &mut signals).await,
+            message => talk.message(message, signals).await,
         };
         match done {
             Ok(()) => {}
@@ -124,6 +154,52 @@ enum Reader {
 }
 
 impl Reader {
+    /// The next input. Meanwhile the answers to open approvals are waited for, and told above what is being typed.
+    async fn next_while(&mut self, app: &App, talk: &Talk<'_>) -> Result<Input, Failure> {
+        let (Some(agent), ids) = (&talk.agent, talk.waiting()?) else { return self.next(app).await };
+        if ids.is_empty() {
+            return self.next(app).await;
+        }
+        let (told, mut news) = tokio::sync::mpsc::unbounded_channel();
+        let tell = |event| {
+            if let Event::ApprovalAnswered { approval, answer, .. } = event {
+                let _ = told.send((approval, answer));
+            }
+        };
+        let approvals = &agent.dispatcher.guard.approvals;
+        let mut background = std::pin::pin!(approvals.wait_for_many(&ids, &tell));
+        let mut over = false;
+        loop {
+            tokio::select! {
+                biased;
+                Some((approval, answer)) = news.recv() => self.print(app, &approval, &answer),
+                input = self.next(app) => {
+                    // A poll that is under way is not cut: it may bring the answer.
+                    app.patience.end();
+                    if !over {
+                        let _ = background.await;
+                    }
+                    app.patience.renew();
+                    return input;
+                }
+                result = &mut background, if !over => {
+                    over = true;
+                    if let Err(error) = result {
+                        tracing::debug!(%error, "nothing is waited for in the background");
+                    }
+                }
+            }
+        }
+    }
+
+    fn print(&mut self, app: &App, approval: &ApprovalId, answer: &str) {
+        let text = format!("! {approval}: {answer}; the result comes with your next message");
+        match self {
+            Self::Terminal(repl) => repl.print(&escape::text(&text)),
+            Self::Plain(_) => app.ui.say(&*text),
+        }
+    }
+
     async fn next(&mut self, app: &App) -> Result<Input, Failure> {
         let tools = || {
             let registry = app.registry().ok();
@@ -171,12 +247,62 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
+    /// Goes on with a conversation, if one is to be gone on with.
+    fn take_up(&mut self) -> Result<(), Failure> {
+        let journal = self.app.journal()?;
+        let run = match &self.args.resume {
+            Some(run) => RunId::from_text(run.as_str()),
+            None if self.args.r#continue => {
+                let profile = &self.app.config()?.profile.value;
+                let newest = journal.runs()?.into_iter().find(|run| run.row.profile == *profile);
+                newest.ok_or_else(|| Failure::new(Kind::Usage, "there is no conversation to go on with"))?.row.id
+            }
+            None => return Ok(()),
+        };
+        self.lease = Some(self.app.lease(&run)?);
+        let saved = resume::saved(self.app, &journal, &run)?;
+        self.conversation = Some(resume::load(&journal, &run)?);
+        journal.reopen_run(&run)?;
+        self.app.ui.status(Line::new().dim("Going on with: ").field(&saved.row.title));
+        Ok(())
+    }
+
+    /// The approvals of this conversation that have no answer yet.
+    fn waiting(&self) -> Result<Vec<ApprovalId>, Failure> {
+        let Some(conversation) = &self.conversation else { return Ok(Vec::new()) };
+        let filter = ApprovalFilter { run: Some(conversation.run().clone()), open: true };
+        let open = self.app.journal()?.approvals(&filter)?;
+        let asked = open.into_iter().filter(|row| row.state == ApprovalState::Requested);
+        Ok(asked.map(|row| row.asked.id).collect())
+    }
+
+    fn pending(&self) -> Result<usize, Failure> {
+        Ok(self.waiting()?.len())
+    }
+
+    /// The end: what is still open can be gone on with.
+    fn leave(&mut self, failure: Option<&Failure>) -> Result<(), Failure> {
+        let Some(conversation) = self.conversation.take() else { return Ok(()) };
+        let (run, journal) = (conversation.run(), self.app.journal()?);
+        let open = journal.approvals(&ApprovalFilter { run: Some(run.clone()), open: true })?;
+        let kind = failure.map(|failure| failure.kind).or((!open.is_empty()).then_some(Kind::Pending));
+        let code = kind.map_or(0, Kind::exit_code);
+        journal.end_run(run, self.app.clock.now(), verdict::event_name(kind), code.into())?;
+        if !open.is_empty() {
+            self.app.ui.say("Something still waits for your answer. What you can do:");
+            for command in finish::next_steps(run, &open) {
+                self.app.ui.say(Line::new().plain("  ").field(&command));
+            }
+        }
+        Ok(())
+    }
+
     async fn command(&mut self, command: &str) -> Result<(), Failure> {
         let ui = &self.app.ui;
         match command {
             "/help" => {
                 for (name, does) in COMMANDS {
-                    ui.say(Line::new().plain(&format!("  {name:<9} ")).plain(does));
+                    ui.say(Line::new().plain(&format!("  {name:<10} ")).plain(does));
                 }
                 ui.say(KEYS);
             }
@@ -190,8 +316,20 @@ impl Talk<'_> {
                 Some(account) => ui.say(Line::new().plain("  ").field(&whoami::label(&account))),
                 None => ui.say("  Nobody is logged in. Run `agentctl login`."),
             },
+            "/approvals" => approvals::list(self.app, false)?,
+            "/abandon" => {
+                let journal = self.app.journal()?;
+                for id in self.waiting()? {
+                    if journal.abandon(&id, self.app.clock.now())? {
+                        ui.say(
+                            Line::new().plain("Given up: ").bold(id.as_str()).plain(&format!("; {NO_USE_ANY_MORE}.")),
+                        );
+                    }
+                }
+            }
             "/new" => {
-                self.conversation = None;
+                self.leave(None)?;
+                self.lease = None;
                 ui.say("A new conversation.");
             }
             other => {
@@ -244,6 +382,8 @@ impl Talk<'_> {
         }
         let Some(conversation) = &mut self.conversation else { return Ok(()) };
         show.thinking();
+        // What was answered meanwhile is done before the model reads on.
+        agent.take_in(conversation, &|event| show.event(event)).await?;
         let end = agent.turn(conversation, text, &|event| show.event(event)).await?;
         finish::judge(end).1
     }

@@ -18,6 +18,8 @@ pub(super) const COMMANDS: &[(&str, &str)] = &[
     ("/help", "this list"),
     ("/tools", "what the agent can do"),
     ("/whoami", "who you are here"),
+    ("/approvals", "what waits for your answer"),
+    ("/abandon", "give up what waits"),
     ("/new", "forget this conversation and begin another"),
     ("/exit", "leave (so does ^D)"),
 ];

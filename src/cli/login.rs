@@ -18,6 +18,7 @@ use super::{
 use crate::{
     config::Source,
     session::{self, Account, DeviceLogin, Extra, Session},
+    store::stop::Stop,
 };
 
 /// Log in with your browser, on this device or another
@@ -162,6 +163,9 @@ async fn finish(app: &App, args: &Args, session: &Session, login: DeviceLogin) -
 }
 
 async fn welcome(app: &App, account: &Account) -> Result<(), Failure> {
+    if Stop::open(&app.dirs()?.state).lift().map_err(|error| Failure::caused(Kind::Failed, "end the stop", &error))? {
+        app.ui.status("The stop of `agentctl panic` is over.");
+    }
     let (profile, store) = (&app.config()?.profile.value, app.store()?.describe());
     if app.ui.json() {
         let object: Value =

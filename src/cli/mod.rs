@@ -32,6 +32,7 @@ mod verdict;
 mod verification;
 
 // One command each.
+mod approvals;
 mod audit;
 mod can;
 mod chat;
@@ -43,8 +44,10 @@ mod doctor;
 mod generate;
 mod login;
 mod logout;
+mod panic;
 mod resume;
 mod run;
+mod runs;
 mod token;
 mod tools;
 mod whoami;
@@ -129,6 +132,8 @@ enum Command {
     Run(run::Args),
     Chat(chat::Args),
     Resume(resume::Args),
+    Approvals(approvals::Args),
+    Runs(runs::Args),
     Tools(tools::Args),
     Can(can::Args),
     Why(why::Args),
@@ -137,6 +142,7 @@ enum Command {
     Token(token::Args),
     Demo(demo::Args),
     Dev(dev::Args),
+    Panic(panic::Args),
     Doctor(doctor::Args),
     Config(config::Args),
     Generate(generate::Args),
@@ -191,6 +197,8 @@ async fn perform(command: &Command, app: &App) -> Result<(), Failure> {
         Command::Run(args) => run::run(app, args).await,
         Command::Chat(args) => chat::run(app, args).await,
         Command::Resume(args) => resume::run(app, args).await,
+        Command::Approvals(args) => approvals::run(app, args).await,
+        Command::Runs(args) => runs::run(app, args),
         Command::Tools(args) => tools::run(app, args).await,
         Command::Can(args) => can::run(app, args).await,
         Command::Why(args) => why::run(app, args),
@@ -199,6 +207,7 @@ async fn perform(command: &Command, app: &App) -> Result<(), Failure> {
         Command::Token(args) => token::run(app, args).await,
         Command::Demo(args) => demo::run(app, args).await,
         Command::Dev(args) => dev::run(app, args).await,
+        Command::Panic(args) => panic::run(app, args).await,
         Command::Doctor(args) => doctor::run(app, args).await,
         Command::Config(args) => config::run(app, args).await,
         Command::Generate(args) => generate::run(args, &app.ui),
@@ -210,7 +219,7 @@ impl Command {
     fn reads_settings(&self) -> bool {
         match self {
             Self::Config(args) => args.reads_settings(),
-            Self::Demo(_) | Self::Dev(_) | Self::Generate(_) => false,
+            Self::Demo(_) | Self::Dev(_) | Self::Generate(_) | Self::Panic(_) => false,
             _ => true,
         }
     }

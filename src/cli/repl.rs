@@ -35,14 +35,18 @@ enum Said {
     Input(Input),
     /// It wants the names of the tools, and waits for them.
     WantsTools(requests::Sender<Vec<String>>),
+    /// What prints above a line that is being typed.
+    Printer(Printer),
 }
 
+type Printer = Box<dyn rustyline::ExternalPrinter + Send>;
+
 /// The editor, seen from the runtime's side.
-#[derive(Debug)]
 pub(crate) struct Repl {
     requests: requests::Sender<()>,
     said: mpsc::UnboundedReceiver<Said>,
     asked: bool,
+    printer: Option<Printer>,
 }
 
 impl Repl {
@@ -60,13 +64,24 @@ impl Repl {
                     return;
                 }
             };
+            match editor.create_external_printer() {
+                Ok(printer) => drop(say.send(Said::Printer(Box::new(printer)))),
+                Err(error) => tracing::debug!(%error, "nothing can be printed above the line"),
+            }
             while asked.recv().is_ok() {
                 if say.send(Said::Input(read(&mut editor, &history))).is_err() {
                     return;
                 }
             }
         });
-        Self { requests, said, asked: false }
+        Self { requests, said, asked: false, printer: None }
+    }
+
+    /// Prints a line above the one that is being typed, which stays as it is. The text is safe for a terminal.
+    pub(crate) fn print(&mut self, text: &str) {
+        if let Some(Err(error)) = self.printer.as_mut().map(|printer| printer.print(format!("{text}\n"))) {
+            tracing::debug!(%error, "nothing can be printed above the line");
+        }
     }
 
     /// The next input. May be dropped and asked again. `tools` gives their names, if a Tab wants them.
@@ -78,6 +93,7 @@ impl Repl {
         loop {
             match self.said.recv().await {
                 Some(Said::WantsTools(answer)) => drop(answer.send(tools())),
+                Some(Said::Printer(printer)) => self.printer = Some(printer),
                 Some(Said::Input(input)) => {
                     self.asked = false;
                     return input;

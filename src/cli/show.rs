@@ -11,6 +11,7 @@ use super::{
     ui::{Line, Ui},
 };
 use crate::{
+    approval::NOT_ANSWERED,
     call::{ApprovalId, Outcome},
     clock::SharedClock,
     event::{ApprovalShown, Event, WaitNews},
@@ -75,6 +76,16 @@ impl<'a> Show<'a> {
             self.ui.data(&JsonLine { schema_version: 1, time: self.now(), event: &event });
         } else {
             self.tell(event);
+        }
+    }
+
+    /// The answer to one of several approvals: it takes nothing away from the wait for the others.
+    pub(crate) fn answer(&self, event: Event) {
+        if let Event::ApprovalAnswered { approval, answer, by, after_s, .. } = event {
+            if self.bell {
+                self.ui.ring();
+            }
+            self.ui.status(answered(&answer, by.as_deref(), after_s).dim("  ").dim_field(approval.as_str()));
         }
     }
 
@@ -193,7 +204,10 @@ impl<'a> Show<'a> {
         let state = self.state.borrow();
         match outcome {
             Outcome::Done => self.ui.status(Line::new().plain("  ").field(message)),
-            Outcome::Pending => self.ui.say(Line::new().warn("! ").plain(STAYS_OPEN)),
+            Outcome::Pending => {
+                let more = if message == NOT_ANSWERED { Line::new() } else { Line::new().field(message).plain(". ") };
+                self.ui.say(Line::new().warn("! ").append(more).plain(STAYS_OPEN));
+            }
             Outcome::Denied | Outcome::Expired if state.refusal_shown => {}
             _ => self.ui.say(Line::new().bad("✗ ").bold(tool).plain(": ").field(message)),
         }

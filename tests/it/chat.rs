@@ -70,7 +70,7 @@ fn who_stops_waiting_is_told_what_becomes_of_the_request() {
     terminal.enter("buy 2 phones");
     terminal.wait_for("Waiting for your approval");
     terminal.control('c');
-    let screen = terminal.wait_for("your device may still show");
+    let screen = terminal.wait_for("stays open on your device");
     assert!(!screen.contains("Waiting for your approval"), "the spinner is gone, ^C or not\n{screen}");
     wait_for_prompt(&terminal);
     terminal.control('d');
@@ -118,4 +118,54 @@ fn the_demo_tells_the_whole_story() {
         agentctl(&home).args(["demo", "--phone", answer]).run().code(code);
         assert!(!home.path().join("agentctl").exists(), "the demo keeps nothing");
     }
+}
+
+#[test]
+fn an_interrupted_wait_goes_on_behind_the_prompt() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 110, 40);
+    wait_for_prompt(&terminal);
+    terminal.enter("buy 2 phones");
+    terminal.wait_for("Waiting for your approval");
+    terminal.control('c');
+    terminal.wait_for("stays open on your device");
+    wait_for_prompt(&terminal);
+    terminal.type_text("what pho");
+    terminal.wait_for("agentctl> what pho");
+    dev.post("/approvals/latest/approve", &json!({}));
+    terminal.wait_for("approved; the result comes with your next message");
+    let typed = |screen: &str| screen.lines().last().is_some_and(|line| line.trim() == "agentctl> what pho");
+    terminal.wait_until("the typed line, unharmed", typed);
+    assert!(dev.orders().is_empty(), "nothing is done behind the prompt");
+    terminal.enter("nes are there");
+    terminal.wait_for("Finch Mini");
+    wait_for_prompt(&terminal);
+    assert_eq!(dev.orders().len(), 1);
+    terminal.control('d');
+    assert_eq!(terminal.finish().0, 0);
+}
+
+#[test]
+fn what_waits_when_the_shell_is_left_can_be_resumed() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 110, 40);
+    wait_for_prompt(&terminal);
+    terminal.enter("buy 2 phones");
+    terminal.wait_for("Waiting for your approval");
+    terminal.control('c');
+    terminal.wait_for("stays open on your device");
+    wait_for_prompt(&terminal);
+    terminal.control('d');
+    let (code, screen) = terminal.finish();
+    assert!(code == 0 && screen.contains("agentctl resume run_"), "{screen}");
+    dev.post("/approvals/latest/approve", &json!({}));
+    agentctl(&home).args(["resume", "--last"]).run().code(0);
+    assert_eq!(dev.orders().len(), 1);
+    let mut terminal = Terminal::sized(agentctl(&home).args(["chat", "-c"]), 110, 40);
+    terminal.wait_for("Going on with: buy 2 phones");
+    wait_for_prompt(&terminal);
+    terminal.control('d');
+    assert_eq!(terminal.finish().0, 0);
 }

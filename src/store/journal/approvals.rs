@@ -204,6 +204,26 @@ impl Journal {
         }
     }
 
+    /// Gives up an approval whose call was not begun, and erases its secrets. False if there is nothing left to give up.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub fn abandon(&self, id: &ApprovalId, at: DateTime<Utc>) -> Result<bool, Error> {
+        // Whoever waits for it moves it between two of these; another look finds it.
+        for _ in 0..20 {
+            let Some(row) = self.approval(id)? else { return Ok(false) };
+            if !row.state.may_become(ApprovalState::Abandoned) {
+                return Ok(false);
+            }
+            match self.move_approval(id, row.state, ApprovalState::Abandoned, &ApprovalChange::at(at)) {
+                Ok(()) => return Ok(true),
+                Err(Error::Stale { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Busy)
+    }
+
     /// An approval, if it is there.
     ///
     /// # Errors

@@ -1,0 +1,323 @@
+//! `agentctl approvals`: what waits for a person, and what became of it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::{Args as ClapArgs, Subcommand};
+use serde_json::{Value, json};
+
+use super::{
+    app::App,
+    failure::{Failure, Kind},
+    show::{NO_USE_ANY_MORE, Show, call_line, rfc3339},
+    spinner::Wait,
+    ui::Line,
+};
+use crate::{
+    call::ApprovalId,
+    dispatch,
+    store::journal::{ApprovalFilter, ApprovalRow, ApprovalState},
+};
+
+/// See, wait for and give up approvals
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Nothing here answers an approval: you do that on your device. `wait` only
+learns the answers; `agentctl resume` does what was approved.
+
+Examples:
+  agentctl approvals list
+  agentctl approvals wait --all --timeout 10m
+  agentctl approvals abandon apr_01998a...")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List what waits, or with --all everything that was asked
+    List {
+        /// Also those that are over
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one approval with everything that was asked
+    Show {
+        /// Which
+        id: String,
+    },
+    /// Wait for answers; many at once cost no more than one
+    Wait(WaitArgs),
+    /// Give one up: a later yes is not used. Your device may go on showing it
+    Abandon {
+        /// Which
+        id: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+struct WaitArgs {
+    /// Which ones
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    ids: Vec<String>,
+    /// Every open one
+    #[arg(long)]
+    all: bool,
+    /// Give up after this time (90, 90s, 5m)
+    #[arg(long, value_name = "TIME", value_parser = super::args::duration)]
+    timeout: Option<Duration>,
+}
+
+/// Does it.
+pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    match &args.what {
+        What::List { all } => list(app, *all),
+        What::Show { id } => show(app, &find(app, id)?),
+        What::Wait(args) => wait(app, args).await,
+        What::Abandon { id } => abandon(app, &find(app, id)?),
+    }
+}
+
+/// An approval by its id, or by the beginning of it.
+fn find(app: &App, id: &str) -> Result<ApprovalRow, Failure> {
+    let missing = || {
+        Failure::new(Kind::Usage, format!("there is no approval {id}"))
+            .hint("`agentctl approvals list --all` shows what there is")
+    };
+    app.journal()?.approval(&ApprovalId::from_text(id))?.ok_or_else(missing)
+}
+
+pub(crate) fn list(app: &App, all: bool) -> Result<(), Failure> {
+    let rows = app.journal()?.approvals(&ApprovalFilter { run: None, open: !all })?;
+    let now = app.clock.now();
+    if app.ui.json() {
+        let approvals: Vec<Value> = rows.iter().map(|row| to_json(row, now)).collect();
+        app.ui.data(&json!({ "schema_version": 1, "ok": true, "approvals": approvals }));
+        return Ok(());
+    }
+    for row in &rows {
+        let run = row.asked.run.as_ref().map_or("no run", |run| run.as_str());
+        let line = Line::new()
+            .bold(row.asked.id.as_str())
+            .plain("  ")
+            .field(&row.asked.tool)
+            .plain("  ")
+            .field(&row.asked.binding_message)
+            .plain("  ")
+            .plain(&state(row, now))
+            .dim("  ")
+            .dim_field(run);
+        app.ui.answer_line(&line);
+    }
+    if rows.is_empty() {
+        app.ui.status(if all { "Nothing was asked yet." } else { "Nothing waits for you." });
+    }
+    Ok(())
+}
+
+/// Where it stands, and how long there is to answer or to use the answer.
+fn state(row: &ApprovalRow, now: DateTime<Utc>) -> String {
+    match (row.state, left(row, now)) {
+        (ApprovalState::Requested, Some(left)) if left.is_zero() => "requested, its time is over".to_owned(),
+        (ApprovalState::Requested | ApprovalState::Approved, Some(left)) => {
+            let seconds = left.as_secs();
+            format!("{}, {}:{:02} left", row.state, seconds / 60, seconds % 60)
+        }
+        (state, _) => state.to_string(),
+    }
+}
+
+fn left(row: &ApprovalRow, now: DateTime<Utc>) -> Option<Duration> {
+    if row.state.is_final() {
+        return None;
+    }
+    row.expires_at.map(|until| (until - now).to_std().unwrap_or_default())
+}
+
+/// An approval as data. The plan holds what was asked; nothing of it is secret.
+pub(crate) fn to_json(row: &ApprovalRow, now: DateTime<Utc>) -> Value {
+    let asked = &row.asked;
+    let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let mut evidence = row.evidence.as_deref().map(parse);
+    // Sealed tokens are for the audit log's receipts.
+    if let Some(Value::Object(evidence)) = &mut evidence {
+        evidence.remove("signed");
+    }
+    json!({
+        "id": asked.id,
+        "run": asked.run,
+        "action": asked.action,
+        "tool": asked.tool,
+        "plan": parse(&asked.plan),
+        "binding_message": asked.binding_message,
+        "code": asked.code,
+        "state": row.state.word(),
+        "open": !row.state.is_final(),
+        "issuer": asked.issuer,
+        "subject": asked.subject,
+        "client": asked.client_id,
+        "created_at": rfc3339(asked.created_at),
+        "requested_at": row.requested_at.map(rfc3339),
+        "answered_at": row.answered_at.map(rfc3339),
+        "expires_at": row.expires_at.map(rfc3339),
+        "left_s": left(row, now).map(|left| left.as_secs()),
+        "error": row.error,
+        "evidence": evidence,
+    })
+}
+
+fn show(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
+    let now = app.clock.now();
+    let data = to_json(row, now);
+    if app.ui.json() {
+        app.ui.data(&json!({ "schema_version": 1, "ok": true, "approval": data }));
+        return Ok(());
+    }
+    app.ui.answer_line(&call_line(&row.asked.tool, &data["plan"]["arguments"]));
+    let text = |name: &str| data[name].as_str().unwrap_or_default().to_owned();
+    let origin = data["plan"]["origin"].as_str().unwrap_or_default().to_owned();
+    for (name, value) in [
+        ("id", text("id")),
+        ("run", text("run")),
+        ("state", state(row, now)),
+        ("goes to", origin),
+        ("your device shows", text("binding_message")),
+        ("asked", text("requested_at")),
+        ("answered", text("answered_at")),
+        ("error", text("error")),
+    ] {
+        if !value.is_empty() {
+            app.ui.answer_line(&Line::new().plain("  ").dim(name).dim(": ").field(&value));
+        }
+    }
+    Ok(())
+}
+
+async fn wait(app: &App, args: &WaitArgs) -> Result<(), Failure> {
+    let mut stop = app.stop(args.timeout)?;
+    let journal = app.journal()?;
+    let ids: Vec<ApprovalId> = match args.all {
+        true => {
+            let open = journal.approvals(&ApprovalFilter { run: None, open: true })?;
+            open.into_iter().map(|row| row.asked.id).collect()
+        }
+        false => args.ids.iter().map(|id| Ok(find(app, id)?.asked.id)).collect::<Result<_, Failure>>()?,
+    };
+    let approvals = stop
+        .or(async {
+            app.logged_in().await?;
+            app.approvals().await
+        })
+        .await?;
+    let mut others = Vec::new();
+    let mut mine = Vec::new();
+    for id in &ids {
+        // A run that another process works on is waited for there.
+        let run = journal.approval(id)?.and_then(|row| row.asked.run);
+        let held = run.is_some_and(|run| app.lease(&run).is_err());
+        if held { others.push(id.clone()) } else { mine.push(id.clone()) }
+    }
+    let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
+    let waiting = mine.len();
+    if waiting > 0 && !app.ui.json() {
+        let mut wait = Wait::for_machine(&format!("Waiting for {waiting} answers"), &app.clock);
+        wait.long = true;
+        app.ui.begin_wait(wait);
+    }
+    let tell = |event| show.answer(event);
+    let mut work = std::pin::pin!(approvals.wait_for_many(&mine, &tell));
+    let (result, stopped) = tokio::select! {
+        biased;
+        result = &mut work => (result, None),
+        failure = stop.next() => {
+            approvals.patience.end();
+            (work.await, Some(failure))
+        }
+        never = app.heartbeats() => match never {},
+    };
+    app.ui.end_wait();
+    for (id, error) in result.map_err(|error| Failure::caused(Kind::Failed, "wait for approvals", &error))? {
+        app.ui.warn(&format!("{id}: {error}"));
+    }
+    for id in &others {
+        app.ui.warn(&format!("{id} is waited for by another agentctl process"));
+    }
+    verdict(app, &ids, stopped)
+}
+
+/// 0 if all were approved; else the first of denied, expired, pending.
+fn verdict(app: &App, ids: &[ApprovalId], stopped: Option<Failure>) -> Result<(), Failure> {
+    let journal = app.journal()?;
+    let mut rows = Vec::new();
+    for id in ids {
+        rows.extend(journal.approval(id)?);
+    }
+    let is = |state: &[ApprovalState]| rows.iter().any(|row| state.contains(&row.state));
+    use ApprovalState as S;
+    let failure = match stopped {
+        Some(failure) if failure.kind != Kind::Timeout => Some(failure),
+        _ if is(&[S::Denied]) => Some(Failure::new(Kind::Denied, "not all were approved")),
+        _ if is(&[S::Expired]) => Some(Failure::new(Kind::Expired, "not all were answered in time")),
+        _ if is(&[S::Planned, S::Requested, S::Redeeming]) => {
+            Some(Failure::new(Kind::Pending, "not all are answered yet").hint("run it again to go on waiting"))
+        }
+        _ if is(&[S::Abandoned, S::CredentialLost, S::Failed]) => {
+            Some(Failure::new(Kind::Failed, "not all can be answered any more"))
+        }
+        _ => None,
+    };
+    let now = app.clock.now();
+    if app.ui.json() {
+        let mut object = failure
+            .as_ref()
+            .map_or_else(|| json!({ "schema_version": 1, "ok": true, "exit_code": 0 }), Failure::to_json);
+        object["approvals"] = rows.iter().map(|row| to_json(row, now)).collect();
+        app.ui.data(&object);
+        return failure.map_or(Ok(()), |failure| Err(failure.told()));
+    }
+    for row in &rows {
+        let line = Line::new().bold(row.asked.id.as_str()).plain("  ").field(&row.asked.tool).plain("  ");
+        app.ui.answer_line(&line.plain(&state(row, now)));
+    }
+    let mut runs: Vec<&str> = rows
+        .iter()
+        .filter(|row| row.state == S::Approved)
+        .filter_map(|row| Some(row.asked.run.as_ref()?.as_str()))
+        .collect();
+    runs.dedup();
+    for run in runs {
+        app.ui.hint(&format!("`agentctl resume {run}` does what was approved"));
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
+    let id = &row.asked.id;
+    let journal = app.journal()?;
+    let now = app.clock.now();
+    if row.state.is_final() || !journal.abandon(id, now)? {
+        let state = journal.approval(id)?.map_or(row.state, |row| row.state);
+        let failure = Failure::new(Kind::Usage, format!("{id} is {state}; there is nothing to give up"));
+        return Err(if state == ApprovalState::Executing {
+            failure.hint("it is being carried out, or a crash left it so: `agentctl resume` finds out")
+        } else {
+            failure
+        });
+    }
+    // The process that waits for it learns it at its next step, and ends the call itself.
+    let alive = row.asked.run.as_ref().is_some_and(|run| app.lease(run).is_err());
+    if !alive {
+        dispatch::given_up(&app.audit()?, &journal, row, now)?;
+    }
+    if app.ui.json() {
+        let row = journal.approval(id)?;
+        let data = row.map(|row| to_json(&row, now));
+        app.ui.data(&json!({ "schema_version": 1, "ok": true, "approval": data }));
+        return Ok(());
+    }
+    app.ui.say(Line::new().good("✓ ").plain("Given up: ").bold(id.as_str()).plain(&format!("; {NO_USE_ANY_MORE}.")));
+    if let Some(run) = &row.asked.run {
+        app.ui.hint(&format!("`agentctl resume {run}` goes on with its run"));
+    }
+    Ok(())
+}

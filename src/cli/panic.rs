@@ -1,0 +1,157 @@
+//! `agentctl panic`: stop everything, now.
+
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use serde_json::{Value, json};
+
+use super::{
+    app::App,
+    failure::{Failure, Kind, chain},
+    ui::Line,
+};
+use crate::{
+    call::ActionId,
+    dispatch,
+    session::Revoked,
+    store::{
+        journal::{ApprovalFilter, ApprovalState},
+        stop::Stop,
+    },
+};
+
+/// How long the credential store and the server may take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Stop everything: nothing more is carried out, what waits is given up, and this login is revoked
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "It asks nothing. Every agentctl process of yours stops at its next step. A new
+`agentctl login` ends the stop. The exit code is 1 if a part could not be done;
+the receipt on stdout says which.
+
+Example:
+  agentctl panic")]
+pub(crate) struct Args {}
+
+/// What one step came to.
+struct Receipt {
+    done: Vec<String>,
+    not_done: Vec<String>,
+}
+
+/// Does it: the stop first, because it needs nothing but the disk.
+pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
+    let mut receipt = Receipt { done: Vec::new(), not_done: Vec::new() };
+    let now = app.clock.now();
+    // Not through the settings: a broken configuration must not keep the stop from being written.
+    let raised = Stop::open(&app.dirs()?.state).raise(now);
+    let generation = match raised {
+        Ok(generation) => {
+            receipt.done.push("nothing more is carried out by any agentctl process of yours".to_owned());
+            Some(generation)
+        }
+        Err(error) => {
+            receipt.not_done.push(format!("the stop could not be written: {error}; end the processes yourself"));
+            None
+        }
+    };
+    let abandoned = match abandon_all(app, &mut receipt) {
+        Ok(abandoned) => abandoned,
+        Err(failure) => {
+            receipt.not_done.push(format!("what waits for an approval could not be given up: {}", failure.message));
+            Vec::new()
+        }
+    };
+    revoke(app, &mut receipt).await;
+    let action = ActionId::mint();
+    let logged = app.audit().and_then(|audit| {
+        let body = json!({ "tool": "panic", "effect": "reversible", "arguments": {}, "run": null });
+        audit.request(&action, now, body)?;
+        let outcome = if receipt.not_done.is_empty() { "done" } else { "failed" };
+        let body = json!({ "outcome": outcome, "message": "everything was stopped", "generation": generation,
+                           "abandoned": abandoned, "done": receipt.done, "not_done": receipt.not_done });
+        Ok(audit.response(&action, app.clock.now(), body)?)
+    });
+    match logged {
+        Ok(()) => receipt.done.push("the audit log has it".to_owned()),
+        Err(failure) => receipt.not_done.push(format!("the audit log does not have it: {}", failure.message)),
+    }
+    tell(app, &receipt, generation, &abandoned)
+}
+
+/// Gives up whatever waits. What is being carried out right now cannot be called back.
+fn abandon_all(app: &App, receipt: &mut Receipt) -> Result<Vec<Value>, Failure> {
+    let (journal, audit, now) = (app.journal()?, app.audit()?, app.clock.now());
+    let mut abandoned = Vec::new();
+    for row in journal.approvals(&ApprovalFilter { run: None, open: true })? {
+        let what = format!("{} ({}, {})", row.asked.id, row.asked.tool, row.asked.binding_message);
+        if row.state == ApprovalState::Executing {
+            receipt.not_done.push(format!("{what} was being carried out and may have happened"));
+        } else if journal.abandon(&row.asked.id, now)? {
+            abandoned.push(json!(row.asked.id));
+            receipt.done.push(format!("given up: {what}; your device may still show it"));
+            // A process that waits for it learns it at its next step, and writes the end of its call itself.
+            if row.asked.run.as_ref().is_none_or(|run| app.lease(run).is_ok())
+                && let Err(error) = dispatch::given_up(&audit, &journal, &row, now)
+            {
+                receipt.not_done.push(format!("the end of {} is not in the audit log: {error}", row.asked.id));
+            }
+        }
+    }
+    Ok(abandoned)
+}
+
+/// Revokes this device's grant, within limits: neither a server nor a keyring that hangs holds up the rest.
+async fn revoke(app: &App, receipt: &mut Receipt) {
+    let work = async { Ok::<_, Failure>(app.session().await?.logout().await?) };
+    let logout = tokio::select! {
+        biased;
+        report = work => report,
+        () = app.clock.sleep(LIMIT) => {
+            let why = format!("the login was not revoked: no answer within {} s", LIMIT.as_secs());
+            receipt.not_done.push(format!("{why}; end it on the server's own pages, and run `agentctl logout`"));
+            return;
+        }
+    };
+    match logout {
+        Ok(report) => match (report.revoked, report.account) {
+            (Revoked::Failed(error), _) => receipt.not_done.push(format!(
+                "the login is deleted here, but the server could not be told: {}; end it on the server's own pages",
+                chain(&error)
+            )),
+            (Revoked::Done, _) => receipt.done.push("the login is revoked at the server and deleted here".to_owned()),
+            (Revoked::Nothing, Some(_)) => receipt.done.push("the login is deleted here".to_owned()),
+            (Revoked::Nothing, None) => receipt.done.push("nobody was logged in".to_owned()),
+        },
+        Err(failure) => receipt.not_done.push(format!("the login was not revoked: {}", failure.message)),
+    }
+}
+
+fn tell(app: &App, receipt: &Receipt, generation: Option<u64>, abandoned: &[Value]) -> Result<(), Failure> {
+    let whole = receipt.not_done.is_empty();
+    let after = "tokens that are out live until they expire; `agentctl login` ends the stop";
+    if app.ui.json() {
+        app.ui.data(&json!({
+            "schema_version": 1,
+            "ok": whole,
+            "exit_code": u8::from(!whole),
+            "stopped_at": super::show::rfc3339(app.clock.now()),
+            "generation": generation,
+            "abandoned": abandoned,
+            "done": receipt.done,
+            "not_done": receipt.not_done,
+        }));
+    } else {
+        for line in &receipt.done {
+            app.ui.answer_line(&Line::new().good("✓ ").field(line));
+        }
+        for line in &receipt.not_done {
+            app.ui.answer_line(&Line::new().bad("✗ ").field(line));
+        }
+        app.ui.answer_line(&Line::new().plain("  ").plain(after));
+    }
+    match whole {
+        true => Ok(()),
+        false => Err(Failure::new(Kind::Failed, "not everything could be stopped").told()),
+    }
+}

@@ -1,0 +1,168 @@
+//! `agentctl runs`: saved conversations.
+
+use clap::{Args as ClapArgs, Subcommand};
+use serde_json::{Value, json};
+
+use super::{
+    app::App,
+    approvals,
+    failure::{Failure, Kind},
+    show::rfc3339,
+    ui::Line,
+};
+use crate::{
+    call::RunId,
+    store::journal::{ApprovalFilter, Journal, SavedRun},
+};
+
+/// See and delete saved conversations
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "A run is kept for 90 days after its end (`limits.keep_runs_days`). The audit log
+is another thing: nothing is ever deleted from it.
+
+Examples:
+  agentctl runs list
+  agentctl runs show run_01998a... --json
+  agentctl runs delete run_01998a...")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List runs, the newest first
+    List,
+    /// Show a run: its conversation and its approvals
+    Show {
+        /// Which
+        id: String,
+    },
+    /// Delete a run and its approvals from the journal
+    Delete {
+        /// Which
+        id: String,
+        /// Also if something of it is still pending; that can then be neither resumed nor given up
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// Does it.
+pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    let journal = app.journal()?;
+    match &args.what {
+        What::List => list(app, &journal),
+        What::Show { id } => show(app, &journal, &find(&journal, id)?),
+        What::Delete { id, force } => delete(app, &journal, &find(&journal, id)?, *force),
+    }
+}
+
+fn find(journal: &Journal, id: &str) -> Result<SavedRun, Failure> {
+    journal.run(&RunId::from_text(id))?.ok_or_else(|| {
+        Failure::new(Kind::Usage, format!("there is no run {id}")).hint("`agentctl runs list` shows what there is")
+    })
+}
+
+/// How a run stands, in one word.
+fn state(app: &App, journal: &Journal, run: &SavedRun) -> Result<&'static str, Failure> {
+    let id = &run.row.id;
+    Ok(match run.status.as_deref() {
+        _ if app.lease(id).is_err() => "running",
+        _ if journal.has_pending(id)? => "waiting",
+        None => "cut off",
+        Some("run.completed") => "completed",
+        Some("run.refused") => "refused",
+        Some("run.pending") => "waiting",
+        Some(_) => "failed",
+    })
+}
+
+fn to_json(run: &SavedRun, state: &str) -> Value {
+    json!({
+        "id": run.row.id,
+        "title": run.row.title,
+        "profile": run.row.profile,
+        "model": run.row.model,
+        "state": state,
+        "started_at": rfc3339(run.row.started_at),
+        "ended_at": run.ended_at.map(rfc3339),
+        "exit_code": run.exit_code,
+    })
+}
+
+fn list(app: &App, journal: &Journal) -> Result<(), Failure> {
+    let runs = journal.runs()?;
+    if app.ui.json() {
+        let mut all = Vec::with_capacity(runs.len());
+        for run in &runs {
+            all.push(to_json(run, state(app, journal, run)?));
+        }
+        app.ui.data(&json!({ "schema_version": 1, "ok": true, "runs": all }));
+        return Ok(());
+    }
+    for run in &runs {
+        let line = Line::new().bold(run.row.id.as_str()).plain("  ").dim_field(&rfc3339(run.row.started_at));
+        app.ui.answer_line(&line.plain(&format!("  {:<9}  ", state(app, journal, run)?)).field(&run.row.title));
+    }
+    if runs.is_empty() {
+        app.ui.status("There are no runs yet.");
+    }
+    Ok(())
+}
+
+fn show(app: &App, journal: &Journal, run: &SavedRun) -> Result<(), Failure> {
+    let id = &run.row.id;
+    let state = state(app, journal, run)?;
+    let messages = journal.messages(id)?;
+    let asked = journal.approvals(&ApprovalFilter { run: Some(id.clone()), open: false })?;
+    if app.ui.json() {
+        let now = app.clock.now();
+        let mut data = to_json(run, state);
+        data["messages"] = json!(messages);
+        data["approvals"] = asked.iter().map(|row| approvals::to_json(row, now)).collect();
+        app.ui.data(&json!({ "schema_version": 1, "ok": true, "run": data }));
+        return Ok(());
+    }
+    app.ui.answer_line(&Line::new().bold(&run.row.title).dim("  ").dim(state));
+    for message in &messages {
+        let text = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
+        match message["role"].as_str() {
+            Some("user") => app.ui.answer_line(&Line::new().dim("you: ").field(&text("content"))),
+            Some("assistant") => {
+                for call in message["tool_calls"].as_array().into_iter().flatten() {
+                    let function = &call["function"];
+                    let line = Line::new().plain("● ").bold(function["name"].as_str().unwrap_or_default()).plain("  ");
+                    app.ui.answer_line(&line.field(function["arguments"].as_str().unwrap_or_default()));
+                }
+                if !text("content").is_empty() {
+                    app.ui.answer_line(&Line::new().dim("agent: ").field(&text("content")));
+                }
+            }
+            Some("tool") => app.ui.answer_line(&Line::new().plain("  ").dim_field(&text("content"))),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn delete(app: &App, journal: &Journal, run: &SavedRun, force: bool) -> Result<(), Failure> {
+    let id = &run.row.id;
+    let _lease = app.lease(id)?;
+    if !force && journal.has_pending(id)? {
+        return Err(Failure::new(Kind::Failed, format!("something of {id} is still pending"))
+            .hint(format!("`agentctl resume {id}` goes on with it"))
+            .hint("`agentctl approvals list` shows what waits; --force deletes it all the same"));
+    }
+    // What is deleted can be used by nobody: a yes that comes later finds no one who asked.
+    journal.delete_run(id)?;
+    let _ = std::fs::remove_file(app.lease_file(id)?);
+    if app.ui.json() {
+        app.ui.data(&json!({ "schema_version": 1, "ok": true, "deleted": id }));
+    } else {
+        app.ui.status(
+            Line::new().good("✓ ").plain("Deleted: ").bold(id.as_str()).plain(". The audit log keeps what it did."),
+        );
+    }
+    Ok(())
+}

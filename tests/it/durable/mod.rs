@@ -1,0 +1,277 @@
+//! Approvals that survive the process that asked, and effects that happen once.
+
+mod kill;
+
+use serde_json::{Value, json};
+
+use crate::support::{Dev, Home, Output, agentctl, command};
+
+fn logged_in(dev: &Dev) -> Home {
+    let home = dev.home();
+    dev.auto("approve", "off");
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    home
+}
+
+fn approve(dev: &Dev) {
+    dev.post("/approvals/latest/approve", &json!({}));
+}
+
+/// How often the tenant was asked to make a phone ring.
+fn pushes(dev: &Dev) -> usize {
+    dev.history("ciba")
+        .iter()
+        .filter(|request| request["path"].as_str().is_some_and(|path| path.contains("bc-")))
+        .count()
+}
+
+#[test]
+fn detach_approve_resume() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    let detached = agentctl(&home).args(["run", "--on-approval", "detach", "buy 2 phones"]).run().code(10);
+    detached.err(&["waits for your approval", "agentctl resume run_", "agentctl approvals abandon apr_"]);
+    assert!(dev.orders().is_empty());
+    approve(&dev);
+    let resumed = agentctl(&home).args(["resume", "--last"]).run().code(0);
+    assert_eq!(dev.orders().len(), 1, "{resumed}");
+    resumed.out(&["ord_"]);
+    assert_eq!(pushes(&dev), 1);
+    agentctl(&home).args(["resume", "--last"]).run().code(2).err(&["no run waits"]);
+    agentctl(&home).args(["audit", "verify"]).run().code(0);
+}
+
+#[test]
+fn the_terminal_event_of_a_pending_run_says_how_to_go_on() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    let output = agentctl(&home).args(["run", "--json", "--timeout", "3", "buy 2 phones"]).run().code(10);
+    let last = output.lines().pop().unwrap();
+    assert_eq!(last["type"], "run.pending", "{output}");
+    let run = last["run"].as_str().unwrap();
+    let approval = last["approvals"][0].as_str().unwrap();
+    let next = [format!("agentctl resume {run}"), format!("agentctl approvals abandon {approval}")];
+    assert_eq!(last["next"], json!(next));
+    approve(&dev);
+    let resumed = agentctl(&home).args(["resume", run, "--json"]).run().code(0);
+    let types: Vec<Value> = resumed.lines().into_iter().map(|line| line["type"].clone()).collect();
+    assert_eq!(types.last().unwrap(), "run.completed", "{resumed}");
+    assert_eq!((dev.orders().len(), pushes(&dev)), (1, 1));
+}
+
+#[test]
+fn deny_asks_nobody() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    let output = agentctl(&home).args(["run", "--on-approval", "deny", "buy 2 phones"]).run().code(13);
+    output.err(&["--on-approval deny"]);
+    assert_eq!((dev.orders().len(), pushes(&dev)), (0, 0));
+}
+
+/// Detaches a purchase and returns what it printed.
+fn detached(home: &Home, task: &str) -> Output {
+    agentctl(home).args(["run", "--json", "--on-approval", "detach", task]).run().code(10)
+}
+
+fn pending(home: &Home) -> Vec<Value> {
+    let list = agentctl(home).args(["approvals", "list", "--json"]).run().code(0).json();
+    list["approvals"].as_array().unwrap().clone()
+}
+
+#[test]
+fn of_two_processes_one_goes_on_with_a_run() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    let first = agentctl(&home).args(["run", "buy 2 phones"]).start();
+    first.wait_for_stderr("Check that it shows:");
+    let run = pending(&home)[0]["run"].as_str().unwrap().to_owned();
+    agentctl(&home).args(["resume", &run]).run().code(1).err(&["another agentctl process is at work"]);
+    agentctl(&home).args(["runs", "delete", &run]).run().code(1).err(&["another agentctl process"]);
+    first.signal("KILL");
+    first.finish();
+    let second = agentctl(&home).args(["resume", &run]).start();
+    second.wait_for_stderr("Check that it shows:");
+    agentctl(&home).args(["resume", &run]).run().code(1);
+    approve(&dev);
+    second.finish().code(0);
+    assert_eq!((dev.orders().len(), pushes(&dev)), (1, 1));
+}
+
+#[test]
+fn a_yes_after_the_interrupt_is_for_the_resumed_run() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    let running = agentctl(&home).args(["run", "buy 2 phones"]).start();
+    running.wait_for_stderr("Check that it shows:");
+    running.signal("INT");
+    running.finish().code(130).err(&["stays open", "agentctl resume run_"]);
+    approve(&dev);
+    agentctl(&home).args(["resume"]).run().code(0).out(&["ord_"]);
+    assert_eq!((dev.orders().len(), pushes(&dev)), (1, 1));
+}
+
+#[test]
+fn what_was_given_up_is_not_used() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    detached(&home, "buy 2 phones");
+    let id = pending(&home)[0]["id"].as_str().unwrap().to_owned();
+    let shown = agentctl(&home).args(["approvals", "show", &id]).run().code(0);
+    shown.out(&["buy_product", "requested", "left"]);
+    agentctl(&home).args(["approvals", "abandon", &id]).run().code(0).err(&["answering it does nothing"]);
+    agentctl(&home).args(["approvals", "abandon", &id]).run().code(2).err(&["is abandoned"]);
+    approve(&dev);
+    let output = agentctl(&home).args(["resume", "--last"]).run().code(21);
+    assert!(dev.orders().is_empty(), "{output}");
+    let rows = agentctl(&home).args(["approvals", "list", "--all", "--json"]).run().json();
+    assert_eq!(rows["approvals"][0]["state"], "abandoned");
+}
+
+#[test]
+fn many_are_waited_for_at_once() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    for qty in 1..=3 {
+        detached(&home, &format!("buy {qty} phones"));
+    }
+    agentctl(&home).args(["approvals", "wait", "--all", "--timeout", "2"]).run().code(10);
+    let waiting = agentctl(&home).args(["approvals", "wait", "--all", "--json"]).start();
+    for _ in 0..2 {
+        approve(&dev);
+    }
+    dev.post("/approvals/latest/deny", &json!({}));
+    let output = waiting.finish().code(11);
+    let states: Vec<Value> =
+        output.json()["approvals"].as_array().unwrap().iter().map(|row| row["state"].clone()).collect();
+    assert_eq!(states.iter().filter(|state| *state == "approved").count(), 2, "{output}");
+    assert!(dev.orders().is_empty(), "waiting does nothing");
+    for row in output.json()["approvals"].as_array().unwrap() {
+        let code = if row["state"] == "denied" { 11 } else { 0 };
+        agentctl(&home).args(["resume", row["run"].as_str().unwrap()]).run().code(code);
+    }
+    assert_eq!((dev.orders().len(), pushes(&dev)), (2, 3));
+    let early = dev.history("ciba_poll").iter().filter(|poll| poll["answer"]["body"]["error"] == "slow_down").count();
+    assert_eq!(early, 0, "polls are never early");
+}
+
+#[test]
+fn another_plan_another_person_or_another_key_is_refused() {
+    let change = |sql: &str| {
+        let dev = Dev::start();
+        let home = logged_in(&dev);
+        detached(&home, "buy 2 phones");
+        approve(&dev);
+        let paths = agentctl(&home).args(["config", "path", "--json"]).run().code(0).json();
+        let journal = std::path::Path::new(paths["state"].as_str().unwrap()).join("journal.db");
+        rusqlite::Connection::open(journal).unwrap().execute_batch(sql).unwrap();
+        let output = agentctl(&home).args(["resume", "--last"]).run();
+        assert!(dev.orders().is_empty(), "{sql}\n{output}");
+        output
+    };
+    let plan = r#"UPDATE approvals SET plan = replace(plan, '"qty":2', '"qty":9')"#;
+    change(plan).code(13).err(&["not the one that was approved"]);
+    let plan = r#"UPDATE calls SET plan = replace(plan, '"qty":2', '"qty":9')"#;
+    change(plan).code(21).err(&["was changed"]);
+    let both = r#"UPDATE calls SET arguments = replace(arguments, '2', '9')"#;
+    change(both).code(21).err(&["something else today"]);
+    change("UPDATE approvals SET subject = 'auth0|mallory'").code(13).err(&["somebody else is logged in"]);
+    change("UPDATE approvals SET terms = replace(terms, 'product:buy', 'product:all')")
+        .code(13)
+        .err(&["something else today"]);
+    change("UPDATE approvals SET sealed_auth_req_id = zeroblob(60)").code(10).err(&["cannot be opened"]);
+}
+
+#[test]
+fn a_clock_that_jumps_does_not_lengthen_a_wait() {
+    for change in ["+ 86400000", "- 86400000"] {
+        let dev = Dev::start();
+        let home = logged_in(&dev);
+        detached(&home, "buy 2 phones");
+        let paths = agentctl(&home).args(["config", "path", "--json"]).run().code(0).json();
+        let journal = std::path::Path::new(paths["state"].as_str().unwrap()).join("journal.db");
+        let journal = rusqlite::Connection::open(journal).unwrap();
+        // The clock of this machine was set back, or forward, by a day since.
+        let columns = ["created_at", "requested_at", "polled_at", "expires_at"];
+        let set: Vec<String> = columns.iter().map(|column| format!("{column} = {column} {change}")).collect();
+        journal.execute_batch(&format!("UPDATE approvals SET {}", set.join(", "))).unwrap();
+        let resumed = agentctl(&home).args(["resume", "--last"]).start();
+        if change.starts_with('-') {
+            // Its time is over, as far as anybody here knows.
+            resumed.finish().code(12);
+        } else {
+            resumed.wait_for_stderr("Check that it shows:");
+            dev.advance(301);
+            resumed.finish().code(12);
+        }
+        assert!(dev.orders().is_empty());
+    }
+}
+
+#[test]
+fn runs_are_listed_shown_and_deleted() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    agentctl(&home).args(["runs", "list"]).run().code(0).err(&["no runs yet"]);
+    detached(&home, "buy 2 phones");
+    let list = agentctl(&home).args(["runs", "list", "--json"]).run().code(0).json();
+    assert_eq!((&list["runs"][0]["state"], &list["runs"][0]["title"]), (&json!("waiting"), &json!("buy 2 phones")));
+    let id = list["runs"][0]["id"].as_str().unwrap();
+    agentctl(&home).args(["runs", "show", id]).run().code(0).out(&["you: buy 2 phones", "buy_product"]);
+    agentctl(&home).args(["runs", "delete", id]).run().code(1).err(&["still pending"]);
+    agentctl(&home).args(["runs", "delete", id, "--force"]).run().code(0);
+    assert!(pending(&home).is_empty());
+    agentctl(&home).args(["runs", "show", id]).run().code(2);
+    agentctl(&home).args(["audit", "list"]).run().code(0).out(&["buy_product"]);
+}
+
+#[test]
+fn panic_stops_everything_until_the_next_login() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    detached(&home, "buy 2 phones");
+    let waiting = agentctl(&home).args(["run", "buy 1 phones"]).start();
+    waiting.wait_for_stderr("Check that it shows:");
+    let receipt = agentctl(&home).args(["panic"]).run().code(0);
+    receipt.out(&["nothing more is carried out", "given up: apr_", "revoked at the server", "the audit log has it"]);
+    waiting.finish().code(13).err(&["stopped with `agentctl panic`"]);
+    approve(&dev);
+    assert!(pending(&home).is_empty());
+    agentctl(&home).args(["run", "buy 3 phones"]).run().code(4);
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0).err(&["The stop of `agentctl panic` is over"]);
+    agentctl(&home).args(["audit", "verify"]).run().code(0);
+    assert!(dev.orders().is_empty());
+    dev.auto("approve", "approve");
+    agentctl(&home).args(["run", "buy 3 phones"]).run().code(0);
+}
+
+#[test]
+fn panic_says_what_it_could_not_do() {
+    let dev = Dev::start();
+    let mut home = logged_in(&dev);
+    detached(&home, "buy 2 phones");
+    drop(dev);
+    let receipt = agentctl(&home).args(["panic", "--json"]).run().code(1).json();
+    assert_eq!((&receipt["ok"], receipt["abandoned"].as_array().unwrap().len()), (&json!(false), 1), "{receipt}");
+    assert!(receipt["not_done"][0].as_str().unwrap().contains("server could not be told"), "{receipt}");
+    home.set("AGENTCTL_STORE_PASSPHRASE", "another");
+    let receipt = agentctl(&home).args(["panic", "--json"]).run().code(1).json();
+    assert_eq!(receipt["generation"], 2, "{receipt}");
+}
+
+/// The script of the README, word for word.
+#[test]
+fn the_script_of_the_readme() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let chapter = readme.split("## Leave it, come back").nth(1).unwrap();
+    let script = chapter.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let dev = Dev::start();
+    let mut home = logged_in(&dev);
+    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_agentctl")).parent().unwrap();
+    home.set("PATH", &format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()));
+    home.set("M", dev.text("manage_url").trim_end_matches('/'));
+    home.set("T", dev.text("manage_token"));
+    let output = command(&home, "/bin/sh").args(["-euc", script]).run().code(0);
+    let orders = dev.orders();
+    assert_eq!((orders.len(), pushes(&dev)), (1, 1), "{output}");
+    output.out(&["buy_product", orders[0]["order_id"].as_str().unwrap()]);
+}
