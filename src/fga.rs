@@ -14,6 +14,7 @@ use url::Url;
 use crate::{
     clock::SharedClock,
     http::{self, Http, Request, Response},
+    json,
     secret::{AccessToken, ApiKey, ClientSecret},
 };
 
@@ -137,13 +138,6 @@ pub struct Fga {
     no_batch: OnceCell<()>,
 }
 
-/// The answer of `batch-check`.
-#[derive(Deserialize)]
-struct Batch {
-    #[serde(default)]
-    result: Map<String, Value>,
-}
-
 #[derive(Deserialize)]
 struct Failure {
     code: String,
@@ -216,7 +210,7 @@ impl Fga {
 
     async fn single(&self, question: &Check) -> Result<bool, Error> {
         let response = self.post("check", question.members()).await?;
-        response.json().ok().and_then(|members| allowed(&members)).ok_or(Error::Malformed { status: response.status })
+        strict(&response).as_ref().and_then(allowed).ok_or(Error::Malformed { status: response.status })
     }
 
     async fn batch(&self, questions: &[Check]) -> Result<Vec<bool>, Error> {
@@ -232,10 +226,11 @@ impl Fga {
             .collect();
         let response = self.post("batch-check", Map::from_iter([("checks".to_owned(), checks.into())])).await?;
         let malformed = || Error::Malformed { status: response.status };
-        let batch: Batch = response.json().map_err(|_| malformed())?;
+        let batch = strict(&response).ok_or_else(malformed)?;
         let answer = |index: usize| -> Result<bool, Error> {
             // A question without its answer was not answered.
-            let entry = batch.result.get(&name(index)).and_then(Value::as_object).ok_or_else(malformed)?;
+            let entry = batch.get("result").and_then(|result| result.get(name(index))?.as_object());
+            let entry = entry.ok_or_else(malformed)?;
             match entry.get("error") {
                 None | Some(Value::Null) => allowed(entry).ok_or_else(malformed),
                 Some(Value::Object(error)) => Err(entry_error(response.status, error)),
@@ -317,9 +312,18 @@ impl Fga {
     }
 }
 
-/// Reads `allowed`. Protobuf leaves out what is false; a member that is neither true nor false says nothing.
+/// The members of an answer of which there is one reading only.
+fn strict(response: &Response) -> Option<Map<String, Value>> {
+    match json::strict(std::str::from_utf8(&response.body).ok()?) {
+        Ok(Value::Object(members)) => Some(members),
+        _ => None,
+    }
+}
+
+/// Reads `allowed`. An answer that names an error beside it is none. Protobuf leaves out what is false; a member that is neither true nor false says nothing.
 fn allowed(members: &Map<String, Value>) -> Option<bool> {
     match members.get("allowed") {
+        _ if members.contains_key("code") || members.get("error").is_some_and(|error| !error.is_null()) => None,
         None => Some(false),
         Some(Value::Bool(allowed)) => Some(*allowed),
         Some(_) => None,

@@ -19,6 +19,7 @@ use crate::{
     call::{ActionId, ApprovalId, Digest, Outcome, RunId},
     event::Tell,
     money::Money,
+    oauth::token,
     policy::{self, Action, Applied, Credential, Policy, Spend, Spent, TokenWanted},
     secret::AccessToken,
     session::{
@@ -85,8 +86,10 @@ pub enum Decision {
 pub struct Record {
     /// The rules and limits that spoke about it.
     pub policy: Vec<Applied>,
-    /// What the permission server was asked, and said.
+    /// What the permission server was asked, and said at last.
     pub permission: PermissionRecord,
+    /// The same before the person was asked; none if nobody was.
+    pub permission_before: Option<PermissionRecord>,
     /// The approval and what proves it.
     pub approval: Option<Evidence>,
     /// Which token the call carries.
@@ -119,6 +122,12 @@ pub struct TokenRecord {
     pub connection: Option<String>,
     /// What it must allow.
     pub scopes: Vec<String>,
+    /// What it allows, as far as the server said it apart from the approval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub granted_scopes: Option<Vec<String>>,
+    /// The token's own id, if it is a JWT that has one (RFC 7519 §4.1.7).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
 }
 
 impl TokenRecord {
@@ -131,6 +140,8 @@ impl TokenRecord {
             resource: wanted.resource.clone(),
             connection: None,
             scopes: wanted.scopes.clone(),
+            granted_scopes: None,
+            jti: None,
         };
         match credential {
             Credential::None => None,
@@ -142,6 +153,8 @@ impl TokenRecord {
                 resource: None,
                 connection: Some(wanted.connection.clone()),
                 scopes: wanted.scopes.clone(),
+                granted_scopes: None,
+                jti: None,
             }),
         }
     }
@@ -206,7 +219,7 @@ impl Guard {
         let mut approved = None;
         let mut unused = Unused { approvals: &self.approvals, approval: None };
         if let Some(approval) = policy::approval(action, &record.policy) {
-            self.reachable(action).await?;
+            self.reachable(action, true).await?;
             let wanted = approval.wanted(&action.requirements.credential);
             let granted = self
                 .approvals
@@ -217,6 +230,7 @@ impl Guard {
             record.approval = Some(granted.evidence);
             approved = Some(granted.token);
             // What was permitted before the phone rang may have been taken back while it did.
+            record.permission_before = Some(record.permission.clone());
             self.permitted(action, &account, record).await?;
         }
         let token = self.credential(action, approved, record).await?;
@@ -232,17 +246,27 @@ impl Guard {
         approved: Option<AccessToken>,
         record: &mut Record,
     ) -> Result<Option<AccessToken>, Refusal> {
-        record.token = TokenRecord::of(&action.requirements.credential);
-        Ok(match &action.requirements.credential {
-            Credential::None => None,
-            Credential::Connection(wanted) => Some(
-                self.vault.token(&wanted.connection, &wanted.scopes).await.map_err(|error| no_token(&error))?.token,
-            ),
-            Credential::Approval(_) => {
-                Some(approved.ok_or_else(|| (Outcome::NotPermitted, "it was not approved".to_owned()))?)
+        let (token, granted) = match &action.requirements.credential {
+            Credential::None => return Ok(None),
+            Credential::Connection(wanted) => {
+                let had = self.vault.token(&wanted.connection, &wanted.scopes).await;
+                let had = had.map_err(|error| no_token(&error))?;
+                (had.token, had.scopes)
             }
-            Credential::User(wanted) => Some(user_token(&self.approvals.session, wanted).await?),
-        })
+            Credential::Approval(_) => {
+                (approved.ok_or_else(|| (Outcome::NotPermitted, "it was not approved".to_owned()))?, None)
+            }
+            Credential::User(wanted) => {
+                let had = user_token(&self.approvals.session, wanted).await?;
+                (had.token, had.scopes)
+            }
+        };
+        record.token = TokenRecord::of(&action.requirements.credential).map(|record| TokenRecord {
+            granted_scopes: granted,
+            jti: token::jti_of(&token),
+            ..record
+        });
+        Ok(Some(token))
     }
 
     /// What is silent and cheap: policy, permission, and whether the money is there.
@@ -279,12 +303,18 @@ impl Guard {
 
     /// Nobody's phone rings for what cannot be done, whatever they answer: an account that is known not to be connected. The
     /// exchange itself comes last; where this cannot be told before, it decides.
-    async fn reachable(&self, action: &Action) -> Result<(), Refusal> {
+    /// With `try_it`, a server that cannot be asked is tried out, and the token thrown away.
+    async fn reachable(&self, action: &Action, try_it: bool) -> Result<(), Refusal> {
         let Credential::Connection(wanted) = &action.requirements.credential else { return Ok(()) };
         self.vault.ready().map_err(|error| no_token(&error))?;
         let lacks = match self.vault.connected(&wanted.connection, &wanted.scopes).await {
             Ok(Connected::No) => "no such account is connected".to_owned(),
             Ok(Connected::Without(scopes)) => format!("the connected account lacks {}", scopes.join(" ")),
+            Err(error) if error.login_needed() => return Err(no_token(&error)),
+            Ok(Connected::Unknown) if try_it => {
+                let tried = self.vault.token(&wanted.connection, &wanted.scopes).await;
+                return tried.map(drop).map_err(|error| no_token(&error));
+            }
             Ok(Connected::Yes | Connected::Unknown) | Err(_) => return Ok(()),
         };
         let connection = &wanted.connection;
@@ -399,14 +429,14 @@ fn no_token(error: &vault::Error) -> Refusal {
     (outcome, error.to_string())
 }
 
-async fn user_token(session: &Session, wanted: &TokenWanted) -> Result<AccessToken, Refusal> {
+async fn user_token(session: &Session, wanted: &TokenWanted) -> Result<session::Granted, Refusal> {
     let wanted = session::Wanted {
         audience: wanted.audience.clone(),
         resource: wanted.resource.clone(),
         scopes: wanted.scopes.clone(),
     };
     match session.access_token(&wanted).await {
-        Ok(granted) => Ok(granted.token),
+        Ok(granted) => Ok(granted),
         Err(error) if error.login_needed() => Err((Outcome::LoginNeeded, error.to_string())),
         Err(error) => Err((Outcome::Failed, format!("no token for the call: {error}"))),
     }

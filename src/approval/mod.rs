@@ -201,11 +201,11 @@ impl Approvals {
         }
         let metadata = self.session.metadata().await.map_err(Error::Session)?;
         let message = BindingMessage::fit(approval, code, self.provider.binding_message_rules());
-        let wanted = approval.wanted(&action.requirements.credential);
-        let target = self.provider.audience_field(wanted.audience.as_deref(), wanted.resource.as_deref());
+        let token = approval.wanted(&action.requirements.credential);
+        let target = self.provider.audience_field(token.audience.as_deref(), token.resource.as_deref());
         let (details, without_details) = match &approval.details {
             None => (None, Details::NotDeclared),
-            Some(wanted) if !self.provider.may_send_details(metadata, &wanted.kind, target) => {
+            Some(wanted) if !self.provider.may_send_details(metadata, &wanted.kind, target, &token.scopes) => {
                 (None, Details::NotSupported)
             }
             Some(wanted) => {

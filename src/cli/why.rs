@@ -30,7 +30,14 @@ pub(crate) struct Args {
 
 /// Does it. The log is read where it lies; no tenant is needed.
 pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
-    let entries = Audit::open(&app.config()?.dirs.state).list()?;
+    let audit = Audit::open(&app.config()?.dirs.state);
+    let entries = audit.list()?;
+    // What stands in a log that was changed may be anybody's words.
+    let whole = audit.verify(|_, _| Ok(()))?.bad.is_empty();
+    if !whole {
+        app.ui
+            .warn("the audit log does not hold, so this may not be what happened: `agentctl audit verify` says where");
+    }
     let action = find(&entries, &args.action)?;
     let of =
         |kind: EntryKind| entries.iter().find(|entry| entry.kind == kind && entry.action.as_ref() == Some(&action));
@@ -44,7 +51,7 @@ pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
         let (asked_at, request) = body(Some(request));
         let (ended_at, response) = body(response);
         app.ui.data(&json!({
-            "schema_version": 1, "ok": true, "action": action,
+            "schema_version": 1, "ok": true, "action": action, "log_holds": whole,
             "requested_at": asked_at, "request": request, "ended_at": ended_at, "response": response,
         }));
     } else {
@@ -87,12 +94,20 @@ fn tell(ui: &Ui, request: &Entry, response: Option<&Entry>) {
         return path::row(ui, "outcome", line);
     };
     let ended = &response.body;
-    path::policy(ui, &ended["policy"]);
+    // Connecting an account is written down too, and nobody decides about it but the person.
+    if !ended["policy"].is_null() {
+        path::policy(ui, &ended["policy"]);
+    }
     let denied = ended["policy"].as_array().into_iter().flatten().any(|rule| rule["decision"] == "deny");
-    if !denied {
+    if !denied && !ended["permission"].is_null() {
         path::permission(ui, &ended["permission"]);
     }
     approval(ui, &ended["approval"]);
+    if !ended["asked"].is_null() {
+        let line = Line::new().bad(text(&ended["asked"], "state")).plain(": client ");
+        let line = line.field(text(&ended["asked"], "client")).plain(", message ");
+        path::row(ui, "approval", line.field(text(&ended["asked"], "binding_message")));
+    }
     if !ended["token"].is_null() {
         path::token(ui, &ended["token"]);
     }
@@ -111,7 +126,8 @@ fn approval(ui: &Ui, evidence: &Value) {
     let line = Line::new().good("✓ ").plain("by ").field(text(evidence, "subject"));
     let line = line.plain(" at ").field(text(evidence, "approved_at"));
     path::row(ui, "approval", line.plain(", bound by ").field(text(evidence, "binding")));
-    path::row(ui, "", Line::new().dim("message ").dim_field(text(evidence, "binding_message")));
+    let line = Line::new().dim("message ").dim_field(text(evidence, "binding_message"));
+    path::row(ui, "", line.dim(", client ").dim_field(text(evidence, "client")));
     let key = evidence["kid"].as_str().unwrap_or("without a name");
     path::row(
         ui,

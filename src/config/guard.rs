@@ -122,6 +122,15 @@ impl Reader<'_> {
                 let secret = self.layers.get("AGENTCTL_FGA_CLIENT_SECRET");
                 let issuer = self.text("AGENTCTL_FGA_TOKEN_ISSUER", table.token_issuer.as_ref());
                 let issuer = issuer.ok_or_else(|| missing("AGENTCTL_FGA_TOKEN_ISSUER"))?;
+                // Auth0 FGA's own setting is a bare host.
+                let issuer = Setting {
+                    value: if issuer.value.contains("://") {
+                        issuer.value
+                    } else {
+                        format!("https://{}", issuer.value)
+                    },
+                    source: issuer.source,
+                };
                 Ok(FgaAuth::Client {
                     secret: ClientSecret::new(secret.ok_or_else(|| missing("AGENTCTL_FGA_CLIENT_SECRET"))?.value),
                     token_issuer: issuer.map("fga.token_issuer", check_url)?.value,

@@ -44,11 +44,13 @@ pub fn policies(dirs: &Dirs) -> Result<Vec<PolicyText>, Error> {
     Ok(found)
 }
 
+/// None only if nothing lies there: a link to nowhere is something.
 fn read(path: &Path) -> Result<Option<String>, Error> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => std::fs::read_to_string(path).map(Some).map_err(failed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::Read { path: path.to_owned(), source }),
+        Err(source) => Err(failed(source)),
     }
 }
 

@@ -123,12 +123,22 @@ impl<'a> Entry<'a> {
     fn write(&self, outcome: Outcome, message: &str, http_status: Option<u16>, record: &Record) -> Result<(), Error> {
         let road = self.road;
         if !self.answered {
+            // A question that came to nothing was asked all the same.
+            let asked = if record.approval.is_none() { road.journal.approval_of(&self.action)? } else { None };
+            let asked = asked.map(|row| {
+                json!({
+                    "approval": row.asked.id, "state": row.state.word(), "client": row.asked.client_id,
+                    "binding_message": row.asked.binding_message,
+                })
+            });
             let body = json!({
                 "outcome": outcome.word(),
                 "message": message,
                 "http_status": http_status,
                 "policy": record.policy,
                 "permission": record.permission,
+                "permission_before": record.permission_before,
+                "asked": asked,
                 "approval": record.approval,
                 "token": record.token,
             });

@@ -120,6 +120,9 @@ async fn only_a_clean_yes_is_a_yes() {
         (json!({ "allowed": 1 }), None),
         (json!({ "allowed": null }), None),
         (json!([true]), None),
+        (json!({ "allowed": true, "code": "internal_error" }), None),
+        (json!({ "allowed": true, "error": {} }), None),
+        (json!("{\"allowed\": false, \"allowed\": true}"), None),
         (json!("<html>allowed: true</html>"), None),
         (json!("{\"allowed\": true"), None),
     ] {

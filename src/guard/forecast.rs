@@ -1,5 +1,5 @@
-//! What the guard would decide, found out without doing anything: nobody's phone rings, no third party is asked for a token,
-//! nothing is written down.
+//! What the guard would decide, found out without doing it: nobody's phone rings, no third party is asked for a token, and
+//! no call is written down. A login may be renewed for it, as for any command.
 
 use serde::Serialize;
 
@@ -68,7 +68,7 @@ impl Guard {
                 Ok(Connected::Unknown) | Err(_) => "unknown",
             });
         }
-        self.reachable(action).await?;
+        self.reachable(action, false).await?;
         if let Some(approval) = policy::approval(action, &record.policy) {
             let foreseen = self.approvals.foresee(action, &approval, &account, run).await;
             forecast.approval = Some(foreseen.map_err(|error| (error.outcome(), error.to_string()))?);

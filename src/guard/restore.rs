@@ -72,6 +72,7 @@ impl Guard {
                 unused.approval = (!begun).then(|| granted.evidence.approval.clone());
                 record.approval = Some(granted.evidence);
                 approved = Some(granted.token);
+                record.permission_before = Some(record.permission.clone());
                 self.permitted(action, &account, record).await?;
             }
         }

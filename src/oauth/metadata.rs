@@ -147,8 +147,8 @@ mod tests {
         let metadata = Metadata::discover(&Http::default(), &issuer, Provider::Oidc).await.unwrap();
         assert_eq!(metadata.token_endpoint.as_str(), format!("{issuer}/t"));
         assert_eq!(metadata.device_authorization_endpoint, None);
-        assert!(Provider::Oidc.may_send_details(&metadata, "purchase", None));
-        assert!(!Provider::Oidc.may_send_details(&metadata, "payment", None));
+        assert!(Provider::Oidc.may_send_details(&metadata, "purchase", None, &[]));
+        assert!(!Provider::Oidc.may_send_details(&metadata, "payment", None, &[]));
 
         let metadata = Metadata::discover(&Http::default(), &issuer, Provider::Auth0).await.unwrap();
         assert_eq!(metadata.backchannel_authentication_endpoint.unwrap().path(), "/bc-authorize");

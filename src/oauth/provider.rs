@@ -105,10 +105,19 @@ impl Provider {
     /// Whether `authorization_details` of this type may be sent with a request that names this API (RFC 9396). Auth0 takes
     /// them and says so nowhere; its types are registered with an API, so without one there are none.
     #[must_use]
-    pub fn may_send_details(self, metadata: &Metadata, kind: &str, target: Option<(&str, &str)>) -> bool {
+    pub fn may_send_details(
+        self,
+        metadata: &Metadata,
+        kind: &str,
+        target: Option<(&str, &str)>,
+        scopes: &[String],
+    ) -> bool {
+        let known = || metadata.authorization_details_types_supported.iter().any(|known| known == kind);
         match self {
             Self::Auth0 => target.is_some(),
-            _ => metadata.authorization_details_types_supported.iter().any(|known| known == kind),
+            // The API follows from the scopes.
+            Self::Keycloak => scopes.iter().any(|scope| scope != "openid") && known(),
+            Self::Oidc => known(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use oauth2::{Scope, TokenUrl, basic::BasicTokenType};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -74,6 +75,14 @@ pub async fn refresh(caller: &Caller<'_>, token: &RefreshToken, wanted: &Refresh
     let through = through::Through::new(caller.http);
     let answer = request.request_async(&through).await;
     answer.map_err(|error| through.error(WHAT, error))?.try_into()
+}
+
+/// The token's own id (RFC 7519 §4.1.7), if it is a JWT that has one. For the log: it is looked at, not verified.
+#[must_use]
+pub fn jti_of(token: &AccessToken) -> Option<String> {
+    let payload = token.expose().split('.').nth(1)?;
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    claims["jti"].as_str().map(|jti| jti.chars().take(256).collect())
 }
 
 /// One token request for a grant that a person decides about. Whatever comes back is an [`Answer`], also no answer at all.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A token is not handed out for the last moments of its life.
-pub(super) const MARGIN: chrono::Duration = chrono::Duration::seconds(30);
+const MARGIN: chrono::Duration = chrono::Duration::seconds(30);
 /// What counts if the server does not say how long a token lives.
 const UNSAID_LIFETIME: u64 = 60;
 /// Scopes that are about the login, not about the API: servers leave them out of an access token's scope.

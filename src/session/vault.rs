@@ -2,7 +2,7 @@
 //!
 //! The session logs people in; another client, which proves itself, exchanges. What is shown for the person is an access
 //! token for that client's API with as little in it as the server gives, or the session's refresh token under the grant's
-//! lock. Tokens of third parties are kept in memory only, and never longer than they live.
+//! lock. Tokens of third parties are kept nowhere.
 
 mod error;
 
@@ -11,15 +11,9 @@ mod tests;
 
 pub use error::Error;
 
-use std::{
-    collections::HashMap,
-    rc::Rc,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::rc::Rc;
 
-use chrono::{DateTime, Utc};
-
-use super::{Session, Wanted, refresh::MARGIN};
+use super::{Session, Wanted};
 use crate::{
     clock::SharedClock,
     http::Http,
@@ -68,8 +62,6 @@ pub struct VaultToken {
     pub token: AccessToken,
     /// What it permits; none if the server did not say.
     pub scopes: Option<Vec<String>>,
-    /// Until when.
-    pub expires_at: DateTime<Utc>,
 }
 
 /// Whether an account is connected, as far as that is known without an exchange.
@@ -85,21 +77,18 @@ pub enum Connected {
     Unknown,
 }
 
-/// Fetches tokens of third-party accounts. Building it does no work.
+/// Fetches tokens of third-party accounts, a new one for each call: what was disconnected a moment ago gives none. Building
+/// it does no work.
 #[derive(Debug)]
 pub struct Vault {
     parts: VaultParts,
-    kept: Mutex<HashMap<Name, VaultToken>>,
 }
-
-/// Person, connection and scopes: everything that a kept token depends on.
-type Name = (String, String, Vec<String>);
 
 impl Vault {
     /// A vault.
     #[must_use]
     pub fn new(parts: VaultParts) -> Self {
-        Self { parts, kept: Mutex::default() }
+        Self { parts }
     }
 
     /// A token of the person's account at this connection, with at least these scopes.
@@ -108,26 +97,16 @@ impl Vault {
     /// If there is none to be had: [`Error`] says who can mend that.
     pub async fn token(&self, connection: &str, scopes: &[String]) -> Result<VaultToken, Error> {
         let client = self.ready()?;
-        // Asked each time: a login that has ended, or is somebody else's by now, gives no more tokens.
-        let account = self.parts.session.account().await?.ok_or(super::Error::NotLoggedIn)?;
-        let mut scopes = scopes.to_vec();
-        scopes.sort_unstable();
-        scopes.dedup();
-        let name = (account.sub, connection.to_owned(), scopes);
-        let now = self.parts.clock.now();
-        if let Some(kept) = self.kept().get(&name).filter(|kept| kept.expires_at > now + MARGIN) {
-            return Ok(kept.clone());
-        }
-        let exchanged = self.exchange(client, connection, &name.2).await?;
-        let missing = missing(&name.2, exchanged.scopes.as_deref());
+        let exchanged = self.exchange(client, connection, scopes).await?;
+        // Token Vault was asked for no scopes, so one that names none has granted none (RFC 8693 §2.2.1 has it otherwise
+        // for those that were asked for).
+        let unsaid = (self.parts.provider.exchange() == Exchange::TokenVault).then(Vec::new);
+        let granted = exchanged.scopes.or(unsaid);
+        let missing = missing(scopes, granted.as_deref());
         if !missing.is_empty() {
             return Err(Error::ScopesMissing { missing, way: self.way(connection) });
         }
-        let lifetime = exchanged.expires_in.unwrap_or_default().min(24 * 60 * 60);
-        let expires_at = now + std::time::Duration::from_secs(lifetime);
-        let token = VaultToken { token: exchanged.token, scopes: exchanged.scopes, expires_at };
-        self.kept().insert(name, token.clone());
-        Ok(token)
+        Ok(VaultToken { token: exchanged.token, scopes: granted })
     }
 
     /// Whether such an account is connected with these scopes. Asks no third party and fetches no token of one.
@@ -202,10 +181,6 @@ impl Vault {
 
     fn way(&self, connection: &str) -> error::Way {
         error::Way { connection: connection.to_owned(), api: self.parts.provider.has_my_account() }
-    }
-
-    fn kept(&self) -> MutexGuard<'_, HashMap<Name, VaultToken>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -64,6 +64,7 @@ pub fn check(text: &str) -> Vec<Finding> {
         names.push(tool.name.clone());
         let mut found = Found { tool, findings: &mut findings };
         effect_rules(&mut found);
+        setting_rules(&mut found);
         permission_rules(&mut found);
         credential_rules(&mut found);
         request_rules(&mut found);
@@ -152,6 +153,32 @@ fn details_rules(found: &mut Found<'_>) {
     }
 }
 
+/// Settings are those of tools: what agentctl itself is configured with, secrets above all, is not for manifests.
+fn setting_rules(found: &mut Found<'_>) {
+    let tool = found.tool;
+    let credential = &tool.credential;
+    let more = [&tool.request.url].into_iter().chain(&credential.audience).chain(&credential.resource);
+    let more = more.chain(&credential.scopes).chain(&tool.result.summary);
+    let mut named: Vec<String> = Vec::new();
+    for template in more.filter_map(|text| Template::parse(text).ok()).chain(tool.templates()) {
+        named.extend(template.settings().map(str::to_owned));
+    }
+    named.sort();
+    named.dedup();
+    let ours = |name: &&String| {
+        ["AGENTCTL_", "OPENAI_"].iter().any(|start| name.starts_with(start)) || matches!(name.as_str(), "HOME" | "PATH")
+    };
+    for name in named.iter().filter(ours) {
+        found.say(format!("{{{{ env.{name} }}}} is no setting of tools"), "use a key of [profiles.NAME.tools]");
+    }
+    for scope in credential.scopes.iter().filter(|scope| scope.contains("{{") || scope.contains(char::is_whitespace)) {
+        found.say(format!("{scope:?} is not a scope"), "write each scope as it is");
+    }
+    if let Some(Err(error)) = tool.result.summary.as_ref().map(|text| Template::parse(text)) {
+        found.say(error.to_string(), "mend the summary");
+    }
+}
+
 fn permission_rules(found: &mut Found<'_>) {
     let Some(permission) = &found.tool.permission else { return };
     let tuples = &permission.contextual_tuples;
@@ -177,6 +204,12 @@ fn permission_rules(found: &mut Found<'_>) {
         });
         if let Err(error) = filled {
             found.say(error.to_string(), "write `type:id`; only the id may hold a placeholder");
+        }
+        if *text != permission.object
+            && Template::parse(text).is_ok_and(|template| template.arguments().next().is_some())
+        {
+            let problem = "an argument stands in a contextual tuple: the model could tell the server what to believe";
+            found.say(problem, "name settings only");
         }
         let kind = text.split(':').next().unwrap_or_default();
         if kind.contains("{{") {
@@ -219,8 +252,12 @@ fn request_rules(found: &mut Found<'_>) {
         Ok(template) => {
             let stand_in: Settings =
                 template.settings().map(|name| (name.to_owned(), "https://setting.invalid/base".to_owned())).collect();
-            if let Err(error) = template.url_shape(&stand_in) {
-                found.say(error.to_string(), "let the url start with a setting or a fixed https origin");
+            match template.url_shape(&stand_in) {
+                Err(error) => found.say(error.to_string(), "let the url start with a setting or a fixed https origin"),
+                Ok(url) if url.scheme() != "https" && !super::is_loopback(&url) => {
+                    found.say(format!("{} is not https", url.origin().ascii_serialization()), "use https");
+                }
+                Ok(_) => {}
             }
         }
     }
@@ -390,6 +427,13 @@ mod tests {
                 "effect = \"read\"\nrequest = { method = \"GET\", url = \"https://x.example/\", headers = { Authorization = \"x\" } }".to_owned(),
                 "not for manifests",
             ),
+            ("effect = \"read\"\nrequest = { method = \"GET\", url = \"http://x.example/\" }".to_owned(), "is not https"),
+            (
+                "effect = \"read\"\nrequest = { method = \"GET\", url = \"https://x.example/\", headers = { X = \"{{ env.OPENAI_API_KEY }}\" } }".to_owned(),
+                "no setting of tools",
+            ),
+            (format!("effect = \"read\"\nresult = {{ summary = \"{{{{ oops\" }}\n{get}"), "not a template"),
+            (format!("effect = \"read\"\ncredential = {{ source = \"user\", scopes = [\"{{{{ env.X }}}}\"] }}\n{get}"), "not a scope"),
             (format!("effect = \"read\"\ncredential = {{ source = \"connection\" }}\n{get}"), "none is named"),
             (format!("effect = \"read\"\ncredential = {{ source = \"user\", connection = \"okta\" }}\n{get}"), "not used"),
             (
@@ -399,6 +443,13 @@ mod tests {
             (format!("effect = \"read\"\npermission = {{ relation = \"a b\", object = \"x:y\" }}\n{get}"), "not a relation"),
             (format!("effect = \"read\"\npermission = {{ relation = \"a\", object = \"x\" }}\n{get}"), "not `type:id`"),
             (format!("effect = \"read\"\npermission = {{ relation = \"a\", object = \"x:{{{{ id }}}}\" }}\n{get}"), "not a parameter"),
+            (
+                format!(
+                    "effect = \"read\"\nparameters = {{ type = \"object\", required = [\"g\"], properties = {{ g = {{ type = \"string\" }} }} }}\n\
+                     permission = {{ relation = \"a\", object = \"x:y\", contextual_tuples = [{{ user = \"me\", relation = \"member\", object = \"group:{{{{ g }}}}\" }}] }}\n{get}"
+                ),
+                "stands in a contextual tuple",
+            ),
             (
                 format!("effect = \"read\"\npermission = {{ relation = \"a\", object = \"{{{{ env.TYPE }}}}:x\" }}\n{get}"),
                 "type of",

@@ -1,6 +1,6 @@
 //! Doing it: a plan and the permit for it become one request, and its answer.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
@@ -64,7 +64,9 @@ impl Plan {
                     unclear |= !reads && error.may_have_arrived();
                     Duration::from_millis(300)
                 }
-                Ok(response) => return judge(&without_token(response, token.as_ref()), reads, tool).after(unclear),
+                Ok(response) => {
+                    return judge(response.status, read(response, token.as_ref()), reads, tool).after(unclear);
+                }
                 Err(error) => return unanswered(error, reads).after(unclear),
             };
             tracing::debug!(tool = tool.name(), tried, "repeating the request");
@@ -115,15 +117,36 @@ fn sent_token(request: &Request) -> Option<AccessToken> {
     value.strip_prefix("Bearer ").map(AccessToken::new)
 }
 
-/// An API that repeats what it was sent would otherwise bring the token before the model.
-fn without_token<'a>(response: &'a Response, token: Option<&AccessToken>) -> Cow<'a, Response> {
+/// What an answer says, as data. An API that repeats what it was sent would bring the token before the model, so it is taken
+/// out; after the JSON is read, because there are many ways to write a text in JSON.
+fn read(response: &Response, token: Option<&AccessToken>) -> Value {
     let token = token.map(AccessToken::expose).filter(|token| !token.is_empty());
-    match token {
-        Some(token) if response.body.windows(token.len()).any(|piece| piece == token.as_bytes()) => {
-            let body = String::from_utf8_lossy(&response.body).replace(token, "[the token]");
-            Cow::Owned(Response { body: body.into(), ..response.clone() })
+    let mut data = serde_json::from_slice::<Value>(&response.body).unwrap_or_else(|_| {
+        let text = String::from_utf8_lossy(&response.body);
+        // A page of HTML helps neither the model nor the person.
+        if response.content_type() == "text/html" { json!(null) } else { Value::String(text.into_owned()) }
+    });
+    if let Some(token) = token {
+        take_out(token, &mut data);
+    }
+    data
+}
+
+fn take_out(token: &str, value: &mut Value) {
+    const INSTEAD: &str = "[the token]";
+    match value {
+        Value::String(text) if text.contains(token) => *text = text.replace(token, INSTEAD),
+        Value::Array(items) => items.iter_mut().for_each(|item| take_out(token, item)),
+        Value::Object(members) => {
+            let named: Vec<String> = members.keys().filter(|name| name.contains(token)).cloned().collect();
+            for name in named {
+                if let Some(value) = members.remove(&name) {
+                    members.insert(name.replace(token, INSTEAD), value);
+                }
+            }
+            members.values_mut().for_each(|member| take_out(token, member));
         }
-        _ => Cow::Borrowed(response),
+        _ => {}
     }
 }
 
@@ -132,17 +155,15 @@ fn worth_repeating(error: &http::Error) -> bool {
 }
 
 /// Reads an answer. Every status is one: what the API says about a refusal is data for the model.
-fn judge(response: &Response, reads: bool, tool: &Tool) -> Executed {
-    let status = response.status;
-    let data = serde_json::from_slice::<Value>(&response.body).unwrap_or_else(|_| {
-        let text = String::from_utf8_lossy(&response.body);
-        // A page of HTML helps neither the model nor the person.
-        if response.content_type() == "text/html" { json!(null) } else { Value::String(text.into_owned()) }
-    });
+fn judge(status: u16, data: Value, reads: bool, tool: &Tool) -> Executed {
     let output = match status {
         200..=299 => ToolOutput { outcome: Outcome::Done, message: tool.summary(&data, status), data: Some(data) },
         401 => refused(Outcome::Failed, "the API did not accept the token (HTTP 401); nothing was done", data),
         403 => refused(Outcome::Failed, "the API refused the call (HTTP 403); nothing was done", data),
+        // A proxy that waited too long for the API says so; the request may have reached it.
+        408 if !reads => {
+            refused(Outcome::Unknown, "the API did not answer in time (HTTP 408); the effect may have happened", data)
+        }
         400..=499 => refused(Outcome::Failed, &format!("the API refused the call (HTTP {status})"), data),
         // A redirect is not followed: the credential was meant for this origin. After a POST, these three often mean that
         // it was done and that its result is to be seen elsewhere (RFC 9110 §15.4.4).
@@ -202,12 +223,18 @@ mod tests {
         let request = Request::get(url).bearer(&AccessToken::new("eyJh.b.c")).unwrap();
         let token = sent_token(&request);
         let answer = |body: &'static str| Response { status: 200, headers: Default::default(), body: body.into() };
-        let echo = answer(r#"{"headers":{"authorization":"Bearer eyJh.b.c"},"again":"eyJh.b.c"}"#);
-        let cleaned = without_token(&echo, token.as_ref());
-        assert_eq!(cleaned.body, r#"{"headers":{"authorization":"Bearer [the token]"},"again":"[the token]"}"#);
-        let other = answer("eyJ and nothing else");
-        assert!(matches!(without_token(&other, token.as_ref()), Cow::Borrowed(_)));
-        assert!(matches!(without_token(&echo, None), Cow::Borrowed(_)));
+        let cleaned = |body| read(&answer(body), token.as_ref());
+        for echo in [
+            r#"{"headers":{"authorization":"Bearer eyJh.b.c"},"again":["eyJh.b.c"]}"#,
+            r#"{"headers":{"authorization":"Bearer \u0065yJh\u002eb.c"},"again":["eyJ\u0068.b.c"]}"#,
+        ] {
+            let expected = json!({"headers": {"authorization": "Bearer [the token]"}, "again": ["[the token]"]});
+            assert_eq!(cleaned(echo), expected, "{echo}");
+        }
+        assert_eq!(cleaned(r#"{"eyJh.b.c":1}"#), json!({"[the token]": 1}));
+        assert_eq!(cleaned("said: eyJh.b.c"), json!("said: [the token]"));
+        assert_eq!(cleaned("\"eyJ and nothing else\""), json!("eyJ and nothing else"));
+        assert_eq!(read(&answer("\"eyJh.b.c\""), None), json!("eyJh.b.c"));
     }
 
     #[test]

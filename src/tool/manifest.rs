@@ -12,6 +12,8 @@ use serde::{
 };
 use serde_json::Value;
 
+use super::template::{Template, templates_in};
+
 /// One toolset file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -304,6 +306,27 @@ impl<'de> Deserialize<'de> for ApprovalField {
             }
         }
         deserializer.deserialize_any(Field)
+    }
+}
+
+impl ToolSpec {
+    /// Every template of it whose settings it cannot do without; those that cannot be read are left out.
+    pub(super) fn templates(&self) -> impl Iterator<Item = Template> {
+        let request = &self.request;
+        let mut texts: Vec<&String> = request.query.values().chain(request.headers.values()).collect();
+        texts.extend(self.credential.connection.iter().chain(&self.limits.spend));
+        if let Some(ApprovalField::Ask(ask)) = &self.approval {
+            texts.push(&ask.binding_message);
+        }
+        let mut values: Vec<&Value> = request.json.iter().collect();
+        if let Some(permission) = &self.permission {
+            texts.push(&permission.object);
+            texts.extend(permission.contextual_tuples.iter().flat_map(|tuple| [&tuple.user, &tuple.object]));
+            values.extend(permission.context.values());
+        }
+        let texts: Vec<Template> = texts.into_iter().filter_map(|text| Template::parse(text).ok()).collect();
+        let inside = values.into_iter().filter_map(|value| templates_in(value).ok()).flatten();
+        texts.into_iter().chain(inside.collect::<Vec<_>>())
     }
 }
 

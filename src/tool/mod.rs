@@ -298,7 +298,10 @@ fn guarded(spec: &ToolSpec, settings: &Settings) -> Option<Guarded> {
 /// Why a well-formed tool is not offered under these settings.
 fn not_offered(spec: &ToolSpec, settings: &Settings, origins: &OriginRules) -> Option<String> {
     let template = Template::parse(&spec.request.url).ok()?;
-    if let Some(unset) = template.settings().find(|name| !settings.contains_key(*name)) {
+    // An audience or resource may be unset: then the server does not need it.
+    let needed = std::iter::once(template.clone()).chain(spec.templates());
+    let unset = |template: Template| template.settings().find(|name| !settings.contains_key(*name)).map(str::to_owned);
+    if let Some(unset) = needed.filter_map(unset).next() {
         return Some(format!("{unset} is not set"));
     }
     if let Some(connection) = &spec.credential.connection
@@ -315,7 +318,8 @@ fn not_offered(spec: &ToolSpec, settings: &Settings, origins: &OriginRules) -> O
     }
     let settled = |text: &String| Template::parse(text).ok()?.settled(settings).ok();
     let named = [&spec.credential.audience, &spec.credential.resource];
-    let mut targets: Vec<String> = named.into_iter().flatten().filter_map(settled).collect();
+    let named = named.into_iter().chain([&spec.credential.connection]);
+    let mut targets: Vec<String> = named.flatten().filter_map(settled).collect();
     if targets.is_empty() && spec.credential.source != CredentialSource::None {
         targets.clone_from(&origins.default_targets);
     }

@@ -231,6 +231,7 @@ fn only_root_can_have_written_the_policy_of_the_administrator() {
         ("chmod 777 /etc/agentctl", 2, "written to by others than root"),
         ("chown 1 $F", 2, "does not belong to root"),
         ("mv $F /mnt/policy; ln -s /mnt/policy $F", 2, "is a symbolic link"),
+        ("ln -sf /nowhere $F", 2, "policy.toml"),
         ("echo '[[rule]]' > $F", 2, "policy.toml"),
     ] {
         let binary = env!("CARGO_BIN_EXE_agentctl");

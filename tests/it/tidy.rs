@@ -26,7 +26,7 @@ const STAIRS: &[(&str, &[&str])] = &[
     ("session", &["http", "oauth", "store"]),
     ("policy", &["fga", "oauth"]),
     ("approval", &["http", "oauth", "policy", "session", "store"]),
-    ("guard", &["approval", "fga", "policy", "session", "store"]),
+    ("guard", &["approval", "fga", "oauth", "policy", "session", "store"]),
     ("tool", &["guard", "http", "policy"]),
     ("dispatch", &["approval", "guard", "http", "policy", "store", "tool"]),
     ("proof", &["oauth", "policy", "store"]),
