@@ -42,6 +42,8 @@ complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "whoami" -d 'Show 
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "run" -d 'Do one task and exit'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "chat" -d 'Talk with the agent'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "resume" -d 'Go on with a run that waits for your approval or was cut off'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "approvals" -d 'See, wait for and give up approvals'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "runs" -d 'See and delete saved conversations'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "tools" -d 'List, show, check and call tools'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "can" -d 'Say whether a call would be permitted, and whether your device would ring'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "why" -d 'Say how a past call was decided: policy, permission, approval, token, outcome'
@@ -150,6 +152,116 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s v -l verbos
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -f -a "list" -d 'List what waits, or with --all everything that was asked'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -f -a "show" -d 'Show one approval with everything that was asked'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -f -a "wait" -d 'Wait for answers; many at once cost no more than one'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -f -a "abandon" -d 'Give one up: a later yes is not used. Your device may go on showing it'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l all -d 'Also those that are over'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l timeout -d 'Give up after this time (90, 90s, 5m)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l all -d 'Every open one'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -f -a "list" -d 'List runs, the newest first'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -f -a "show" -d 'Show a run: its conversation and its approvals'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -f -a "delete" -d 'Delete a run and its approvals from the journal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l force -d 'Also if something of it is still pending; that can then be neither resumed nor given up'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
