@@ -78,7 +78,7 @@ fn an_account_is_listed_disconnected_and_connected_again() {
     let output = connect.finish().code(0);
     assert_eq!(output.json()["account"]["connection"], "okta", "{output}");
     // Without --scope it is what the tools need, and what it had before.
-    let needed = json!(["okta.groups.manage", "okta.users.manage", "okta.users.read"]);
+    let needed = json!(["okta.groups.manage", "okta.groups.read", "okta.users.manage", "okta.users.read"]);
     assert_eq!(held(&dev, "okta").unwrap()["scopes"], needed);
     dev.post("/connections", &json!({ "person": "ada", "connection": "okta", "scopes": ["okta.groups.read"] }));
     let connect = agentctl(&home).args(["connections", "connect", "okta"]).start();

@@ -238,6 +238,8 @@ fn the_phone_in_the_terminal_shows_everything_and_takes_enter_for_a_no() {
     // What is typed in the first moment is not for this question, which is then asked again.
     let questions = |screen: &str| screen.matches("anything else to deny").count();
     for asked in 1.. {
+        // Whoever answers has read the question; what comes sooner counts as typed before it.
+        std::thread::sleep(Duration::from_millis(400));
         terminal.enter("");
         let settled = |screen: &str| screen.contains("Denied") || questions(screen) > asked;
         if terminal.wait_until("an answer or the question again", settled).contains("Denied") {
