@@ -163,6 +163,13 @@ impl<'a> Show<'a> {
                 self.completed(&tool, outcome, &message);
                 self.thinking();
             }
+            Event::ToolForeseen { tool, arguments, would_run, message, .. } => {
+                // It is what a dry run is for, so it is said under `--quiet`, too.
+                self.ui.say(call_line(&tool, &arguments));
+                let mark = if would_run { Line::new().good("✓ ") } else { Line::new().bad("✗ ") };
+                self.ui.say(Line::new().plain("  ").append(mark).field(&message));
+                self.thinking();
+            }
             Event::Usage { .. } => {}
         }
     }

@@ -31,3 +31,4 @@ mod run;
 mod shell;
 mod support_itself;
 mod tidy;
+mod ways;
