@@ -46,6 +46,9 @@ _agentctl() {
             agentctl,generate)
                 cmd="agentctl__subcmd__generate"
                 ;;
+            agentctl,help)
+                cmd="agentctl__subcmd__help"
+                ;;
             agentctl,login)
                 cmd="agentctl__subcmd__login"
                 ;;
@@ -121,6 +124,9 @@ _agentctl() {
             agentctl__subcmd__generate,completions)
                 cmd="agentctl__subcmd__generate__subcmd__completions"
                 ;;
+            agentctl__subcmd__generate,events-schema)
+                cmd="agentctl__subcmd__generate__subcmd__events__subcmd__schema"
+                ;;
             agentctl__subcmd__generate,man)
                 cmd="agentctl__subcmd__generate__subcmd__man"
                 ;;
@@ -152,7 +158,7 @@ _agentctl() {
 
     case "${cmd}" in
         agentctl)
-            opts="-p -q -v -h -V --profile --config --env-file --quiet --verbose --color --no-input --json --help --version login logout whoami run chat resume tools can why connections audit token demo dev doctor config generate"
+            opts="-p -q -v -h -V --profile --config --env-file --quiet --verbose --color --no-input --json --help --version login logout whoami run chat resume tools can why connections audit token demo dev doctor config generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1170,7 +1176,7 @@ _agentctl() {
             return 0
             ;;
         agentctl__subcmd__generate)
-            opts="-p -q -v -h --profile --config --env-file --quiet --verbose --color --no-input --json --help completions man"
+            opts="-p -q -v -h --profile --config --env-file --quiet --verbose --color --no-input --json --help completions man events-schema"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1237,9 +1243,77 @@ _agentctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        agentctl__subcmd__generate__subcmd__events__subcmd__schema)
+            opts="-p -q -v -h --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         agentctl__subcmd__generate__subcmd__man)
             opts="-p -q -v -h --profile --config --env-file --quiet --verbose --color --no-input --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        agentctl__subcmd__help)
+            opts="-p -q -v -h --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

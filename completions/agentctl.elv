@@ -50,7 +50,8 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand panic 'Stop everything: nothing more is carried out, what waits is given up, and this login is revoked'
             cand doctor 'Check the set-up and say how to mend it'
             cand config 'Make, show and find the configuration'
-            cand generate 'Print shell completions or write man pages'
+            cand generate 'Print shell completions or a schema, or write man pages'
+            cand help 'Show the help of a command or of a topic'
         }
         &'agentctl;login'= {
             cand --complete 'Go on with a login begun by --no-wait'
@@ -817,6 +818,7 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand --help 'Print help'
             cand completions 'Print the completion script of a shell'
             cand man 'Write the man pages, one for each command, into a folder'
+            cand events-schema 'Print the JSON Schema of the lines of `run --json`'
         }
         &'agentctl;generate;completions'= {
             cand -p 'Use this profile of config.toml'
@@ -834,6 +836,36 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand --help 'Print help'
         }
         &'agentctl;generate;man'= {
+            cand -p 'Use this profile of config.toml'
+            cand --profile 'Use this profile of config.toml'
+            cand --config 'Read this file instead of config.toml'
+            cand --env-file 'Read variables from this file (you trust it by naming it)'
+            cand --color 'When to use colours'
+            cand -q 'Say only what you have to act on'
+            cand --quiet 'Say only what you have to act on'
+            cand -v 'Say more about what happens inside (repeat for more)'
+            cand --verbose 'Say more about what happens inside (repeat for more)'
+            cand --no-input 'Never ask anything at the terminal'
+            cand --json 'Print data as JSON, errors included'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'agentctl;generate;events-schema'= {
+            cand -p 'Use this profile of config.toml'
+            cand --profile 'Use this profile of config.toml'
+            cand --config 'Read this file instead of config.toml'
+            cand --env-file 'Read variables from this file (you trust it by naming it)'
+            cand --color 'When to use colours'
+            cand -q 'Say only what you have to act on'
+            cand --quiet 'Say only what you have to act on'
+            cand -v 'Say more about what happens inside (repeat for more)'
+            cand --verbose 'Say more about what happens inside (repeat for more)'
+            cand --no-input 'Never ask anything at the terminal'
+            cand --json 'Print data as JSON, errors included'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'agentctl;help'= {
             cand -p 'Use this profile of config.toml'
             cand --profile 'Use this profile of config.toml'
             cand --config 'Read this file instead of config.toml'

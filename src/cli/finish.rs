@@ -11,6 +11,7 @@ use super::{
     show::Show,
     signals::Stop,
     ui::Line,
+    usage::Used,
     verdict,
 };
 use crate::{
@@ -111,6 +112,7 @@ pub(crate) fn finish_as(
         app.ui.warn(&format!("the end of the run could not be saved: {error}"));
     }
     prune(app);
+    let used = used(app, show)?;
     if app.ui.json() {
         let mut event = terminal(app.clock.now(), Some(run), &text, ended.as_ref().err(), &next);
         if waits {
@@ -119,8 +121,14 @@ pub(crate) fn finish_as(
         if ending.dry_run {
             event["dry_run"] = json!(true);
         }
+        if let Some(used) = used {
+            event["usage"] = used.to_json();
+        }
         app.ui.data(&event);
         return ended.map_err(Failure::told);
+    }
+    if let Some(used) = used.filter(|_| app.ui.is_verbose()) {
+        app.ui.status(Line::new().dim_field(&used.to_string()));
     }
     if waits {
         app.ui
@@ -130,6 +138,12 @@ pub(crate) fn finish_as(
         }
     }
     ended
+}
+
+/// What the model's server counted, and what that costs.
+fn used(app: &App, show: &Show<'_>) -> Result<Option<Used>, Failure> {
+    let Some((prompt, completion)) = show.used() else { return Ok(None) };
+    Ok(Some(Used::new(prompt, completion, app.config()?.model.prices.as_ref())))
 }
 
 /// How a turn that came to its end ended: its text, and what the exit code says.

@@ -21,6 +21,7 @@ mod decisions;
 mod details;
 mod disk;
 mod durable;
+mod exit_codes;
 mod guard;
 mod keyring;
 mod login;
