@@ -42,6 +42,8 @@ complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "whoami" -d 'Show 
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "run" -d 'Do one task and exit'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "chat" -d 'Talk with the agent'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "resume" -d 'Go on with a run that waits for your approval or was cut off'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "approvals" -d 'See, wait for and give up approvals'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "runs" -d 'See and delete saved conversations'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "tools" -d 'List, show, check and call tools'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "can" -d 'Say whether a call would be permitted, and whether your device would ring'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "why" -d 'Say how a past call was decided: policy, permission, approval, token, outcome'
@@ -98,9 +100,13 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -s v -l verbos
 complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l output-last -d 'Also write the answer into this file, as a whole or not at all' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l system -d 'Add the text of this file to what the model is told at the beginning' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l tools -d 'Offer the model only these tools (`resume` offers all of them again)' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s m -l model -d 'Ask this model' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l max-turns -d 'Ask the model at most this often for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l max-spend -d 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l max-tokens-total -d 'Stop when the model has read and written this many tokens for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l timeout -d 'Give up after this time (90, 90s, 5m); what waits for your approval then can be resumed' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l on-approval -d 'What to do about a call that needs your approval: wait for it, detach and leave it pending, or deny the call' -r -f -a "wait\t''
 detach\t''
@@ -111,6 +117,8 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l env-file -d 'R
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l no-tools -d 'Offer the model no tool'
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l dry-run -d 'Let the model plan, say of every call whether it would run, and do none'
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s q -l quiet -d 'Say only what you have to act on'
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l no-input -d 'Never ask anything at the terminal'
@@ -119,6 +127,7 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s h -l help -d '
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s m -l model -d 'Ask this model' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-turns -d 'Ask the model at most this often for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-spend -d 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-tokens-total -d 'Stop when the model has read and written this many tokens for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l resume -d 'Go on with the conversation of this run' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l config -d 'Read this file instead of config.toml' -r -F
@@ -135,6 +144,7 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s h -l help -d 
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s m -l model -d 'Ask this model' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l max-turns -d 'Ask the model at most this often for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l max-spend -d 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l max-tokens-total -d 'Stop when the model has read and written this many tokens for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l timeout -d 'Give up after this time (90, 90s, 5m); what waits for your approval then can be resumed' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l on-approval -d 'What to do about a call that needs your approval: wait for it, detach and leave it pending, or deny the call' -r -f -a "wait\t''
 detach\t''
@@ -151,6 +161,116 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s v -l verbos
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -f -a "list" -d 'List what waits, or with --all everything that was asked'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -f -a "show" -d 'Show one approval with everything that was asked'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -f -a "wait" -d 'Wait for answers; many at once cost no more than one'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and not __fish_seen_subcommand_from list show wait abandon" -f -a "abandon" -d 'Give one up: a later yes is not used. Your device may go on showing it'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l all -d 'Also those that are over'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l timeout -d 'Give up after this time (90, 90s, 5m)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l all -d 'Every open one'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from wait" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand approvals; and __fish_seen_subcommand_from abandon" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -f -a "list" -d 'List runs, the newest first'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -f -a "show" -d 'Show a run: its conversation and its approvals'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and not __fish_seen_subcommand_from list show delete" -f -a "delete" -d 'Delete a run and its approvals from the journal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l force -d 'Also if something of it is still pending; that can then be neither resumed nor given up'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and not __fish_seen_subcommand_from list show check call" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
