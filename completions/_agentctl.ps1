@@ -55,7 +55,8 @@ Register-ArgumentCompleter -Native -CommandName 'agentctl' -ScriptBlock {
             [CompletionResult]::new('panic', 'panic', [CompletionResultType]::ParameterValue, 'Stop everything: nothing more is carried out, what waits is given up, and this login is revoked')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check the set-up and say how to mend it')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Make, show and find the configuration')
-            [CompletionResult]::new('generate', 'generate', [CompletionResultType]::ParameterValue, 'Print shell completions or write man pages')
+            [CompletionResult]::new('generate', 'generate', [CompletionResultType]::ParameterValue, 'Print shell completions or a schema, or write man pages')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Show the help of a command or of a topic')
             break
         }
         'agentctl;login' {
@@ -118,10 +119,14 @@ Register-ArgumentCompleter -Native -CommandName 'agentctl' -ScriptBlock {
             break
         }
         'agentctl;run' {
+            [CompletionResult]::new('--output-last', '--output-last', [CompletionResultType]::ParameterName, 'Also write the answer into this file, as a whole or not at all')
+            [CompletionResult]::new('--system', '--system', [CompletionResultType]::ParameterName, 'Add the text of this file to what the model is told at the beginning')
+            [CompletionResult]::new('--tools', '--tools', [CompletionResultType]::ParameterName, 'Offer the model only these tools (`resume` offers all of them again)')
             [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'Ask this model')
             [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Ask this model')
             [CompletionResult]::new('--max-turns', '--max-turns', [CompletionResultType]::ParameterName, 'Ask the model at most this often for one task')
             [CompletionResult]::new('--max-spend', '--max-spend', [CompletionResultType]::ParameterName, 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)')
+            [CompletionResult]::new('--max-tokens-total', '--max-tokens-total', [CompletionResultType]::ParameterName, 'Stop when the model has read and written this many tokens for one task')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time (90, 90s, 5m); what waits for your approval then can be resumed')
             [CompletionResult]::new('--on-approval', '--on-approval', [CompletionResultType]::ParameterName, 'What to do about a call that needs your approval: wait for it, detach and leave it pending, or deny the call')
             [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
@@ -129,6 +134,8 @@ Register-ArgumentCompleter -Native -CommandName 'agentctl' -ScriptBlock {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of config.toml')
             [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read variables from this file (you trust it by naming it)')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--no-tools', '--no-tools', [CompletionResultType]::ParameterName, 'Offer the model no tool')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Let the model plan, say of every call whether it would run, and do none')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what you have to act on')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say only what you have to act on')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more about what happens inside (repeat for more)')
@@ -144,6 +151,7 @@ Register-ArgumentCompleter -Native -CommandName 'agentctl' -ScriptBlock {
             [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Ask this model')
             [CompletionResult]::new('--max-turns', '--max-turns', [CompletionResultType]::ParameterName, 'Ask the model at most this often for one task')
             [CompletionResult]::new('--max-spend', '--max-spend', [CompletionResultType]::ParameterName, 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)')
+            [CompletionResult]::new('--max-tokens-total', '--max-tokens-total', [CompletionResultType]::ParameterName, 'Stop when the model has read and written this many tokens for one task')
             [CompletionResult]::new('--resume', '--resume', [CompletionResultType]::ParameterName, 'Go on with the conversation of this run')
             [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
@@ -167,6 +175,7 @@ Register-ArgumentCompleter -Native -CommandName 'agentctl' -ScriptBlock {
             [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'Ask this model')
             [CompletionResult]::new('--max-turns', '--max-turns', [CompletionResultType]::ParameterName, 'Ask the model at most this often for one task')
             [CompletionResult]::new('--max-spend', '--max-spend', [CompletionResultType]::ParameterName, 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)')
+            [CompletionResult]::new('--max-tokens-total', '--max-tokens-total', [CompletionResultType]::ParameterName, 'Stop when the model has read and written this many tokens for one task')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this time (90, 90s, 5m); what waits for your approval then can be resumed')
             [CompletionResult]::new('--on-approval', '--on-approval', [CompletionResultType]::ParameterName, 'What to do about a call that needs your approval: wait for it, detach and leave it pending, or deny the call')
             [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
@@ -842,6 +851,7 @@ Register-ArgumentCompleter -Native -CommandName 'agentctl' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Write the man pages, one for each command, into a folder')
+            [CompletionResult]::new('events-schema', 'events-schema', [CompletionResultType]::ParameterValue, 'Print the JSON Schema of the lines of `run --json`')
             break
         }
         'agentctl;generate;completions' {
@@ -861,6 +871,38 @@ Register-ArgumentCompleter -Native -CommandName 'agentctl' -ScriptBlock {
             break
         }
         'agentctl;generate;man' {
+            [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of config.toml')
+            [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read variables from this file (you trust it by naming it)')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what you have to act on')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say only what you have to act on')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more about what happens inside (repeat for more)')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more about what happens inside (repeat for more)')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask anything at the terminal')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON, errors included')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'agentctl;generate;events-schema' {
+            [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of config.toml')
+            [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Read variables from this file (you trust it by naming it)')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say only what you have to act on')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say only what you have to act on')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more about what happens inside (repeat for more)')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more about what happens inside (repeat for more)')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask anything at the terminal')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON, errors included')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'agentctl;help' {
             [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use this profile of config.toml')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this file instead of config.toml')

@@ -46,6 +46,9 @@ _agentctl() {
             agentctl,generate)
                 cmd="agentctl__subcmd__generate"
                 ;;
+            agentctl,help)
+                cmd="agentctl__subcmd__help"
+                ;;
             agentctl,login)
                 cmd="agentctl__subcmd__login"
                 ;;
@@ -123,6 +126,9 @@ _agentctl() {
                 ;;
             agentctl__subcmd__generate,completions)
                 cmd="agentctl__subcmd__generate__subcmd__completions"
+                ;;
+            agentctl__subcmd__generate,events-schema)
+                cmd="agentctl__subcmd__generate__subcmd__events__subcmd__schema"
                 ;;
             agentctl__subcmd__generate,man)
                 cmd="agentctl__subcmd__generate__subcmd__man"
@@ -643,7 +649,7 @@ _agentctl() {
             return 0
             ;;
         agentctl__subcmd__chat)
-            opts="-m -c -p -q -v -h --model --max-turns --max-spend --resume --continue --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            opts="-m -c -p -q -v -h --model --max-turns --max-spend --max-tokens-total --resume --continue --profile --config --env-file --quiet --verbose --color --no-input --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -662,6 +668,10 @@ _agentctl() {
                     return 0
                     ;;
                 --max-spend)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-tokens-total)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1173,7 +1183,7 @@ _agentctl() {
             return 0
             ;;
         agentctl__subcmd__generate)
-            opts="-p -q -v -h --profile --config --env-file --quiet --verbose --color --no-input --json --help completions man"
+            opts="-p -q -v -h --profile --config --env-file --quiet --verbose --color --no-input --json --help completions man events-schema"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1240,9 +1250,77 @@ _agentctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        agentctl__subcmd__generate__subcmd__events__subcmd__schema)
+            opts="-p -q -v -h --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         agentctl__subcmd__generate__subcmd__man)
             opts="-p -q -v -h --profile --config --env-file --quiet --verbose --color --no-input --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        agentctl__subcmd__help)
+            opts="-p -q -v -h --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1401,7 +1479,7 @@ _agentctl() {
             return 0
             ;;
         agentctl__subcmd__resume)
-            opts="-m -p -q -v -h --last --model --max-turns --max-spend --timeout --on-approval --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            opts="-m -p -q -v -h --last --model --max-turns --max-spend --max-tokens-total --timeout --on-approval --profile --config --env-file --quiet --verbose --color --no-input --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1420,6 +1498,10 @@ _agentctl() {
                     return 0
                     ;;
                 --max-spend)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-tokens-total)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1459,12 +1541,24 @@ _agentctl() {
             return 0
             ;;
         agentctl__subcmd__run)
-            opts="-m -p -q -v -h --model --max-turns --max-spend --timeout --on-approval --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            opts="-m -p -q -v -h --output-last --system --tools --no-tools --dry-run --model --max-turns --max-spend --max-tokens-total --timeout --on-approval --profile --config --env-file --quiet --verbose --color --no-input --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --output-last)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --system)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tools)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --model)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1478,6 +1572,10 @@ _agentctl() {
                     return 0
                     ;;
                 --max-spend)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-tokens-total)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -52,7 +52,8 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand panic 'Stop everything: nothing more is carried out, what waits is given up, and this login is revoked'
             cand doctor 'Check the set-up and say how to mend it'
             cand config 'Make, show and find the configuration'
-            cand generate 'Print shell completions or write man pages'
+            cand generate 'Print shell completions or a schema, or write man pages'
+            cand help 'Show the help of a command or of a topic'
         }
         &'agentctl;login'= {
             cand --complete 'Go on with a login begun by --no-wait'
@@ -111,10 +112,14 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand --help 'Print help'
         }
         &'agentctl;run'= {
+            cand --output-last 'Also write the answer into this file, as a whole or not at all'
+            cand --system 'Add the text of this file to what the model is told at the beginning'
+            cand --tools 'Offer the model only these tools (`resume` offers all of them again)'
             cand -m 'Ask this model'
             cand --model 'Ask this model'
             cand --max-turns 'Ask the model at most this often for one task'
             cand --max-spend 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)'
+            cand --max-tokens-total 'Stop when the model has read and written this many tokens for one task'
             cand --timeout 'Give up after this time (90, 90s, 5m); what waits for your approval then can be resumed'
             cand --on-approval 'What to do about a call that needs your approval: wait for it, detach and leave it pending, or deny the call'
             cand -p 'Use this profile of config.toml'
@@ -122,6 +127,8 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand --config 'Read this file instead of config.toml'
             cand --env-file 'Read variables from this file (you trust it by naming it)'
             cand --color 'When to use colours'
+            cand --no-tools 'Offer the model no tool'
+            cand --dry-run 'Let the model plan, say of every call whether it would run, and do none'
             cand -q 'Say only what you have to act on'
             cand --quiet 'Say only what you have to act on'
             cand -v 'Say more about what happens inside (repeat for more)'
@@ -136,6 +143,7 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand --model 'Ask this model'
             cand --max-turns 'Ask the model at most this often for one task'
             cand --max-spend 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)'
+            cand --max-tokens-total 'Stop when the model has read and written this many tokens for one task'
             cand --resume 'Go on with the conversation of this run'
             cand -p 'Use this profile of config.toml'
             cand --profile 'Use this profile of config.toml'
@@ -158,6 +166,7 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand --model 'Ask this model'
             cand --max-turns 'Ask the model at most this often for one task'
             cand --max-spend 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)'
+            cand --max-tokens-total 'Stop when the model has read and written this many tokens for one task'
             cand --timeout 'Give up after this time (90, 90s, 5m); what waits for your approval then can be resumed'
             cand --on-approval 'What to do about a call that needs your approval: wait for it, detach and leave it pending, or deny the call'
             cand -p 'Use this profile of config.toml'
@@ -797,6 +806,7 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand --help 'Print help'
             cand completions 'Print the completion script of a shell'
             cand man 'Write the man pages, one for each command, into a folder'
+            cand events-schema 'Print the JSON Schema of the lines of `run --json`'
         }
         &'agentctl;generate;completions'= {
             cand -p 'Use this profile of config.toml'
@@ -814,6 +824,36 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand --help 'Print help'
         }
         &'agentctl;generate;man'= {
+            cand -p 'Use this profile of config.toml'
+            cand --profile 'Use this profile of config.toml'
+            cand --config 'Read this file instead of config.toml'
+            cand --env-file 'Read variables from this file (you trust it by naming it)'
+            cand --color 'When to use colours'
+            cand -q 'Say only what you have to act on'
+            cand --quiet 'Say only what you have to act on'
+            cand -v 'Say more about what happens inside (repeat for more)'
+            cand --verbose 'Say more about what happens inside (repeat for more)'
+            cand --no-input 'Never ask anything at the terminal'
+            cand --json 'Print data as JSON, errors included'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'agentctl;generate;events-schema'= {
+            cand -p 'Use this profile of config.toml'
+            cand --profile 'Use this profile of config.toml'
+            cand --config 'Read this file instead of config.toml'
+            cand --env-file 'Read variables from this file (you trust it by naming it)'
+            cand --color 'When to use colours'
+            cand -q 'Say only what you have to act on'
+            cand --quiet 'Say only what you have to act on'
+            cand -v 'Say more about what happens inside (repeat for more)'
+            cand --verbose 'Say more about what happens inside (repeat for more)'
+            cand --no-input 'Never ask anything at the terminal'
+            cand --json 'Print data as JSON, errors included'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'agentctl;help'= {
             cand -p 'Use this profile of config.toml'
             cand --profile 'Use this profile of config.toml'
             cand --config 'Read this file instead of config.toml'

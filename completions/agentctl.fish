@@ -55,7 +55,8 @@ complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "dev" -d 'Run a wh
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "panic" -d 'Stop everything: nothing more is carried out, what waits is given up, and this login is revoked'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "doctor" -d 'Check the set-up and say how to mend it'
 complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "config" -d 'Make, show and find the configuration'
-complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "generate" -d 'Print shell completions or write man pages'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "generate" -d 'Print shell completions or a schema, or write man pages'
+complete -c agentctl -n "__fish_agentctl_needs_command" -f -a "help" -d 'Show the help of a command or of a topic'
 complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l complete -d 'Go on with a login begun by --no-wait' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l audience -d 'Ask for a token for this API as well' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand login" -l resource -d 'The same for servers that go by resource' -r
@@ -99,9 +100,13 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -s v -l verbos
 complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand whoami" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l output-last -d 'Also write the answer into this file, as a whole or not at all' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l system -d 'Add the text of this file to what the model is told at the beginning' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l tools -d 'Offer the model only these tools (`resume` offers all of them again)' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s m -l model -d 'Ask this model' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l max-turns -d 'Ask the model at most this often for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l max-spend -d 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l max-tokens-total -d 'Stop when the model has read and written this many tokens for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l timeout -d 'Give up after this time (90, 90s, 5m); what waits for your approval then can be resumed' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l on-approval -d 'What to do about a call that needs your approval: wait for it, detach and leave it pending, or deny the call' -r -f -a "wait\t''
 detach\t''
@@ -112,6 +117,8 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l env-file -d 'R
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l no-tools -d 'Offer the model no tool'
+complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l dry-run -d 'Let the model plan, say of every call whether it would run, and do none'
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s q -l quiet -d 'Say only what you have to act on'
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
 complete -c agentctl -n "__fish_agentctl_using_subcommand run" -l no-input -d 'Never ask anything at the terminal'
@@ -120,6 +127,7 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand run" -s h -l help -d '
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s m -l model -d 'Ask this model' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-turns -d 'Ask the model at most this often for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-spend -d 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-tokens-total -d 'Stop when the model has read and written this many tokens for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l resume -d 'Go on with the conversation of this run' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l config -d 'Read this file instead of config.toml' -r -F
@@ -136,6 +144,7 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s h -l help -d 
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -s m -l model -d 'Ask this model' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l max-turns -d 'Ask the model at most this often for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l max-spend -d 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l max-tokens-total -d 'Stop when the model has read and written this many tokens for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l timeout -d 'Give up after this time (90, 90s, 5m); what waits for your approval then can be resumed' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand resume" -l on-approval -d 'What to do about a call that needs your approval: wait for it, detach and leave it pending, or deny the call' -r -f -a "wait\t''
 detach\t''
@@ -618,19 +627,20 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_see
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -s h -l help -d 'Print help'
-complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -s p -l profile -d 'Use this profile of config.toml' -r
-complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -l config -d 'Read this file instead of config.toml' -r -F
-complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
-complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -l color -d 'When to use colours' -r -f -a "auto\t''
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man events-schema" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man events-schema" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man events-schema" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man events-schema" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -s q -l quiet -d 'Say only what you have to act on'
-complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
-complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -l no-input -d 'Never ask anything at the terminal'
-complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -l json -d 'Print data as JSON, errors included'
-complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -s h -l help -d 'Print help'
-complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man" -f -a "man" -d 'Write the man pages, one for each command, into a folder'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man events-schema" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man events-schema" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man events-schema" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man events-schema" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man events-schema" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man events-schema" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man events-schema" -f -a "man" -d 'Write the man pages, one for each command, into a folder'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man events-schema" -f -a "events-schema" -d 'Print the JSON Schema of the lines of `run --json`'
 complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
@@ -653,3 +663,25 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_s
 complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from man" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from man" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from man" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from events-schema" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from events-schema" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from events-schema" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from events-schema" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from events-schema" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from events-schema" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from events-schema" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from events-schema" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and __fish_seen_subcommand_from events-schema" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand help" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand help" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand help" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand help" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand help" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand help" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand help" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand help" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand help" -s h -l help -d 'Print help'

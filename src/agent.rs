@@ -3,9 +3,10 @@
 //! The model's messages are proposals. Nothing in this file decides whether something is allowed; refusals go back to the
 //! model as data, and only what makes an honest continuation impossible ends a turn with an error.
 
+mod rehearse;
 mod resume;
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 use futures::future::join_all;
 use serde_json::Value;
@@ -41,6 +42,8 @@ pub enum Error {
 pub struct Limits {
     /// How often the model is asked.
     pub max_turns: u32,
+    /// How many tokens may be read and written in total. The answer that goes beyond it is the last one.
+    pub max_tokens: Option<u64>,
 }
 
 /// A limit that ended a turn.
@@ -52,6 +55,8 @@ pub enum LimitReached {
     Loop,
     /// The answer was cut at the token limit.
     Tokens,
+    /// As many tokens as allowed were read and written, and the model still wanted to go on.
+    TotalTokens(u64),
 }
 
 /// How a turn ended.
@@ -77,6 +82,17 @@ impl Conversation {
     #[must_use]
     pub fn new(run: RunId, person: Option<&str>) -> Self {
         Self { run, messages: vec![Message::System { content: system_prompt(person) }] }
+    }
+
+    /// The same with what the user wants the model to know from the beginning. It is added to what the model is told
+    /// anyway, and takes nothing from it.
+    #[must_use]
+    pub fn with_instructions(mut self, text: &str) -> Self {
+        if let Some(Message::System { content }) = self.messages.first_mut() {
+            content.push_str("\n\nThe user's own instructions for this run:\n");
+            content.push_str(text.trim());
+        }
+        self
     }
 
     /// One that was saved.
@@ -115,6 +131,8 @@ pub struct Agent {
     pub journal: Rc<Journal>,
     /// What one turn may use.
     pub limits: Limits,
+    /// Every call is answered with what would become of it, and none is made.
+    pub dry_run: bool,
 }
 
 impl Agent {
@@ -132,9 +150,24 @@ impl Agent {
     async fn go_on(&self, conversation: &mut Conversation, mut end: TurnEnd, tell: Tell<'_>) -> Result<TurnEnd, Error> {
         let tools = self.definitions();
         let mut seen: Vec<(String, String)> = Vec::new();
+        let used = Cell::new(0);
+        let counting = |event: Event| {
+            if let Event::Usage { prompt_tokens, completion_tokens } = &event {
+                used.set(used.get() + prompt_tokens + completion_tokens);
+            }
+            tell(event);
+        };
         for _ in 0..self.limits.max_turns {
-            let Completion { text, tool_calls, truncated } =
-                self.model.complete(&conversation.messages, &tools, tell).await?;
+            if let Some(most) = self.limits.max_tokens.filter(|most| used.get() >= *most) {
+                end.limit = Some(LimitReached::TotalTokens(most));
+                return Ok(end);
+            }
+            let before = used.get();
+            let completion = self.model.complete(&conversation.messages, &tools, &counting).await?;
+            if used.get() == before {
+                used.set(before + guessed(&conversation.messages, &completion));
+            }
+            let Completion { text, tool_calls, truncated } = completion;
             if !text.is_empty() {
                 tell(Event::TextDone { text: text.clone() });
             }
@@ -196,10 +229,7 @@ impl Agent {
         };
         let mut outputs: Vec<Option<Result<ToolOutput, dispatch::Error>>> = calls.iter().map(|_| None).collect();
         let side_by_side = calls.iter().enumerate().take(CALLS_PER_ANSWER).filter(|(_, call)| reads(call));
-        let read = join_all(
-            side_by_side.map(|(at, call)| async move { (at, self.dispatcher.call(call, Some(run), tell).await) }),
-        )
-        .await;
+        let read = join_all(side_by_side.map(|(at, call)| async move { (at, self.one(call, run, tell).await) })).await;
         for (at, output) in read {
             outputs[at] = Some(output);
         }
@@ -210,7 +240,7 @@ impl Agent {
                 None if at >= CALLS_PER_ANSWER => {
                     Ok(ToolOutput::refused(Outcome::Limit, format!("at most {CALLS_PER_ANSWER} calls at once")))
                 }
-                None => self.dispatcher.call(call, Some(run), tell).await,
+                None => self.one(call, run, tell).await,
             };
             let stop = output.is_err();
             all.push(output);
@@ -219,6 +249,13 @@ impl Agent {
             }
         }
         all
+    }
+
+    async fn one(&self, call: &ToolCall, run: &RunId, tell: Tell<'_>) -> Result<ToolOutput, dispatch::Error> {
+        match self.dry_run {
+            true => Ok(self.rehearse(call, run, tell).await),
+            false => self.dispatcher.call(call, Some(run), tell).await,
+        }
     }
 
     fn definitions(&self) -> Vec<ToolDefinition> {
@@ -249,6 +286,14 @@ impl Agent {
         conversation.messages.push(message);
         Ok(())
     }
+}
+
+/// How many tokens a question and its answer had, where the server does not count them: rather too many than too few.
+fn guessed(messages: &[Message], answer: &Completion) -> u64 {
+    const BYTES_PER_TOKEN: usize = 3;
+    let asked = serde_json::to_vec(messages).map_or(0, |text| text.len());
+    let calls: usize = answer.tool_calls.iter().map(|call| call.name.len() + call.arguments.len()).sum();
+    u64::try_from((asked + answer.text.len() + calls) / BYTES_PER_TOKEN + 1).unwrap_or(u64::MAX)
 }
 
 /// The same for every turn of a conversation, so that a server can keep the beginning in its cache.

@@ -100,6 +100,22 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         data: Option<Value>,
     },
+    /// What would become of a call: only in a dry run, in the place of every other event about it.
+    #[serde(rename = "tool.foreseen")]
+    ToolForeseen {
+        /// Which tool.
+        tool: String,
+        /// The validated arguments; null if the call was not understood.
+        arguments: Value,
+        /// Whether it would run.
+        would_run: bool,
+        /// Whether the person's device would ring before.
+        would_ask: bool,
+        /// How it would end; `done` if it would run.
+        outcome: Outcome,
+        /// One sentence.
+        message: String,
+    },
     /// What the model's server counted in one request.
     #[serde(rename = "model.usage")]
     Usage {

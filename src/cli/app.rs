@@ -443,7 +443,11 @@ impl App {
             model: Model::new(self.http()?.clone(), options, self.clock.clone()),
             dispatcher,
             journal: self.journal()?,
-            limits: Limits { max_turns: limits.max_turns.unwrap_or(config.limits.max_turns.value) },
+            limits: Limits {
+                max_turns: limits.max_turns.unwrap_or(config.limits.max_turns.value),
+                max_tokens: limits.max_tokens_total,
+            },
+            dry_run: false,
         })
     }
 

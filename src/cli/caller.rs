@@ -1,5 +1,5 @@
 //! Whether another agent runs this program. Such a caller reads output and decides for itself, so the commands that hand
-//! out credentials are closed to it (rulings: `token`).
+//! out credentials are closed to it; nobody is asked at the terminal, and errors are JSON.
 
 /// The variables that coding agents set for the programs they start, and the agent's name.
 const MARKS: &[(&str, &str)] = &[
@@ -21,6 +21,11 @@ const MARKS: &[(&str, &str)] = &[
 pub(crate) fn calling_agent(get: impl Fn(&str) -> Option<String>) -> Option<&'static str> {
     let says_yes = |value: String| !matches!(value.as_str(), "" | "0" | "false");
     MARKS.iter().find(|(name, _)| get(name).is_some_and(says_yes)).map(|(_, agent)| *agent)
+}
+
+/// The variables by which an agent is known.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    MARKS.iter().map(|(name, _)| *name)
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use crate::{
 #[command(after_help = "Examples:
   agentctl config init
   agentctl config show
+  agentctl config path
   agentctl config client-key approval")]
 pub(crate) struct Args {
     #[command(subcommand)]

@@ -49,6 +49,25 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// All of them, by exit code.
+    pub(crate) const ALL: [Self; 15] = [
+        Self::Failed,
+        Self::Usage,
+        Self::LoginNeeded,
+        Self::ConnectionNeeded,
+        Self::Pending,
+        Self::Denied,
+        Self::Expired,
+        Self::NotPermitted,
+        Self::Limit,
+        Self::Model,
+        Self::Tool,
+        Self::Timeout,
+        Self::HungUp,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
     /// The exit code of a command that ends like this.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
@@ -163,7 +182,13 @@ impl From<config::Error> for Failure {
             config::Error::UnknownKey { .. } | config::Error::Syntax { .. } => {
                 failure.hint("`agentctl config path` says which files are read; docs/configuration.md lists the keys")
             }
-            config::Error::NoProfile { .. } => failure.hint("`agentctl config init` makes one"),
+            config::Error::NoProfile { name, known, .. } => {
+                let failure = match config::nearest(&name, known.split(", ")) {
+                    Some(near) => failure.hint(format!("did you mean {near}?")),
+                    None => failure,
+                };
+                failure.hint("`agentctl config init` makes one")
+            }
             _ => failure,
         }
     }

@@ -1,6 +1,6 @@
 //! How a run ends, or comes to rest: it is stopped without losing what waits for a person, and says how to go on.
 
-use std::{future::Future, pin::pin, time::Duration};
+use std::{future::Future, path::Path, pin::pin, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -11,11 +11,13 @@ use super::{
     show::Show,
     signals::Stop,
     ui::Line,
+    usage::Used,
     verdict,
 };
 use crate::{
-    agent::{self, TurnEnd},
+    agent::{self, LimitReached, TurnEnd},
     call::RunId,
+    files,
     store::journal::{ApprovalFilter, ApprovalRow},
 };
 
@@ -53,13 +55,44 @@ pub(crate) async fn drive(
     }
 }
 
+/// What is special about the end of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Ending<'a> {
+    /// Nothing was done, and the question was whether everything would be.
+    pub(crate) dry_run: bool,
+    /// Where the answer goes, beside stdout.
+    pub(crate) output_last: Option<&'a Path>,
+}
+
 /// Says how a run ended, writes it down, and finds the exit code.
 pub(crate) fn finish(app: &App, show: &Show<'_>, run: &RunId, turn: Result<TurnEnd, Failure>) -> Result<(), Failure> {
+    finish_as(app, show, run, turn, &Ending::default())
+}
+
+/// The same for a run that ends in its own way.
+pub(crate) fn finish_as(
+    app: &App,
+    show: &Show<'_>,
+    run: &RunId,
+    turn: Result<TurnEnd, Failure>,
+    ending: &Ending<'_>,
+) -> Result<(), Failure> {
     show.end();
-    let (text, ended) = match turn {
+    let (text, mut ended) = match turn {
+        Ok(end) if ending.dry_run => judge_each(end),
         Ok(end) => judge(end),
         Err(failure) => (String::new(), Err(failure)),
     };
+    if let Some(file) = ending.output_last.filter(|_| !text.is_empty())
+        && let Err(error) = files::write(file, format!("{}\n", text.trim_end()).as_bytes())
+    {
+        let failure = Failure::caused(Kind::Failed, "write the answer for --output-last", &error);
+        // What the run itself ended with says more.
+        match &ended {
+            Ok(()) => ended = Err(failure),
+            Err(_) => app.ui.warn(&failure.message),
+        }
+    }
     let journal = app.journal()?;
     let pending = journal.approvals(&ApprovalFilter { run: Some(run.clone()), open: true }).unwrap_or_default();
     let ended = match ended {
@@ -79,13 +112,23 @@ pub(crate) fn finish(app: &App, show: &Show<'_>, run: &RunId, turn: Result<TurnE
         app.ui.warn(&format!("the end of the run could not be saved: {error}"));
     }
     prune(app);
+    let used = used(app, show)?;
     if app.ui.json() {
         let mut event = terminal(app.clock.now(), Some(run), &text, ended.as_ref().err(), &next);
         if waits {
             event["approvals"] = pending.iter().map(|row| json!(row.asked.id)).collect();
         }
+        if ending.dry_run {
+            event["dry_run"] = json!(true);
+        }
+        if let Some(used) = used {
+            event["usage"] = used.to_json();
+        }
         app.ui.data(&event);
         return ended.map_err(Failure::told);
+    }
+    if let Some(used) = used.filter(|_| app.ui.is_verbose()) {
+        app.ui.status(Line::new().dim_field(&used.to_string()));
     }
     if waits {
         app.ui
@@ -97,11 +140,39 @@ pub(crate) fn finish(app: &App, show: &Show<'_>, run: &RunId, turn: Result<TurnE
     ended
 }
 
+/// What the model's server counted, and what that costs.
+fn used(app: &App, show: &Show<'_>) -> Result<Option<Used>, Failure> {
+    let Some((prompt, completion)) = show.used() else { return Ok(None) };
+    Ok(Some(Used::new(prompt, completion, app.config()?.model.prices.as_ref())))
+}
+
 /// How a turn that came to its end ended: its text, and what the exit code says.
 pub(crate) fn judge(end: TurnEnd) -> (String, Result<(), Failure>) {
     let Some(kind) = verdict::of_calls(&end.calls, end.limit.is_some()) else { return (end.text, Ok(())) };
     let failure = verdict::failure(kind, &end.calls);
+    let failure = match end.limit {
+        Some(limit) if kind == Kind::Limit && !failure.told => failure.hint(more(limit)),
+        _ => failure,
+    };
     (end.text, Err(failure))
+}
+
+/// The same for a dry run: nothing makes good a call that would not run, and none of it has been told as an end.
+fn judge_each(end: TurnEnd) -> (String, Result<(), Failure>) {
+    let Some(kind) = verdict::of_each(&end.calls, end.limit.is_some()) else { return (end.text, Ok(())) };
+    let failure = verdict::failure(kind, &end.calls);
+    (end.text, Err(failure))
+}
+
+/// What allows more.
+fn more(limit: LimitReached) -> String {
+    match limit {
+        LimitReached::Turns(_) => "`--max-turns` allows more",
+        LimitReached::Loop => "the model asked for the same call again and again; say more about what you want",
+        LimitReached::Tokens => "the answer was cut; model.max_tokens in the profile allows a longer one",
+        LimitReached::TotalTokens(_) => "`--max-tokens-total` allows more",
+    }
+    .to_owned()
 }
 
 /// The commands that go on with a run, or give up what it waits for.

@@ -1,4 +1,4 @@
-//! `agentctl generate`: completions and man pages, made from the command line's own definition.
+//! `agentctl generate`: completions and man pages, made from the command line's own definition, and the schema of events.
 
 use std::{fs, io, path::PathBuf};
 
@@ -7,14 +7,16 @@ use clap::{Args as ClapArgs, CommandFactory as _, Subcommand, ValueEnum};
 use super::{
     Cli,
     failure::{Failure, Kind},
+    schema,
     ui::Ui,
 };
 
-/// Print shell completions or write man pages
+/// Print shell completions or a schema, or write man pages
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   agentctl generate completions bash > ~/.local/share/bash-completion/completions/agentctl
-  agentctl generate man ~/.local/share/man/man1")]
+  agentctl generate man ~/.local/share/man/man1
+  agentctl generate events-schema > events.schema.json")]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,
@@ -32,6 +34,8 @@ enum What {
         /// The folder; it is made if it does not exist
         folder: PathBuf,
     },
+    /// Print the JSON Schema of the lines of `run --json`
+    EventsSchema,
 }
 
 /// The shells there are completions for. (Doc comments on the values would turn every `--help` into its long form.)
@@ -50,6 +54,12 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), Failure> {
     match &args.what {
         What::Completions { shell } => {
             ui.bytes(&completions(*shell));
+            Ok(())
+        }
+        What::EventsSchema => {
+            let text = serde_json::to_string_pretty(&schema::events());
+            let text = text.map_err(|error| Failure::caused(Kind::Failed, "write the schema", &error))?;
+            ui.bytes(format!("{text}\n").as_bytes());
             Ok(())
         }
         What::Man { folder } => {

@@ -22,12 +22,14 @@ mod path;
 mod prompt;
 mod qr;
 mod repl;
+mod schema;
 mod scratch;
 mod show;
 mod signals;
 mod spinner;
 mod stdin;
 mod ui;
+mod usage;
 mod verdict;
 mod verification;
 
@@ -42,6 +44,7 @@ mod demo;
 mod dev;
 mod doctor;
 mod generate;
+mod help;
 mod login;
 mod logout;
 mod panic;
@@ -146,6 +149,7 @@ enum Command {
     Doctor(doctor::Args),
     Config(config::Args),
     Generate(generate::Args),
+    Help(help::Args),
 }
 
 /// Runs the program with these arguments, the program's own name first.
@@ -153,17 +157,29 @@ enum Command {
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let env = EnvVars::from_process();
-    let around = env.as_ref().map_or_else(|_| Surroundings::default(), surroundings);
+    let agent = env.as_ref().is_ok_and(|env| caller::calling_agent(|name| env.get(name).map(str::to_owned)).is_some());
+    let mut around = env.as_ref().map_or_else(|_| Surroundings::default(), surroundings);
+    around.no_color |= agent;
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error, &args, around),
+        Err(error) => return usage(&error, &args, around, agent),
     };
     let Global { color, quiet, json, no_input, verbose, .. } = cli.global;
     // Lines of the log and a spinner do not get on with each other.
-    let ui = Rc::new(Ui::new(Manner { color, quiet, json, no_input, still: verbose > 0, around }));
+    let ui = Rc::new(Ui::new(Manner {
+        color,
+        quiet,
+        json,
+        no_input,
+        still: verbose > 0,
+        verbose: verbose > 0,
+        agent,
+        around,
+    }));
     log(verbose, ui.err().color);
     let result = match (&cli.command, env) {
         (Command::Generate(args), _) => generate::run(args, &ui),
+        (Command::Help(args), _) => help::run(args, &ui),
         (_, Err(error)) => Err(error.into()),
         (_, Ok(env)) => work(&cli, env, &ui),
     };
@@ -211,6 +227,7 @@ async fn perform(command: &Command, app: &App) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::run(app, args).await,
         Command::Config(args) => config::run(app, args).await,
         Command::Generate(args) => generate::run(args, &app.ui),
+        Command::Help(args) => help::run(args, &app.ui),
     }
 }
 
@@ -219,7 +236,7 @@ impl Command {
     fn reads_settings(&self) -> bool {
         match self {
             Self::Config(args) => args.reads_settings(),
-            Self::Demo(_) | Self::Dev(_) | Self::Generate(_) | Self::Panic(_) => false,
+            Self::Demo(_) | Self::Dev(_) | Self::Generate(_) | Self::Help(_) | Self::Panic(_) => false,
             _ => true,
         }
     }
@@ -276,12 +293,12 @@ fn log(verbose: u8, color: bool) {
 }
 
 /// Help, the version, or a usage error.
-fn usage(error: &clap::Error, args: &[OsString], around: Surroundings) -> ExitCode {
+fn usage(error: &clap::Error, args: &[OsString], around: Surroundings, agent: bool) -> ExitCode {
     let asked_for = error.exit_code() == 0;
     let json = !asked_for && args::wants_json(args);
-    let ui = Ui::new(Manner { json, around, ..Manner::default() });
+    let ui = Ui::new(Manner { json, around, agent, ..Manner::default() });
     let rendered = error.render();
-    if json {
+    if json || (agent && !asked_for) {
         let failure = in_json(&rendered.to_string());
         // Whoever reads the events of a run gets its terminal event here as well.
         let is_run = args.iter().any(|arg| arg == "run" || arg == "resume");

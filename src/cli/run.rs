@@ -1,17 +1,22 @@
 //! `agentctl run`: one task, from the first prompt to an exit code.
 
-use std::time::Duration;
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::{
     app::App,
-    failure::Failure,
-    finish::{self, drive, finish},
+    failure::{Failure, Kind},
+    finish::{self, Ending, drive, finish_as},
     prompt,
     show::Show,
     signals::Stop,
+    tools,
     ui::Ui,
 };
 use crate::{
@@ -29,15 +34,38 @@ use crate::{
 event a line, the last of which is run.completed, run.refused, run.pending
 or run.failed.
 
+The task comes from the arguments, or from stdin (`-`, or a pipe). With both,
+what comes through the pipe goes along as data. A pipe that brings nothing
+within 2 seconds is left alone; a `-` behind the task waits for it. More than
+1 MiB is refused.
+
 Examples:
   agentctl run \"buy 2 phones\"
   echo \"what phones are there\" | agentctl run
+  git log -5 | agentctl run --no-tools \"sum this up\" -
+  agentctl run --dry-run \"buy 2 phones\"   # what would be done, and whether it may
+  agentctl run --tools search_products --output-last answer.md \"what phones are there\"
   agentctl run --json --timeout 5m \"buy 2 phones under 900\" | jq -r .type
   agentctl run --on-approval detach \"buy 2 phones\"   # then: agentctl resume --last")]
 pub(crate) struct Args {
     /// What to do; `-` or nothing reads it from a pipe
     #[arg(value_name = "TASK")]
     task: Vec<String>,
+    /// Also write the answer into this file, as a whole or not at all
+    #[arg(long, value_name = "FILE")]
+    output_last: Option<PathBuf>,
+    /// Add the text of this file to what the model is told at the beginning
+    #[arg(long, value_name = "FILE")]
+    system: Option<PathBuf>,
+    /// Offer the model only these tools (`resume` offers all of them again)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "no_tools")]
+    tools: Option<Vec<String>>,
+    /// Offer the model no tool
+    #[arg(long)]
+    no_tools: bool,
+    /// Let the model plan, say of every call whether it would run, and do none
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     pub(super) limits: LimitArgs,
     #[command(flatten)]
@@ -87,6 +115,51 @@ pub(crate) struct LimitArgs {
     /// Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) max_spend: Option<SpendLimit>,
+    /// Stop when the model has read and written this many tokens for one task
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_tokens_total: Option<u64>,
+}
+
+/// How a task is to be done, beside its limits.
+#[derive(Debug, Default)]
+struct Way<'a> {
+    /// What the model is told in addition.
+    instructions: Option<String>,
+    /// The only tools, and the flag that says so.
+    tools: Option<(&'a [String], &'static str)>,
+    dry_run: bool,
+    output_last: Option<&'a Path>,
+}
+
+impl Args {
+    fn way(&self) -> Result<Way<'_>, Failure> {
+        let tools = match &self.tools {
+            Some(names) => Some((names.as_slice(), "--tools leaves it out")),
+            None => self.no_tools.then_some((&[][..], "--no-tools")),
+        };
+        // Before anything is done: afterwards there would be no place for the answer.
+        if let Some(file) = &self.output_last {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            if file.is_dir() || folder.is_some_and(|folder| !folder.is_dir()) {
+                return Err(Failure::new(Kind::Usage, format!("{} cannot be written", file.display()))
+                    .hint("--output-last wants a file in a folder that exists"));
+            }
+        }
+        let instructions = self.system.as_deref().map(instructions).transpose()?;
+        Ok(Way { instructions, tools, dry_run: self.dry_run, output_last: self.output_last.as_deref() })
+    }
+}
+
+/// The text of `--system`.
+fn instructions(file: &Path) -> Result<String, Failure> {
+    const MOST_BYTES: u64 = 256 << 10;
+    let failed = |error| Failure::caused(Kind::Usage, &format!("read {}", file.display()), &error);
+    let mut bytes = Vec::new();
+    std::fs::File::open(file).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(Failure::new(Kind::Usage, format!("{} has more than {} KiB", file.display(), MOST_BYTES >> 10)));
+    }
+    String::from_utf8(bytes).map_err(|_| Failure::new(Kind::Usage, format!("{} is not UTF-8 text", file.display())))
 }
 
 /// Does it.
@@ -95,8 +168,9 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         // Signals and the time are watched from here on, also while stdin is read or the keyring is asked.
         let mut stop = app.stop(args.waiting.timeout)?;
         args.waiting.apply(app);
-        let task = stop.or(prompt::read(&args.task)).await?;
-        one(app, &task, &args.limits, &mut stop).await
+        let way = args.way()?;
+        let task = stop.or(prompt::read(app, &args.task)).await?;
+        go(app, &task, &args.limits, &way, &mut stop).await
     };
     result.await.map_err(|failure| close(&app.ui, app.clock.now(), failure))
 }
@@ -112,18 +186,32 @@ pub(crate) fn close(ui: &Ui, now: DateTime<Utc>, failure: Failure) -> Failure {
 
 /// Takes one task to its end, and says how it ended.
 pub(crate) async fn one(app: &App, task: &str, limits: &LimitArgs, stop: &mut Stop) -> Result<(), Failure> {
+    go(app, task, limits, &Way::default(), stop).await
+}
+
+async fn go(app: &App, task: &str, limits: &LimitArgs, way: &Way<'_>, stop: &mut Stop) -> Result<(), Failure> {
     let set_up = async {
         let account = app.logged_in().await?;
         Ok((account, app.agent(limits).await?))
     };
-    let (account, agent) = stop.or(set_up).await?;
+    let (account, mut agent) = stop.or(set_up).await?;
+    agent.dry_run = way.dry_run;
+    if let Some((names, why)) = way.tools {
+        let registry = &mut agent.dispatcher.registry;
+        if let Err(unknown) = registry.keep_only(names, why) {
+            return Err(tools::no_such_tool(registry, unknown));
+        }
+    }
     let (run, _lease) = start(app, &agent, task)?;
     let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell);
     show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
     let mut conversation = Conversation::new(run.clone(), Some(account.display_name()));
+    if let Some(text) = &way.instructions {
+        conversation = conversation.with_instructions(text);
+    }
     let tell = |event| show.event(event);
     let turn = drive(app, &show, stop, agent.turn(&mut conversation, task, &tell)).await;
-    finish(app, &show, &run, turn)
+    finish_as(app, &show, &run, turn, &Ending { dry_run: way.dry_run, output_last: way.output_last })
 }
 
 /// Writes down that a run begins.

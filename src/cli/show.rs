@@ -47,6 +47,8 @@ struct State {
     open: Option<ApprovalId>,
     /// An approval's answer was shown, so the tool's own refusal says nothing new.
     refusal_shown: bool,
+    /// Tokens read and written so far, if the server counts them.
+    used: Option<(u64, u64)>,
 }
 
 impl<'a> Show<'a> {
@@ -69,6 +71,11 @@ impl<'a> Show<'a> {
             Event::ApprovalRequested(shown) => self.state.borrow_mut().open = Some(shown.approval.clone()),
             Event::ApprovalAnswered { .. } | Event::ToolCompleted { outcome: Outcome::Pending, .. } => {
                 self.state.borrow_mut().open = None;
+            }
+            Event::Usage { prompt_tokens, completion_tokens } => {
+                let mut state = self.state.borrow_mut();
+                let (read, written) = state.used.unwrap_or_default();
+                state.used = Some((read.saturating_add(*prompt_tokens), written.saturating_add(*completion_tokens)));
             }
             _ => {}
         }
@@ -110,6 +117,11 @@ impl<'a> Show<'a> {
                 false => Line::new().warn("! ").plain(STAYS_OPEN),
             });
         }
+    }
+
+    /// How many tokens were read and written, as the server counts.
+    pub(crate) fn used(&self) -> Option<(u64, u64)> {
+        self.state.borrow().used
     }
 
     /// The approval that is waited for, if one is.
@@ -161,6 +173,13 @@ impl<'a> Show<'a> {
             Event::ToolCompleted { tool, outcome, message, .. } => {
                 self.ui.end_wait();
                 self.completed(&tool, outcome, &message);
+                self.thinking();
+            }
+            Event::ToolForeseen { tool, arguments, would_run, message, .. } => {
+                // It is what a dry run is for, so it is said under `--quiet`, too.
+                self.ui.say(call_line(&tool, &arguments));
+                let mark = if would_run { Line::new().good("✓ ") } else { Line::new().bad("✗ ") };
+                self.ui.say(Line::new().plain("  ").append(mark).field(&message));
                 self.thinking();
             }
             Event::Usage { .. } => {}

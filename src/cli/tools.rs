@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     call::{Outcome, ToolCall, ToolOutput},
+    config,
     policy::{Author, PolicyFile},
     tool::{self, CredentialSource, Finding, Registry, Tool},
 };
@@ -183,7 +184,12 @@ pub(crate) fn no_such_tool(registry: &Registry, name: &str) -> Failure {
         return Failure::new(Kind::Usage, why)
             .hint("`agentctl config show` shows the settings and where they come from");
     }
-    Failure::new(Kind::Usage, format!("there is no tool {name}")).hint("`agentctl tools list` shows what there is")
+    let failure = Failure::new(Kind::Usage, format!("there is no tool {name}"));
+    let failure = match config::nearest(name, registry.tools().map(Tool::name)) {
+        Some(near) => failure.hint(format!("did you mean {near}?")),
+        None => failure,
+    };
+    failure.hint("`agentctl tools list` shows what there is")
 }
 
 fn check(app: &App, file: &Path) -> Result<(), Failure> {

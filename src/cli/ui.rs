@@ -33,6 +33,9 @@ pub(crate) struct Ui {
     err: Stream,
     quiet: bool,
     json: bool,
+    verbose: bool,
+    /// Errors are read by another agent.
+    agent: bool,
     /// A person is there to be asked: stdin and stderr are terminals and `--no-input` was not given.
     asks: bool,
     /// The last piece written to stdout did not end its line.
@@ -58,6 +61,10 @@ pub(crate) struct Manner {
     pub(crate) no_input: bool,
     /// Nothing moves, wherever it is shown.
     pub(crate) still: bool,
+    /// More is said about what happens inside.
+    pub(crate) verbose: bool,
+    /// Another agent runs the program.
+    pub(crate) agent: bool,
     /// What the environment says.
     pub(crate) around: Surroundings,
 }
@@ -73,7 +80,9 @@ impl Ui {
             err: Stream { look: err, sink: RefCell::new(Sink::Err(io::stderr())) },
             quiet: manner.quiet,
             json: manner.json,
-            asks: !manner.no_input && !manner.json && err.terminal && io::stdin().is_terminal(),
+            verbose: manner.verbose,
+            agent: manner.agent,
+            asks: !manner.no_input && !manner.agent && !manner.json && err.terminal && io::stdin().is_terminal(),
             midline: Cell::new(false),
             rendered: RefCell::default(),
             spinner: RefCell::default(),
@@ -91,6 +100,11 @@ impl Ui {
     pub(crate) fn size(&self) -> Option<(usize, usize)> {
         let (width, height) = terminal_size::terminal_size_of(io::stderr()).filter(|_| self.err.look.terminal)?;
         Some((width.0.into(), height.0.into()))
+    }
+
+    /// Whether more is to be said about what happens inside.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
     /// Whether a person can be asked something.
@@ -198,9 +212,14 @@ impl Ui {
         self.status(Line::new().dim("hint: ").plain(message));
     }
 
-    /// Reports a failure: what happened, then what to do. With `--json` it is an object on stdout.
+    /// Reports a failure: what happened, then what to do. With `--json` it is an object on stdout; an agent that calls
+    /// without it gets the object on stderr, as the last line, whatever was said before.
     pub(crate) fn failure(&self, failure: &Failure) {
         self.end_wait();
+        if self.agent && !self.json {
+            self.end_line();
+            return self.say(json_safe(failure.to_json().to_string()));
+        }
         if failure.told {
             return;
         }
@@ -314,6 +333,8 @@ impl Ui {
             err: stream(),
             quiet: false,
             json,
+            verbose: false,
+            agent: false,
             asks: false,
             midline: Cell::new(false),
             rendered: RefCell::default(),

@@ -30,6 +30,13 @@ pub(crate) fn of_calls(calls: &[(String, Outcome)], limit: bool) -> Option<Kind>
     PRECEDENCE.into_iter().find(|kind| ends.contains(kind))
 }
 
+/// The verdict on a dry run: whether every single call would run.
+pub(crate) fn of_each(calls: &[(String, Outcome)], limit: bool) -> Option<Kind> {
+    let ends: Vec<Option<Kind>> = calls.iter().map(|call| of_calls(std::slice::from_ref(call), limit)).collect();
+    let none = of_calls(&[], limit);
+    PRECEDENCE.into_iter().find(|kind| ends.contains(&Some(*kind)) || none == Some(*kind))
+}
+
 /// What the exit code says about one call that was not made good later.
 pub(crate) fn kind(outcome: Outcome) -> Option<Kind> {
     match outcome {
@@ -73,7 +80,8 @@ pub(crate) fn failure(kind: Kind, calls: &[(String, Outcome)]) -> Failure {
     let failure = Failure::new(kind, message);
     match kind {
         Kind::LoginNeeded => failure.hint("run `agentctl login`"),
-        Kind::Limit if culprit.is_none() => failure.hint("`--max-turns` allows more"),
+        // A limit of the run itself: whoever knows which one says what allows more.
+        Kind::Limit if culprit.is_none() => failure,
         // The lines of the call itself have said it.
         _ => failure.told(),
     }
@@ -119,6 +127,19 @@ mod tests {
             let calls: Vec<_> = calls.iter().map(|(tool, outcome)| ((*tool).to_owned(), *outcome)).collect();
             assert_eq!(of_calls(&calls, *limit), *wanted, "{calls:?} {limit}");
         }
+    }
+
+    #[test]
+    fn in_a_dry_run_every_call_counts() {
+        use Outcome::*;
+        let of = |outcomes: &[Outcome], limit| {
+            of_each(&outcomes.iter().map(|outcome| ("buy".to_owned(), *outcome)).collect::<Vec<_>>(), limit)
+        };
+        assert_eq!(of(&[], false), None);
+        assert_eq!(of(&[Done, Done], false), None);
+        assert_eq!(of(&[NotPermitted, Done], false), Some(Kind::NotPermitted));
+        assert_eq!(of(&[ConnectionNeeded, NotPermitted], false), Some(Kind::NotPermitted));
+        assert_eq!(of(&[Done], true), Some(Kind::Limit));
     }
 
     #[test]

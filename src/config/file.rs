@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use serde::Deserialize;
 
-use super::Error;
+use super::{Error, prices};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -88,6 +88,7 @@ pub(super) struct Model {
     pub(super) base_url: Option<String>,
     pub(super) max_tokens: Option<u32>,
     pub(super) api_key_env: Option<String>,
+    pub(super) prices: Option<prices::Table>,
 }
 
 /// `[profiles.NAME.limits]`.
@@ -154,7 +155,8 @@ fn place(text: &str, at: usize) -> (usize, usize) {
 }
 
 /// The known word that was probably meant.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (word.chars().count() / 3).max(1);
     known
         .map(|known| (distance(word, known), known))

@@ -273,11 +273,19 @@ impl Reader<'_> {
             pair(&api_key_env, &key.source, "OPENAI_BASE_URL", Some(&base_url.source))?;
         }
         let max_tokens = self.profile(table.max_tokens).unwrap_or(Setting::default(MAX_TOKENS));
+        let name = match &overrides.model {
+            Some(name) => Some(Setting { value: name.clone(), source: Source::Flag }),
+            None => self.some_text("model.name", "AGENTCTL_MODEL", table.name.as_ref())?,
+        };
+        // The price of one model is not that of another, nor of the same one elsewhere.
+        let priced = name.as_ref().is_some_and(|name| table.name.as_ref() == Some(&name.value))
+            && (table.base_url.is_none() && base_url.value == BASE_URL
+                || table.base_url.as_ref() == Some(&base_url.value));
+        let prices = self.profile(table.prices.clone());
+        let prices = prices.map(|table| table.map("model.prices", |table| table.read())).transpose()?;
         Ok(ModelSettings {
-            name: match &overrides.model {
-                Some(name) => Some(Setting { value: name.clone(), source: Source::Flag }),
-                None => self.some_text("model.name", "AGENTCTL_MODEL", table.name.as_ref())?,
-            },
+            prices: prices.filter(|_| priced).map(|prices| prices.value),
+            name,
             base_url,
             api_key: api_key.map(|key| ApiKey::new(key.value)),
             api_key_env,

@@ -10,6 +10,7 @@ mod file;
 mod guard;
 mod load;
 mod policy;
+mod prices;
 mod trust;
 
 use std::{
@@ -22,8 +23,10 @@ use std::{
 pub use self::{
     dirs::Dirs,
     env::{EnvVars, VARIABLES, never_from_dotenv},
+    file::nearest,
     guard::{Fga, FgaAuth, Vault},
     policy::{PolicyText, policies},
+    prices::Prices,
     trust::{DotEnv, remember},
 };
 use crate::{
@@ -282,6 +285,8 @@ pub struct ModelSettings {
     pub api_key_env: String,
     /// How many tokens an answer may have.
     pub max_tokens: Setting<u32>,
+    /// What it costs, if the profile says so.
+    pub prices: Option<Prices>,
 }
 
 /// What a run may use up.

@@ -8,7 +8,7 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{Child, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     thread,
     time::{Duration, Instant},
 };
@@ -290,8 +290,28 @@ impl Output {
     #[track_caller]
     pub(crate) fn lines(&self) -> Vec<Value> {
         let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\n{self}"));
-        self.stdout.lines().map(parse).collect()
+        let lines: Vec<Value> = self.stdout.lines().map(parse).collect();
+        // Whatever a test looks for: no event of a run is outside its schema.
+        for line in lines.iter().filter(|line| is_event(line)) {
+            let wrong: Vec<String> = events().iter_errors(line).map(|error| error.to_string()).collect();
+            assert!(wrong.is_empty(), "{line} is not as docs/events.schema.json says: {wrong:?}\n{self}");
+        }
+        lines
     }
+}
+
+/// Whether a line is of `run --json`.
+fn is_event(line: &Value) -> bool {
+    let kind = line["type"].as_str().and_then(|name| name.split_once('.'));
+    kind.is_some_and(|(of, _)| ["run", "text", "model", "tool", "approval"].contains(&of))
+}
+
+fn events() -> &'static jsonschema::Validator {
+    static EVENTS: OnceLock<jsonschema::Validator> = OnceLock::new();
+    EVENTS.get_or_init(|| {
+        let schema = serde_json::from_str(include_str!("../../../docs/events.schema.json")).unwrap();
+        jsonschema::validator_for(&schema).unwrap()
+    })
 }
 
 impl fmt::Display for Output {
