@@ -161,7 +161,7 @@ _agentctl() {
 
     case "${cmd}" in
         agentctl)
-            opts="-p -q -v -h -V --profile --config --env-file --quiet --verbose --color --no-input --json --help --version login logout whoami run chat resume approvals runs tools can why connections audit token demo dev panic doctor config generate"
+            opts="-p -q -v -h -V --profile --config --env-file --quiet --verbose --color --no-input --json --help --version login logout whoami run chat resume approvals runs tools can why connections audit token demo dev panic doctor config generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

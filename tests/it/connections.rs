@@ -80,11 +80,12 @@ fn an_account_is_listed_disconnected_and_connected_again() {
     // Without --scope it is what the tools need, and what it had before.
     let needed = json!(["okta.groups.manage", "okta.groups.read", "okta.users.manage", "okta.users.read"]);
     assert_eq!(held(&dev, "okta").unwrap()["scopes"], needed);
-    dev.post("/connections", &json!({ "person": "ada", "connection": "okta", "scopes": ["okta.groups.read"] }));
+    dev.post("/connections", &json!({ "person": "ada", "connection": "okta", "scopes": ["okta.apps.read"] }));
     let connect = agentctl(&home).args(["connections", "connect", "okta"]).start();
     self::link(&connect);
     let asked = dev.history("my_account").pop().unwrap()["body"]["scopes"].clone();
-    assert_eq!(asked, json!(["okta.groups.manage", "okta.groups.read", "okta.users.manage", "okta.users.read"]));
+    let before = ["okta.apps.read", "okta.groups.manage", "okta.groups.read", "okta.users.manage", "okta.users.read"];
+    assert_eq!(asked, json!(before));
     connect.signal("TERM");
     connect.finish().code(143).silent();
 
