@@ -47,7 +47,6 @@ pub(super) static CONNECTIONS: [Connection; 2] = [
             ("okta.groups.read", "see groups"),
             ("okta.users.manage", "reset passwords and deactivate people"),
             ("okta.groups.manage", "add people to groups"),
-            ("okta.apps.read", "see applications"),
         ],
     },
     // Nothing here takes its tokens, so that a token of the wrong third party can be told from a right one.
