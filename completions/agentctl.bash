@@ -112,6 +112,9 @@ _agentctl() {
             agentctl__subcmd__config,path)
                 cmd="agentctl__subcmd__config__subcmd__path"
                 ;;
+            agentctl__subcmd__config,set-key)
+                cmd="agentctl__subcmd__config__subcmd__set__subcmd__key"
+                ;;
             agentctl__subcmd__config,show)
                 cmd="agentctl__subcmd__config__subcmd__show"
                 ;;
@@ -707,7 +710,7 @@ _agentctl() {
             return 0
             ;;
         agentctl__subcmd__config)
-            opts="-p -q -v -h --profile --config --env-file --quiet --verbose --color --no-input --json --help init show path client-key"
+            opts="-p -q -v -h --profile --config --env-file --quiet --verbose --color --no-input --json --help init show path client-key set-key"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -838,6 +841,40 @@ _agentctl() {
             ;;
         agentctl__subcmd__config__subcmd__path)
             opts="-p -q -v -h --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        agentctl__subcmd__config__subcmd__set__subcmd__key)
+            opts="-p -q -v -h --delete --profile --config --env-file --quiet --verbose --color --no-input --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

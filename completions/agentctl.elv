@@ -717,6 +717,7 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand show 'Show every setting and where it comes from'
             cand path 'Print where the configuration file and the other folders are'
             cand client-key 'Make a key pair for a client role, or take in its secret'
+            cand set-key 'Take in the API key of a model from stdin'
         }
         &'agentctl;config;init'= {
             cand --provider 'What kind of server: auth0, keycloak or oidc'
@@ -781,6 +782,22 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand --secret 'Take in a client secret from stdin instead'
             cand -y 'Replace a credential that is there already'
             cand --yes 'Replace a credential that is there already'
+            cand -q 'Say only what you have to act on'
+            cand --quiet 'Say only what you have to act on'
+            cand -v 'Say more about what happens inside (repeat for more)'
+            cand --verbose 'Say more about what happens inside (repeat for more)'
+            cand --no-input 'Never ask anything at the terminal'
+            cand --json 'Print data as JSON, errors included'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'agentctl;config;set-key'= {
+            cand -p 'Use this profile of config.toml'
+            cand --profile 'Use this profile of config.toml'
+            cand --config 'Read this file instead of config.toml'
+            cand --env-file 'Read variables from this file (you trust it by naming it)'
+            cand --color 'When to use colours'
+            cand --delete 'Forget the key'
             cand -q 'Say only what you have to act on'
             cand --quiet 'Say only what you have to act on'
             cand -v 'Say more about what happens inside (repeat for more)'

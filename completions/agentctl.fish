@@ -558,21 +558,22 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -s v -l verbos
 complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand doctor" -s h -l help -d 'Print help'
-complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -s p -l profile -d 'Use this profile of config.toml' -r
-complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -l config -d 'Read this file instead of config.toml' -r -F
-complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
-complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -l color -d 'When to use colours' -r -f -a "auto\t''
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key set-key" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key set-key" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key set-key" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key set-key" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -s q -l quiet -d 'Say only what you have to act on'
-complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
-complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -l no-input -d 'Never ask anything at the terminal'
-complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -l json -d 'Print data as JSON, errors included'
-complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -s h -l help -d 'Print help'
-complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -f -a "init" -d 'Write a commented config.toml, asking for what is needed'
-complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -f -a "show" -d 'Show every setting and where it comes from'
-complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -f -a "path" -d 'Print where the configuration file and the other folders are'
-complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key" -f -a "client-key" -d 'Make a key pair for a client role, or take in its secret'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key set-key" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key set-key" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key set-key" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key set-key" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key set-key" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key set-key" -f -a "init" -d 'Write a commented config.toml, asking for what is needed'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key set-key" -f -a "show" -d 'Show every setting and where it comes from'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key set-key" -f -a "path" -d 'Print where the configuration file and the other folders are'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key set-key" -f -a "client-key" -d 'Make a key pair for a client role, or take in its secret'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and not __fish_seen_subcommand_from init show path client-key set-key" -f -a "set-key" -d 'Take in the API key of a model from stdin'
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l provider -d 'What kind of server: auth0, keycloak or oidc' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l issuer -d 'The issuer\'s address' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from init" -l client-id -d 'The public client that logs you in' -r
@@ -627,6 +628,18 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_see
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -l no-input -d 'Never ask anything at the terminal'
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -l json -d 'Print data as JSON, errors included'
 complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from client-key" -s h -l help -d 'Print help'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from set-key" -s p -l profile -d 'Use this profile of config.toml' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from set-key" -l config -d 'Read this file instead of config.toml' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from set-key" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from set-key" -l color -d 'When to use colours' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from set-key" -l delete -d 'Forget the key'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from set-key" -s q -l quiet -d 'Say only what you have to act on'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from set-key" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from set-key" -l no-input -d 'Never ask anything at the terminal'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from set-key" -l json -d 'Print data as JSON, errors included'
+complete -c agentctl -n "__fish_agentctl_using_subcommand config; and __fish_seen_subcommand_from set-key" -s h -l help -d 'Print help'
 complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man events-schema" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man events-schema" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man events-schema" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F

@@ -30,6 +30,7 @@ use crate::{
     model::{Model, ModelOptions},
     oauth::{Client, Provider},
     policy::{Author, Binding, Policy, PolicyFile},
+    secret::ApiKey,
     session::{
         Account, Session, SessionParts,
         vault::{Subject, Vault, VaultParts},
@@ -423,6 +424,15 @@ impl App {
         Ok(Policy { files, per_run: None })
     }
 
+    /// The key for the model: from the environment, or the one that was stored for its address.
+    pub(crate) async fn model_key(&self) -> Result<Option<ApiKey>, Failure> {
+        let settings = &self.config()?.model;
+        match &settings.api_key {
+            Some(key) => Ok(Some(key.clone())),
+            None => self.patiently(clients::model_key(self.store()?, &settings.base_url.value)).await,
+        }
+    }
+
     /// Whoever holds conversations with the model.
     pub(crate) async fn agent(&self, limits: &LimitArgs) -> Result<Agent, Failure> {
         let config = self.config()?;
@@ -433,7 +443,7 @@ impl App {
         };
         let options = ModelOptions {
             base_url: settings.base_url.value.clone(),
-            api_key: settings.api_key.clone(),
+            api_key: self.model_key().await?,
             name: name.value.clone(),
             max_tokens: settings.max_tokens.value,
         };

@@ -26,6 +26,7 @@ learns the answers; `agentctl resume` does what was approved.
 
 Examples:
   agentctl approvals list
+  agentctl approvals show apr_01998a...
   agentctl approvals wait --all --timeout 10m
   agentctl approvals abandon apr_01998a...")]
 pub(crate) struct Args {

@@ -11,7 +11,7 @@ use crate::{
     fga::{Auth, ClientCredentials, Fga},
     http::Http,
     oauth::{AuthMethod, Client, ClientAuth, Provider},
-    secret::{ClientKey, ClientSecret},
+    secret::{ApiKey, ClientKey, ClientSecret},
     store::credentials::{Key, Store},
 };
 
@@ -52,6 +52,30 @@ pub(crate) async fn keep(store: &Store, issuer: &str, client: &str, credential: 
 /// Whether this client has a credential in the store.
 pub(crate) async fn there(store: &Store, issuer: &str, client: &str) -> Result<bool, Failure> {
     Ok(store.get(&Key::client(issuer, client)).await?.is_some())
+}
+
+/// The name of a model's key: it belongs to an address, so that a changed setting never sends it elsewhere.
+fn key_of(base_url: &str) -> Key {
+    Key::new("model", &[base_url.trim_end_matches('/')])
+}
+
+/// The key that was stored for the model at this address.
+pub(crate) async fn model_key(store: &Store, base_url: &str) -> Result<Option<ApiKey>, Failure> {
+    let Some(bytes) = store.get(&key_of(base_url)).await? else { return Ok(None) };
+    let key = std::str::from_utf8(&bytes).map_err(|_| {
+        Failure::new(Kind::Failed, "the stored key of the model is damaged").hint("run `agentctl config set-key` again")
+    })?;
+    Ok(Some(ApiKey::new(key)))
+}
+
+/// Keeps a key for the model at this address.
+pub(crate) async fn keep_model_key(store: &Store, base_url: &str, key: &ApiKey) -> Result<(), Failure> {
+    Ok(store.set(&key_of(base_url), key.expose().as_bytes()).await?)
+}
+
+/// Forgets it; whether there was one.
+pub(crate) async fn forget_model_key(store: &Store, base_url: &str) -> Result<bool, Failure> {
+    Ok(store.delete(&key_of(base_url)).await?)
 }
 
 /// The client of a role with what proves it; none if the role has no client. The store is asked only for a client that is

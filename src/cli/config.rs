@@ -1,5 +1,7 @@
 //! `agentctl config`: make, show and find the configuration.
 
+mod set_key;
+
 use std::path::Path;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
@@ -26,7 +28,8 @@ use crate::{
   agentctl config init
   agentctl config show
   agentctl config path
-  agentctl config client-key approval")]
+  agentctl config client-key approval
+  agentctl config set-key < key.txt")]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,
@@ -42,6 +45,8 @@ enum What {
     Path,
     /// Make a key pair for a client role, or take in its secret
     ClientKey(ClientKeyArgs),
+    /// Take in the API key of a model from stdin
+    SetKey(set_key::Args),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -105,7 +110,15 @@ enum Role {
 impl Args {
     /// Whether the settings matter to it.
     pub(crate) fn reads_settings(&self) -> bool {
-        matches!(self.what, What::Show | What::ClientKey(_))
+        matches!(self.what, What::Show | What::ClientKey(_) | What::SetKey(_))
+    }
+
+    /// The model that it is about.
+    pub(crate) fn model(&self) -> Option<&String> {
+        match &self.what {
+            What::SetKey(args) => args.name.as_ref(),
+            _ => None,
+        }
     }
 }
 
@@ -116,6 +129,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         What::Show => show(app),
         What::Path => paths(app),
         What::ClientKey(args) => client_key(app, args).await,
+        What::SetKey(args) => set_key::run(app, args).await,
     }
 }
 

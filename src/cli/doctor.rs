@@ -379,25 +379,58 @@ async fn model(app: &App, config: &Config, report: &mut Report<'_>) {
     };
     let origin = url.origin().ascii_serialization();
     let request = Request::get(url);
-    let request = match &settings.api_key {
+    let key = match app.model_key().await {
+        Ok(key) => key,
+        Err(failure) => return report.failed("model", &failure),
+    };
+    let request = match &key {
         Some(key) => request.bearer(&AccessToken::new(key.expose())),
         None => Ok(request),
     };
     let Ok(request) = request else {
         return report.broken("model", "the key holds characters that cannot be sent", "check OPENAI_API_KEY");
     };
-    match http.send(request).await.map(|response| response.status) {
+    let answer = http.send(request).await;
+    if let Ok(response) = &answer
+        && response.status == 200
+        && lists_others(&response.body, name)
+    {
+        return report.warn("model", format!("{origin} does not list {name}"), "check AGENTCTL_MODEL");
+    }
+    match answer.map(|response| response.status) {
         Ok(200..=299) => report.ok("model", format!("{} at {origin}", name)),
-        Ok(401 | 403) => report.broken("model", format!("{origin} does not accept the key"), "check OPENAI_API_KEY"),
+        Ok(401 | 403) => report.broken(
+            "model",
+            format!("{origin} does not accept the key"),
+            "check OPENAI_API_KEY, or run `agentctl config set-key`",
+        ),
         Ok(404) => report.ok("model", format!("{} at {origin}, which lists no models", name)),
         Ok(status) => report.warn("model", format!("{origin} answers {status}"), "check OPENAI_BASE_URL"),
         Err(error) => report.broken("model", chain(&error), "check OPENAI_BASE_URL, and whether the server runs"),
     }
 }
 
+/// Whether a list of models has others and not this one.
+fn lists_others(body: &[u8], name: &str) -> bool {
+    let list: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let ids: Vec<&str> =
+        list["data"].as_array().into_iter().flatten().filter_map(|model| model["id"].as_str()).collect();
+    !ids.is_empty() && !ids.contains(&name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_model_that_is_not_listed_is_noticed() {
+        assert!(lists_others(br#"{"data":[{"id":"a"}]}"#, "b"));
+        assert!(!lists_others(br#"{"data":[{"id":"a"},{"id":"b"}]}"#, "b"));
+        // Who lists nothing says nothing.
+        for body in [&b"{}"[..], b"no", br#"{"data":[]}"#] {
+            assert!(!lists_others(body, "b"));
+        }
+    }
 
     #[test]
     fn what_is_broken_decides_the_exit_code() {

@@ -25,8 +25,11 @@ pub(crate) struct Args {
     words: Vec<String>,
 }
 
-/// The pages: name, and what stands on it.
-const TOPICS: &[(&str, fn() -> String)] = &[
+/// A page: its name, and what stands on it.
+type Topic = (&'static str, fn() -> String);
+
+/// The pages.
+const TOPICS: &[Topic] = &[
     ("exit-codes", exit_codes),
     ("environment", environment),
     ("output", || include_str!("help/output.txt").to_owned()),
@@ -198,7 +201,8 @@ mod tests {
     fn every_command_has_examples_and_all_of_them_parse() {
         fn check(command: &clap::Command, path: &str, inherited: &str, bare: &mut Vec<String>) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let examples = help.split_once("Examples:").map_or("", |(_, examples)| examples);
+            let (one, several) = (help.split_once("Example:"), help.split_once("Examples:"));
+            let examples = several.or(one).map_or("", |(_, examples)| examples);
             let examples = examples.split("\n\n").next().unwrap_or_default();
             for words in examples.lines().flat_map(|line| commands(line.trim())) {
                 if words.first().is_some_and(|word| word == "agentctl") {

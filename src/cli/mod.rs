@@ -249,6 +249,7 @@ fn overrides(cli: &Cli) -> Overrides {
         Command::Run(args) => args.limits.model.clone(),
         Command::Chat(args) => args.limits.model.clone(),
         Command::Resume(args) => args.limits.model.clone(),
+        Command::Config(args) => args.model().cloned(),
         _ => None,
     };
     let store = match &cli.command {

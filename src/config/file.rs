@@ -36,6 +36,7 @@ pub(super) struct Profile {
     pub(super) vault: Vault,
     pub(super) fga: Fga,
     pub(super) model: Model,
+    pub(super) models: BTreeMap<String, Model>,
     pub(super) limits: Limits,
     pub(super) tools: BTreeMap<String, String>,
     pub(super) audiences: BTreeMap<String, Audience>,
@@ -80,7 +81,7 @@ pub(super) struct Fga {
     pub(super) check_agent: Option<bool>,
 }
 
-/// `[profiles.NAME.model]`.
+/// `[profiles.NAME.model]` and `[profiles.NAME.models.MODEL]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Model {
@@ -116,7 +117,7 @@ const SECRETS: &[(&str, &str)] = &[
     ),
     ("api_token", "set AGENTCTL_FGA_API_TOKEN"),
     ("secret", "set AGENTCTL_CLIENT_SECRET or AGENTCTL_APPROVAL_CLIENT_SECRET, or use `agentctl config client-key`"),
-    ("api_key", "set OPENAI_API_KEY, or name another variable in api_key_env"),
+    ("api_key", "set OPENAI_API_KEY, name another variable in api_key_env, or use `agentctl config set-key`"),
     ("passphrase", "set AGENTCTL_STORE_PASSPHRASE"),
     ("store_passphrase", "set AGENTCTL_STORE_PASSPHRASE"),
 ];

@@ -113,7 +113,13 @@ pub(super) fn load(vars: &EnvVars, overrides: &Overrides, cwd: &Path) -> Result<
     let api_key_env = table.model.api_key_env.clone().unwrap_or_else(|| "OPENAI_API_KEY".to_owned());
     let mut dotenv = DotEnv::None;
     if overrides.env_file.is_none() {
-        let ours = |name: &str| env::known(name).is_some() || tool_names.contains(name) || name == api_key_env;
+        let keys = || table.models.values().filter_map(|model| model.api_key_env.as_deref());
+        let ours = |name: &str| {
+            env::known(name).is_some()
+                || tool_names.contains(name)
+                || name == api_key_env
+                || keys().any(|key| key == name)
+        };
         let (found, text) = trust::look(&dirs, cwd, ours)?;
         if let (DotEnv::Trusted { path }, Some(text)) = (&found, text) {
             layers.file = variables(path, &text)?;
@@ -212,6 +218,7 @@ impl Reader<'_> {
                 .map_or(Ok(Setting::default(Binding::Message)), |binding| binding.map("binding", parse))?,
             tool_vars,
             audiences,
+            models: table.models.keys().cloned().collect(),
             token_for_agents: table.token_for_agents.unwrap_or(false),
             bell: table.bell.unwrap_or(true),
             browser: table.browser.unwrap_or(true),
@@ -263,33 +270,49 @@ impl Reader<'_> {
         })
     }
 
+    /// The model that is asked: by its own name, or one that the profile knows by another.
     fn model(&self, overrides: &Overrides, api_key_env: String) -> Result<ModelSettings, Error> {
         let table = &self.profile.model;
-        let base_url = self
-            .text("OPENAI_BASE_URL", table.base_url.as_ref())
-            .map_or_else(|| Ok(Setting::default(BASE_URL.to_owned())), |url| url.map("model.base_url", check_url))?;
-        let api_key = self.layers.get(&api_key_env);
-        if let Some(key) = &api_key {
-            pair(&api_key_env, &key.source, "OPENAI_BASE_URL", Some(&base_url.source))?;
-        }
-        let max_tokens = self.profile(table.max_tokens).unwrap_or(Setting::default(MAX_TOKENS));
-        let name = match &overrides.model {
+        let asked = match &overrides.model {
             Some(name) => Some(Setting { value: name.clone(), source: Source::Flag }),
             None => self.some_text("model.name", "AGENTCTL_MODEL", table.name.as_ref())?,
         };
-        // The price of one model is not that of another, nor of the same one elsewhere.
-        let priced = name.as_ref().is_some_and(|name| table.name.as_ref() == Some(&name.value))
-            && (table.base_url.is_none() && base_url.value == BASE_URL
-                || table.base_url.as_ref() == Some(&base_url.value));
-        let prices = self.profile(table.prices.clone());
-        let prices = prices.map(|table| table.map("model.prices", |table| table.read())).transpose()?;
+        let own = asked.as_ref().and_then(|asked| self.profile.models.get(&asked.value));
+        let base_url = match own.and_then(|own| own.base_url.clone()) {
+            Some(url) => self.profile(Some(url)),
+            None => self.text("OPENAI_BASE_URL", table.base_url.as_ref()),
+        };
+        let base_url = base_url
+            .map_or_else(|| Ok(Setting::default(BASE_URL.to_owned())), |url| url.map("model.base_url", check_url))?;
+        // The key of one server is not shown to another.
+        let api_key_env = match own {
+            Some(own) if own.base_url.is_some() => own.api_key_env.clone(),
+            Some(own) => Some(own.api_key_env.clone().unwrap_or(api_key_env)),
+            None => Some(api_key_env),
+        };
+        let api_key = api_key_env.as_ref().and_then(|name| self.layers.get(name));
+        if let (Some(name), Some(key)) = (&api_key_env, &api_key) {
+            pair(name, &key.source, "OPENAI_BASE_URL", Some(&base_url.source))?;
+        }
+        let max_tokens = own.and_then(|own| own.max_tokens).or(table.max_tokens);
+        let max_tokens = self.profile(max_tokens).unwrap_or(Setting::default(MAX_TOKENS));
+        let prices = match own {
+            Some(own) => own.prices.clone(),
+            // The price of one model is not that of another, nor of the same one elsewhere.
+            None => table.prices.clone().filter(|_| {
+                asked.as_ref().is_some_and(|name| table.name.as_ref() == Some(&name.value))
+                    && base_url.value == table.base_url.as_deref().unwrap_or(BASE_URL)
+            }),
+        };
+        let prices = self.profile(prices).map(|prices| prices.map("model.prices", |table| table.read())).transpose()?;
+        let name = own.and_then(|own| own.name.clone());
         Ok(ModelSettings {
-            prices: prices.filter(|_| priced).map(|prices| prices.value),
-            name,
+            name: asked.map(|asked| Setting { value: name.unwrap_or(asked.value), source: asked.source }),
             base_url,
             api_key: api_key.map(|key| ApiKey::new(key.value)),
             api_key_env,
             max_tokens: max_tokens.map("model.max_tokens", |count| within(count, 1, u32::MAX))?,
+            prices: prices.map(|prices| prices.value),
         })
     }
 

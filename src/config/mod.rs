@@ -281,8 +281,8 @@ pub struct ModelSettings {
     pub base_url: Setting<String>,
     /// The key for it.
     pub api_key: Option<ApiKey>,
-    /// The variable that holds the key.
-    pub api_key_env: String,
+    /// The variable that holds the key; none for a model with an address of its own and no variable of its own.
+    pub api_key_env: Option<String>,
     /// How many tokens an answer may have.
     pub max_tokens: Setting<u32>,
     /// What it costs, if the profile says so.
@@ -354,6 +354,8 @@ pub struct Config {
     pub ca_file: Option<Setting<PathBuf>>,
     /// The model.
     pub model: ModelSettings,
+    /// What the profile calls its models.
+    pub models: Vec<String>,
     /// What a run may use up.
     pub limits: Limits,
     /// How strongly an approval of an irreversible call has to be tied to it, at least.
@@ -434,6 +436,9 @@ impl Config {
         show!("model.name", self.model.name.as_ref());
         show!("model.base_url", Some(&self.model.base_url));
         show!("model.max_tokens", Some(&self.model.max_tokens));
+        if !self.models.is_empty() {
+            row("models", Some(self.models.join(" ")), Some(&Source::Profile(self.file.value.clone())));
+        }
         show!("limits.max_turns", Some(&self.limits.max_turns));
         show!("limits.pushes_per_minute", Some(&self.limits.pushes_per_minute));
         show!("limits.keep_runs_days", Some(&self.limits.keep_runs_days));

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Home, Output, agentctl, command};
+use crate::support::{Dev, Fake, Home, Output, Reply, agentctl, command};
 
 fn logged_in(dev: &Dev) -> Home {
     let home = dev.home();
@@ -161,4 +161,30 @@ fn nobody_who_reads_is_no_error() {
         let line = format!("{{ \"$0\" run {flags} 'what phones are there'; echo \"code $?\" >&2; }} | true");
         command(&home, "/bin/sh").args(["-c", &line, program]).run().code(0).err(&["code 0"]);
     }
+}
+
+#[test]
+fn a_key_from_the_store_goes_only_where_it_belongs() {
+    let dev = Dev::start();
+    let mut home = logged_in(&dev);
+    let key = home.env()["OPENAI_API_KEY"].clone();
+    home.unset("OPENAI_API_KEY");
+    agentctl(&home).args(["run", "what phones are there"]).run().code(20);
+    let output = agentctl(&home).args(["config", "set-key"]).stdin(&format!("{key}\n")).run().code(0);
+    assert!(!output.stdout.contains(&key) && !output.stderr.contains(&key), "{output}");
+    let output = agentctl(&home).args(["run", "-v", "what phones are there"]).run().code(0);
+    assert!(output.stderr.contains("tokens read") && output.stderr.contains("unpriced"), "{output}");
+    agentctl(&home).args(["config", "set-key", "fast"]).stdin("x").run().code(2);
+    agentctl(&home).args(["config", "set-key"]).stdin("").run().code(2);
+    // Another server is shown nothing of it.
+    let other = Fake::start();
+    other.always("POST", "/chat/completions", Reply::json(400, &json!({ "error": { "message": "no" } })));
+    let address = home.env()["OPENAI_BASE_URL"].clone();
+    home.set("OPENAI_BASE_URL", &other.url());
+    agentctl(&home).args(["run", "go"]).run().code(20);
+    let seen = format!("{:?}", other.seen());
+    assert!(seen.contains("/chat/completions") && !seen.contains(&key), "{seen}");
+    home.set("OPENAI_BASE_URL", &address);
+    agentctl(&home).args(["config", "set-key", "--delete"]).run().code(0);
+    agentctl(&home).args(["run", "what phones are there"]).run().code(20);
 }

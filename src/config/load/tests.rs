@@ -208,6 +208,34 @@ fn the_key_of_another_model_has_another_name() {
 }
 
 #[test]
+fn a_profile_has_several_models_and_each_its_own_key_and_price() {
+    let desk = Desk::new(
+        "[profiles.default.model]\nname = \"m1\"\nprices = { prompt = \"1\", completion = \"2\", currency = \"USD\" }\n\
+         [profiles.default.models.fast]\nname = \"llama\"\nbase_url = \"https://models.example/v1\"\n\
+         [profiles.default.models.keyed]\nbase_url = \"https://models.example/v1\"\napi_key_env = \"FAST_KEY\"\n\
+         [profiles.default.models.big]\nmax_tokens = 9",
+    );
+    let vars = [("OPENAI_API_KEY", "first"), ("FAST_KEY", "second")];
+    let model = |name: &str| {
+        let flags = Overrides { model: Some(name.to_owned()), ..Overrides::default() };
+        let model = desk.load_with(&vars, &flags).unwrap().model;
+        let key = model.api_key.map(|key| key.expose().to_owned());
+        (model.name.unwrap().value, model.base_url.value, key, model.max_tokens.value, model.prices.is_some())
+    };
+    let key = |key: &str| Some(key.to_owned());
+    let (openai, other) = ("https://api.openai.com/v1", "https://models.example/v1");
+    assert_eq!(model("m1"), ("m1".into(), openai.into(), key("first"), 4096, true));
+    assert_eq!(model("m2"), ("m2".into(), openai.into(), key("first"), 4096, false), "its price is not known");
+    assert_eq!(model("fast"), ("llama".into(), other.into(), None, 4096, false), "no key of another server");
+    assert_eq!(model("keyed"), ("keyed".into(), other.into(), key("second"), 4096, false));
+    assert_eq!(model("big"), ("big".into(), openai.into(), key("first"), 9, false));
+    let elsewhere = [("OPENAI_BASE_URL", "https://models.example/v1")];
+    assert!(desk.load(&elsewhere).unwrap().model.prices.is_none(), "the same model elsewhere has another price");
+    assert_eq!(desk.load(&[("AGENTCTL_MODEL", "fast")]).unwrap().model.name.unwrap().value, "llama");
+    assert_eq!(desk.load(&[]).unwrap().models, ["big", "fast", "keyed"]);
+}
+
+#[test]
 fn rows_name_sources_and_no_secrets() {
     let desk = Desk::new(TOML);
     let vars = [
