@@ -29,7 +29,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 `agentctl login` ends the stop. The exit code is 1 if a part could not be done;
 the receipt on stdout says which.
 
-Example:
+Examples:
   agentctl panic")]
 pub(crate) struct Args {}
 

@@ -78,8 +78,8 @@ fn the_standard_exchange() {
     });
     let issued = idp.get("/issued");
     assert_eq!(issued[0]["person"], "person-1", "{issued}");
-    assert_eq!(issued[1]["connection"], "https://calendar.example/api", "{issued}");
-    assert_eq!(issued.as_array().unwrap().len(), 2, "{issued}");
+    assert_eq!(issued[2]["connection"], "https://calendar.example/api", "{issued}");
+    assert_eq!(issued.as_array().unwrap().len(), 3, "{issued}");
 
     let wrong = Client { id: "vault".to_owned(), auth: ClientAuth::SecretBasic(ClientSecret::new("guessed")) };
     let error = block_on(async { vault(&idp, Provider::Oidc, None, wrong).await.token("github", &[]).await });
