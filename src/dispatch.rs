@@ -204,8 +204,13 @@ impl Dispatcher {
         let has_effect = action.effect != "read";
         // What a crash cut is found executing. Else it must be approved still: another process may have abandoned it.
         let cut = progress != Progress::Fresh && self.state_of(&action.id)? == Some(ApprovalState::Executing);
-        if !cut {
-            self.guard.executing(&record)?;
+        match if cut { Ok(()) } else { self.guard.executing(&record) } {
+            Ok(()) => {}
+            Err(approval::Error::Journal(journal::Error::Stale { .. })) => {
+                let output = ToolOutput::refused(Outcome::NotPermitted, "the approval was given up meanwhile");
+                return entry.close(output, None, &record, tell);
+            }
+            Err(error) => return Err(error.into()),
         }
         // A read changes nothing, so there is nothing to repeat or to recover.
         if has_effect && progress != Progress::Begun {

@@ -58,6 +58,12 @@ enum Answer {
     SomebodyElse,
     OtherDetails,
     LessScope,
+    /// The server fails when it is asked to make the phone ring.
+    NotAsked,
+    /// A yes, and its answer comes without the signed proof.
+    NoProof,
+    /// A yes, and no answer to a poll ever arrives.
+    Lost,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,8 +108,17 @@ const PERMISSIONS: [Permission; 8] = [
     Permission::NoServer,
 ];
 const RULES: [Rule; 5] = [Rule::Nothing, Rule::Denies, Rule::Asks, Rule::TooExpensive, Rule::OtherOrigin];
-const ANSWERS: [Answer; 6] =
-    [Answer::Yes, Answer::No, Answer::Nobody, Answer::SomebodyElse, Answer::OtherDetails, Answer::LessScope];
+const ANSWERS: [Answer; 9] = [
+    Answer::Yes,
+    Answer::No,
+    Answer::Nobody,
+    Answer::SomebodyElse,
+    Answer::OtherDetails,
+    Answer::LessScope,
+    Answer::NotAsked,
+    Answer::NoProof,
+    Answer::Lost,
+];
 const CREDENTIALS: [Credential; 9] = [
     Credential::None,
     Credential::Approval,
@@ -139,8 +154,10 @@ impl Row {
         // What a rule demands has no details of its own, and only an approval's own token has scopes to be cut.
         let details = self.asks || self.answer != Answer::OtherDetails;
         let scope = self.credential == Credential::Approval || self.answer != Answer::LessScope;
+        // A wait to the end is long, and what kind of token was to follow does not matter to it.
+        let lost = matches!(self.credential, Credential::None | Credential::Approval) || self.answer != Answer::Lost;
         let api_matters = self.api == Api::Fine || Row { api: Api::Fine, ..self }.expected().runs;
-        credential_fits && answer_matters && details && scope && api_matters
+        credential_fits && answer_matters && details && scope && lost && api_matters
     }
 
     fn expected(self) -> Expected {
@@ -168,7 +185,11 @@ impl Row {
                 Answer::Yes => {}
                 Answer::No => return ends(Outcome::Denied),
                 Answer::Nobody => return ends(Outcome::Expired),
-                Answer::SomebodyElse | Answer::OtherDetails | Answer::LessScope => return ends(Outcome::NotPermitted),
+                Answer::SomebodyElse | Answer::OtherDetails | Answer::LessScope | Answer::NoProof => {
+                    return ends(Outcome::NotPermitted);
+                }
+                Answer::NotAsked => return Expected { rings: false, ..ends(Outcome::Failed) },
+                Answer::Lost => return ends(Outcome::Failed),
             }
             if self.permission == Permission::TakenAway {
                 return ends(Outcome::NotPermitted);
@@ -237,7 +258,8 @@ impl Row {
             Rule::TooExpensive => "[max_spend]\nper_call = \"1 EUR\"",
             Rule::OtherOrigin => "allowed_origins = [\"https://elsewhere.example\"]",
         };
-        let file = PolicyFile::parse(Author::User, "policy.toml".into(), text).unwrap();
+        let author = if self.rule == Rule::Denies { Author::Admin } else { Author::User };
+        let file = PolicyFile::parse(author, "policy.toml".into(), text).unwrap();
         Policy { files: vec![file], per_run: None }
     }
 }
@@ -443,6 +465,15 @@ impl Desk {
             }
             _ => {}
         }
+        let bent = match row.answer {
+            Answer::NotAsked => Some(fault("ciba", json!({ "kind": "status", "status": 503 }))),
+            Answer::NoProof => Some(fault("ciba_poll", json!({ "kind": "alter", "answer": { "id_token": null } }))),
+            Answer::Lost => Some(fault("ciba_poll", json!({ "kind": "drop", "when": "after" }))),
+            _ => None,
+        };
+        if let Some(fault) = bent {
+            self.manage("POST", "/faults", fault).await;
+        }
         self.api.answers(row.api);
     }
 
@@ -475,7 +506,7 @@ impl Desk {
         }
         let approve = |body: Value| (format!("/approvals/{}/approve", push.id), body);
         let (path, body) = match row.answer {
-            Answer::Yes => approve(json!({})),
+            Answer::Yes | Answer::NotAsked | Answer::NoProof | Answer::Lost => approve(json!({})),
             Answer::No => (format!("/approvals/{}/deny", push.id), json!({})),
             Answer::Nobody => {
                 self.clock.advance(Duration::from_secs(301));
@@ -556,7 +587,8 @@ async fn walk() {
         if seen != (expected.outcome, expected.rings, usize::from(expected.runs), expected.foreseen) {
             wrong.push(format!("{row:?}\n  expected {expected:?}\n  but was {seen:?}: {}", output.message));
         }
-        if forecast.refused.is_none() && forecast.approval.is_some() != expected.rings {
+        let asks = expected.rings || (row.is_asked() && row.answer == Answer::NotAsked);
+        if forecast.refused.is_none() && forecast.approval.is_some() != asks {
             wrong.push(format!("{row:?}: can does not know whether the phone rings"));
         }
         ran += usize::from(expected.runs);
