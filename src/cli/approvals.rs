@@ -1,6 +1,6 @@
 //! `agentctl approvals`: what waits for a person, and what became of it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use clap::{Args as ClapArgs, Subcommand};
@@ -212,10 +212,17 @@ async fn wait(app: &App, args: &WaitArgs) -> Result<(), Failure> {
         .await?;
     let mut others = Vec::new();
     let mut mine = Vec::new();
+    // Held to the end of the wait: whoever resumes such a run meanwhile would take a poll under way for a crash.
+    let mut leases = BTreeMap::new();
     for id in &ids {
         // A run that another process works on is waited for there.
         let run = journal.approval(id)?.and_then(|row| row.asked.run);
-        let held = run.is_some_and(|run| app.lease(&run).is_err());
+        let held = match run {
+            Some(run) if !leases.contains_key(&run) => {
+                app.lease(&run).map(|lease| drop(leases.insert(run, lease))).is_err()
+            }
+            _ => false,
+        };
         if held { others.push(id.clone()) } else { mine.push(id.clone()) }
     }
     let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
@@ -243,6 +250,7 @@ async fn wait(app: &App, args: &WaitArgs) -> Result<(), Failure> {
     for id in &others {
         app.ui.warn(&format!("{id} is waited for by another agentctl process"));
     }
+    drop(leases);
     verdict(app, &ids, stopped)
 }
 

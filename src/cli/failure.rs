@@ -293,8 +293,15 @@ impl From<oauth::Error> for Failure {
 
 impl From<journal::Error> for Failure {
     fn from(error: journal::Error) -> Self {
-        Self::caused(Kind::Failed, "use the journal", &error)
-            .hint("nothing runs that cannot be written down: make the state folder writable, or free space on the disk")
+        let hint = match &error {
+            journal::Error::Newer { .. } => "a newer agentctl has been here: use that one, or another AGENTCTL_HOME",
+            journal::Error::Corrupt { .. } => {
+                "move the file away to begin anew: pending approvals are lost with it, the audit log is not"
+            }
+            journal::Error::Busy | journal::Error::Lock(_) => "another process holds it: try again in a moment",
+            _ => "nothing runs that cannot be written down: make the state folder writable, or free space on the disk",
+        };
+        Self::caused(Kind::Failed, "use the journal", &error).hint(hint)
     }
 }
 

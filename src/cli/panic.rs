@@ -16,6 +16,7 @@ use crate::{
     session::Revoked,
     store::{
         journal::{ApprovalFilter, ApprovalState},
+        seal::DataKey,
         stop::Stop,
     },
 };
@@ -55,6 +56,14 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
             None
         }
     };
+    // The log first, like before any call; what came of it follows at the end.
+    let action = ActionId::mint();
+    let requested = app.audit().and_then(|audit| {
+        let body = json!({ "tool": "panic", "effect": "reversible", "arguments": {}, "run": null });
+        Ok(audit.request(&action, now, body)?)
+    });
+    // Revoking ends with the login's own entry in the store; the key that seals the log lies beside it.
+    let key = unlock(app).await;
     let abandoned = match abandon_all(app, &mut receipt) {
         Ok(abandoned) => abandoned,
         Err(failure) => {
@@ -63,20 +72,37 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
         }
     };
     revoke(app, &mut receipt).await;
-    let action = ActionId::mint();
-    let logged = app.audit().and_then(|audit| {
-        let body = json!({ "tool": "panic", "effect": "reversible", "arguments": {}, "run": null });
-        audit.request(&action, now, body)?;
+    let logged = requested.and_then(|()| app.audit()).and_then(|audit| {
         let outcome = if receipt.not_done.is_empty() { "done" } else { "failed" };
         let body = json!({ "outcome": outcome, "message": "everything was stopped", "generation": generation,
                            "abandoned": abandoned, "done": receipt.done, "not_done": receipt.not_done });
-        Ok(audit.response(&action, app.clock.now(), body)?)
+        audit.response(&action, app.clock.now(), body)?;
+        let Some((key, lasts)) = key else { return Ok(false) };
+        audit.unlock(key, lasts);
+        audit.seal(app.clock.now())?;
+        Ok(true)
     });
     match logged {
-        Ok(()) => receipt.done.push("the audit log has it".to_owned()),
+        Ok(true) => receipt.done.push("the audit log has it, sealed where the credential store lasts".to_owned()),
+        Ok(false) => {
+            receipt.done.push("the audit log has it".to_owned());
+            receipt
+                .not_done
+                .push("the log could not be sealed: its key is out of reach; the next run seals it".to_owned());
+        }
         Err(failure) => receipt.not_done.push(format!("the audit log does not have it: {}", failure.message)),
     }
     tell(app, &receipt, generation, &abandoned)
+}
+
+/// The key that seals the log, unless the credential store does not give it in time.
+async fn unlock(app: &App) -> Option<(&DataKey, bool)> {
+    let store = app.store().ok()?;
+    tokio::select! {
+        biased;
+        key = store.data_key() => Some((key.ok()?, store.lasts())),
+        () = app.clock.sleep(LIMIT) => None,
+    }
 }
 
 /// Gives up whatever waits. What is being carried out right now cannot be called back.

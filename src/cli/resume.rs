@@ -82,15 +82,14 @@ fn find(app: &App, journal: &Journal, args: &Args) -> Result<RunId, Failure> {
         return Ok(RunId::from_text(run.as_str()));
     }
     let profile = &app.config()?.profile.value;
-    let waiting: Vec<RunId> = journal
-        .waiting_runs()?
-        .into_iter()
-        .filter(|run| run.row.profile == *profile)
-        .map(|run| run.row.id)
-        // One that another process works on neither waits nor was cut off.
-        .filter(|run| app.lease(run).is_ok())
-        .collect();
+    let open = journal.waiting_runs()?.into_iter().filter(|run| run.row.profile == *profile).map(|run| run.row.id);
+    // One that another process works on neither waits nor was cut off.
+    let (waiting, busy): (Vec<RunId>, Vec<RunId>) = open.partition(|run| app.lease(run).is_ok());
     match waiting.as_slice() {
+        [] if !busy.is_empty() => {
+            Err(Failure::new(Kind::Failed, format!("another agentctl process is at work on {}", busy[0]))
+                .hint("wait until it ends, or end it; then run this again"))
+        }
         [] => Err(Failure::new(Kind::Usage, "no run waits, and none was cut off")
             .hint("`agentctl runs list` shows what there is")),
         [newest, ..] if args.last => Ok(newest.clone()),

@@ -2,9 +2,11 @@
 
 mod kill;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Home, Output, agentctl, command};
+use crate::support::{Dev, Home, Output, agentctl, command, wait_until};
 
 fn logged_in(dev: &Dev) -> Home {
     let home = dev.home();
@@ -154,6 +156,22 @@ fn many_are_waited_for_at_once() {
     assert_eq!(early, 0, "polls are never early");
 }
 
+/// Otherwise a poll that is under way would look like a crash to the one who resumes, and its yes be lost.
+#[test]
+fn a_run_that_is_waited_for_is_not_resumed_meanwhile() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    detached(&home, "buy 2 phones");
+    let polls = dev.history("ciba_poll").len();
+    let waiting = agentctl(&home).args(["approvals", "wait", "--all"]).start();
+    wait_until(Duration::from_secs(20), "a poll", || (dev.history("ciba_poll").len() > polls).then_some(()));
+    agentctl(&home).args(["resume", "--last"]).run().code(1).err(&["another agentctl process is at work"]);
+    approve(&dev);
+    waiting.finish().code(0);
+    agentctl(&home).args(["resume", "--last"]).run().code(0);
+    assert_eq!(dev.orders().len(), 1);
+}
+
 #[test]
 fn another_plan_another_person_or_another_key_is_refused() {
     let change = |sql: &str| {
@@ -234,6 +252,7 @@ fn panic_stops_everything_until_the_next_login() {
     let receipt = agentctl(&home).args(["panic"]).run().code(0);
     receipt.out(&["nothing more is carried out", "given up: apr_", "revoked at the server", "the audit log has it"]);
     waiting.finish().code(13).err(&["stopped with `agentctl panic`"]);
+    agentctl(&home).args(["audit", "verify"]).run().code(0).out(&["sealed up to the last entry"]);
     approve(&dev);
     assert!(pending(&home).is_empty());
     agentctl(&home).args(["run", "buy 3 phones"]).run().code(4);
