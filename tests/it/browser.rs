@@ -11,6 +11,13 @@ async fn click(driver: &WebDriver, text: &str) -> WebDriverResult<()> {
     let path = format!(
         "//button[contains(normalize-space(.), '{text}')] | //input[@type='submit' and contains(@value, '{text}')]"
     );
+    // A page that renews itself may do so between the look and the click.
+    for _ in 0..5 {
+        match driver.find(By::XPath(path.as_str())).await?.click().await {
+            Err(error) if error.to_string().contains("stale element") => {}
+            other => return other,
+        }
+    }
     driver.find(By::XPath(path)).await?.click().await
 }
 

@@ -23,10 +23,10 @@ use agentctl::{
     store::{audit::Audit, credentials::Store, journal::Journal, stop::Stop},
     tool::{OriginRules, Registry, Settings},
 };
-use axum::{Router, response::IntoResponse as _};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use url::Url;
+
+use crate::support::CountingApi;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Permission {
@@ -264,43 +264,6 @@ impl Row {
     }
 }
 
-/// An API that counts what reaches it.
-struct CountingApi {
-    url: String,
-    hits: Arc<std::sync::atomic::AtomicUsize>,
-    status: Arc<std::sync::atomic::AtomicU16>,
-}
-
-impl CountingApi {
-    async fn start() -> Self {
-        use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::SeqCst};
-        let (hits, status) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU16::new(200)));
-        let (counted, answered) = (Arc::clone(&hits), Arc::clone(&status));
-        let router = Router::new().fallback(async move || {
-            counted.fetch_add(1, SeqCst);
-            let status = axum::http::StatusCode::from_u16(answered.load(SeqCst)).unwrap();
-            (status, axum::Json(json!({}))).into_response()
-        });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/do", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, hits, status }
-    }
-
-    fn hits(&self) -> usize {
-        self.hits.load(std::sync::atomic::Ordering::SeqCst)
-    }
-
-    fn answers(&self, api: Api) {
-        let status = match api {
-            Api::Fine => 200,
-            Api::Refuses => 403,
-            Api::Fails => 500,
-        };
-        self.status.store(status, std::sync::atomic::Ordering::SeqCst);
-    }
-}
-
 /// The tenant, somebody who is logged in, and everything that a dispatcher is made of.
 struct Desk {
     tenant: Rc<Tenant>,
@@ -474,7 +437,11 @@ impl Desk {
         if let Some(fault) = bent {
             self.manage("POST", "/faults", fault).await;
         }
-        self.api.answers(row.api);
+        self.api.answers(match row.api {
+            Api::Fine => 200,
+            Api::Refuses => 403,
+            Api::Fails => 500,
+        });
     }
 
     /// And back.

@@ -3,6 +3,7 @@
 
 mod browser;
 mod command;
+mod counting;
 mod dev;
 mod fake;
 mod home;
@@ -14,6 +15,7 @@ mod terminal;
 
 pub(crate) use browser::Browser;
 pub(crate) use command::{Command, Output, Running, agentctl, command};
+pub(crate) use counting::CountingApi;
 pub(crate) use dev::Dev;
 pub(crate) use fake::{Fake, Reply};
 pub(crate) use home::Home;
