@@ -4,13 +4,6 @@ use serde_json::json;
 
 use crate::support::{Dev, Home, Terminal, agentctl};
 
-fn logged_in(dev: &Dev) -> Home {
-    let home = dev.home();
-    dev.auto("approve", "off");
-    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
-    home
-}
-
 /// An empty prompt. What is typed before it is shown meets a terminal in another mode, where ^D means something else.
 fn wait_for_prompt(terminal: &Terminal) {
     let empty = |screen: &str| screen.lines().last().is_some_and(|line| line.trim() == "agentctl>");
@@ -20,7 +13,7 @@ fn wait_for_prompt(terminal: &Terminal) {
 #[test]
 fn a_purchase_in_the_shell() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 100, 40);
     wait_for_prompt(&terminal);
     terminal.enter("what phones are there");
@@ -43,7 +36,7 @@ fn a_purchase_in_the_shell() {
 #[test]
 fn the_spinner_counts_down_and_vanishes() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let terminal = Terminal::sized(agentctl(&home).args(["run", "buy 2 phones"]), 100, 40);
     let left = |screen: &str| {
         let words: Vec<&str> = screen.split_whitespace().collect();
@@ -61,7 +54,7 @@ fn the_spinner_counts_down_and_vanishes() {
 #[test]
 fn who_stops_waiting_is_told_what_becomes_of_the_request() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 80, 40);
     wait_for_prompt(&terminal);
     terminal.enter("/help");
@@ -82,7 +75,7 @@ fn who_stops_waiting_is_told_what_becomes_of_the_request() {
 #[test]
 fn the_keys_of_the_shell() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 100, 40);
     wait_for_prompt(&terminal);
     terminal.type_text("half a thought");
@@ -105,7 +98,7 @@ fn the_keys_of_the_shell() {
 #[test]
 fn in_a_pipe_each_line_is_a_message() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let output = agentctl(&home).arg("chat").stdin("what phones are there\ntell me a joke\n").run().code(0);
     let output = output.out(&["Finch Mini", "not a language model"]);
     assert!(!output.stdout.contains('\u{1b}') && !output.stderr.contains('\u{1b}'), "{output}");
@@ -123,7 +116,7 @@ fn the_demo_tells_the_whole_story() {
 #[test]
 fn an_interrupted_wait_goes_on_behind_the_prompt() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 110, 40);
     wait_for_prompt(&terminal);
     terminal.enter("buy 2 phones");
@@ -149,7 +142,7 @@ fn an_interrupted_wait_goes_on_behind_the_prompt() {
 #[test]
 fn what_waits_when_the_shell_is_left_can_be_resumed() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 110, 40);
     wait_for_prompt(&terminal);
     terminal.enter("buy 2 phones");

@@ -7,13 +7,6 @@ use serde_json::{Value, json};
 
 use crate::support::{Dev, Home, Output, agentctl, wait_until};
 
-fn logged_in(dev: &Dev) -> Home {
-    let home = dev.home();
-    dev.auto("approve", "off");
-    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
-    home
-}
-
 /// Runs it in text and in JSON, each time after `before`, and looks at both.
 #[track_caller]
 fn both(home: &Home, args: &[&str], code: i32, kind: &str, before: impl Fn()) {
@@ -45,7 +38,7 @@ fn nothing() {}
 #[test]
 fn done_and_failed() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     both(&home, &["what phones are there"], 0, "", nothing);
     // A state folder in which nothing can be written down.
     let journal = home.path().join("agentctl/state/journal.db");
@@ -71,7 +64,7 @@ fn usage_and_login() {
 #[test]
 fn refused() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     both(&home, &["buy 2 phones"], 11, "denied", || dev.auto("off", "deny"));
     both(&home, &["buy 2 phones", "--max-spend", "1 EUR"], 14, "limit", nothing);
     both(&home, &["--max-turns", "1", "what phones are there"], 14, "limit", nothing);
@@ -84,7 +77,7 @@ fn refused() {
 #[test]
 fn pending_and_expired() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     both(&home, &["--on-approval", "detach", "buy 2 phones"], 10, "pending", nothing);
     let text = agentctl(&home).args(["run", "buy 2 phones"]).start();
     text.wait_for_stderr("Check that it shows:");
@@ -102,7 +95,7 @@ fn model_and_tool() {
         { "tool_calls": [{ "name": "no_such_tool", "arguments": {} }] }, { "text": "No." },
         { "tool_calls": [{ "name": "no_such_tool", "arguments": {} }] }, { "text": "No." },
     ]));
-    let mut home = logged_in(&dev);
+    let mut home = dev.logged_in();
     both(&home, &["go"], 21, "tool_failed", nothing);
     home.set("OPENAI_BASE_URL", "http://127.0.0.1:9/v1");
     both(&home, &["go"], 20, "model_failed", nothing);
@@ -111,7 +104,7 @@ fn model_and_tool() {
 #[test]
 fn time_and_signals() {
     let dev = Dev::scripted(json!([{ "text": "Late.", "first_delay_ms": 60_000, "repeat": 20 }]));
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     both(&home, &["--timeout", "1s", "go"], 124, "timeout", nothing);
     for (signal, code, kind) in [("HUP", 129, "hung_up"), ("INT", 130, "interrupted"), ("TERM", 143, "terminated")] {
         let asked = dev.history("model").len();

@@ -6,13 +6,6 @@ use serde_json::{Value, json};
 
 use crate::support::{Dev, Fake, Home, Output, Reply, agentctl, command, peer_is_missing, program, wait_until};
 
-fn logged_in(dev: &Dev) -> Home {
-    let home = dev.home();
-    dev.auto("approve", "off");
-    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
-    home
-}
-
 fn run(home: &Home, task: &str) -> Output {
     agentctl(home).args(["run", task]).run()
 }
@@ -39,7 +32,7 @@ fn resets(dev: &Dev, login: &str) -> u64 {
 #[test]
 fn a_question_is_answered_with_a_federated_token_and_stops_with_its_tuple() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let output = run(&home, "which groups is ada in").code(0).out(&["Engineering"]);
     assert_eq!((dev.history("vault").len(), dev.history("directory").len()), (1, 1), "{output}");
     assert!(dev.history("ciba").is_empty(), "a read asks nobody");
@@ -59,7 +52,7 @@ fn a_question_is_answered_with_a_federated_token_and_stops_with_its_tuple() {
 fn a_password_is_reset_only_after_a_yes_to_this_very_name() {
     for (tap, code, count) in [("deny", 11, 0), ("approve", 0, 1)] {
         let dev = Dev::start();
-        let home = logged_in(&dev);
+        let home = dev.logged_in();
         let running = agentctl(&home).args(["run", "reset the password of bob"]).start();
         let push = answer(&dev, tap);
         assert!(push["binding_message"].as_str().unwrap().starts_with("RESET-bob."), "{push}");
@@ -81,7 +74,7 @@ fn a_password_is_reset_only_after_a_yes_to_this_very_name() {
 #[test]
 fn an_account_that_is_not_connected_is_said_before_the_phone_rings() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let account = json!({ "person": "ada", "connection": "okta" });
     dev.delete("/connections", &account);
     run(&home, "which groups is ada in").code(5).err(&["agentctl connections connect okta"]);
@@ -99,7 +92,7 @@ fn an_account_that_is_not_connected_is_said_before_the_phone_rings() {
 #[test]
 fn a_permission_that_ends_while_the_phone_rings_is_none() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let running = agentctl(&home).args(["run", "buy 2 phones"]).start();
     pushed(&dev);
     dev.delete("/tuples", &json!({ "user": "ada", "relation": "can_buy", "object": "shop:main" }));
@@ -111,7 +104,7 @@ fn a_permission_that_ends_while_the_phone_rings_is_none() {
 #[test]
 fn a_permission_server_that_does_not_answer_says_no() {
     let dev = Dev::start();
-    let mut home = logged_in(&dev);
+    let mut home = dev.logged_in();
     for fault in [
         json!({ "on": "fga", "kind": "status", "status": 503, "times": 9 }),
         json!({ "on": "fga", "kind": "html", "times": 9 }),
@@ -150,7 +143,7 @@ fn policy(home: &Home, text: &str) {
 #[test]
 fn a_policy_tightens_and_nothing_else() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let rule = |text: &str| format!("[[rule]]\nname = \"house\"\n{text}");
     let buy = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg"];
     for (text, code, said) in [
@@ -179,7 +172,7 @@ fn a_policy_tightens_and_nothing_else() {
 #[test]
 fn what_may_be_spent_in_a_day_holds_across_processes() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     dev.auto("approve", "approve");
     policy(&home, "[max_spend]\nper_day = \"900 EUR\"");
     let buy = |limit: &str| {
@@ -220,7 +213,7 @@ fn with_own_etc(home: &Home, script: &str) -> Option<Output> {
 #[test]
 fn only_root_can_have_written_the_policy_of_the_administrator() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let deny = "[[rule]]\\nname = \"house\"\\ndecision = \"deny\"\\n";
     let buy = "tools call buy_product --arg product=phones --arg qty=2";
     for (setup, code, said) in [

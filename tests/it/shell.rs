@@ -6,17 +6,10 @@ use serde_json::{Value, json};
 
 use crate::support::{Dev, Home, Terminal, agentctl};
 
-fn logged_in(dev: &Dev) -> Home {
-    let home = dev.home();
-    dev.auto("approve", "off");
-    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
-    home
-}
-
 /// A home where the model plays these turns.
 fn scripted(turns: Value) -> (Dev, Home) {
     let dev = Dev::scripted(turns);
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     (dev, home)
 }
 

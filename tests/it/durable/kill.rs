@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{logged_in, pushes};
+use super::pushes;
 use crate::support::{Dev, Home, Output, agentctl};
 
 /// The steps of one purchase, and how many orders there are in the end if the process dies right there. What was lost
@@ -48,7 +48,7 @@ fn every_step(faults: &[Value]) {
     for (step, wanted) in STEPS {
         // Bad weather that one step did not meet is not for the next one.
         dev.post("/reset", &json!({}));
-        let home = logged_in(&dev);
+        let home = dev.logged_in();
         dev.auto("approve", "approve");
         let (orders, rung) = (dev.orders().len(), pushes(&dev));
         for fault in faults {

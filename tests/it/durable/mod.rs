@@ -8,13 +8,6 @@ use serde_json::{Value, json};
 
 use crate::support::{Dev, Home, Output, agentctl, command, wait_until};
 
-fn logged_in(dev: &Dev) -> Home {
-    let home = dev.home();
-    dev.auto("approve", "off");
-    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
-    home
-}
-
 fn approve(dev: &Dev) {
     dev.post("/approvals/latest/approve", &json!({}));
 }
@@ -30,7 +23,7 @@ fn pushes(dev: &Dev) -> usize {
 #[test]
 fn detach_approve_resume() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let detached = agentctl(&home).args(["run", "--on-approval", "detach", "buy 2 phones"]).run().code(10);
     detached.err(&["waits for your approval", "agentctl resume run_", "agentctl approvals abandon apr_"]);
     assert!(dev.orders().is_empty());
@@ -46,7 +39,7 @@ fn detach_approve_resume() {
 #[test]
 fn the_terminal_event_of_a_pending_run_says_how_to_go_on() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let output = agentctl(&home).args(["run", "--json", "--timeout", "3", "buy 2 phones"]).run().code(10);
     let last = output.lines().pop().unwrap();
     assert_eq!(last["type"], "run.pending", "{output}");
@@ -64,7 +57,7 @@ fn the_terminal_event_of_a_pending_run_says_how_to_go_on() {
 #[test]
 fn deny_asks_nobody() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let output = agentctl(&home).args(["run", "--on-approval", "deny", "buy 2 phones"]).run().code(13);
     output.err(&["--on-approval deny"]);
     assert_eq!((dev.orders().len(), pushes(&dev)), (0, 0));
@@ -83,7 +76,7 @@ fn pending(home: &Home) -> Vec<Value> {
 #[test]
 fn of_two_processes_one_goes_on_with_a_run() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let first = agentctl(&home).args(["run", "buy 2 phones"]).start();
     first.wait_for_stderr("Check that it shows:");
     let run = pending(&home)[0]["run"].as_str().unwrap().to_owned();
@@ -102,7 +95,7 @@ fn of_two_processes_one_goes_on_with_a_run() {
 #[test]
 fn a_yes_after_the_interrupt_is_for_the_resumed_run() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     let running = agentctl(&home).args(["run", "buy 2 phones"]).start();
     running.wait_for_stderr("Check that it shows:");
     running.signal("INT");
@@ -115,7 +108,7 @@ fn a_yes_after_the_interrupt_is_for_the_resumed_run() {
 #[test]
 fn what_was_given_up_is_not_used() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     detached(&home, "buy 2 phones");
     let id = pending(&home)[0]["id"].as_str().unwrap().to_owned();
     let shown = agentctl(&home).args(["approvals", "show", &id]).run().code(0);
@@ -132,7 +125,7 @@ fn what_was_given_up_is_not_used() {
 #[test]
 fn many_are_waited_for_at_once() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     for qty in 1..=3 {
         detached(&home, &format!("buy {qty} phones"));
     }
@@ -160,7 +153,7 @@ fn many_are_waited_for_at_once() {
 #[test]
 fn a_run_that_is_waited_for_is_not_resumed_meanwhile() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     detached(&home, "buy 2 phones");
     let polls = dev.history("ciba_poll").len();
     let waiting = agentctl(&home).args(["approvals", "wait", "--all"]).start();
@@ -176,7 +169,7 @@ fn a_run_that_is_waited_for_is_not_resumed_meanwhile() {
 fn another_plan_another_person_or_another_key_is_refused() {
     let change = |sql: &str| {
         let dev = Dev::start();
-        let home = logged_in(&dev);
+        let home = dev.logged_in();
         detached(&home, "buy 2 phones");
         approve(&dev);
         let paths = agentctl(&home).args(["config", "path", "--json"]).run().code(0).json();
@@ -203,7 +196,7 @@ fn another_plan_another_person_or_another_key_is_refused() {
 fn a_clock_that_jumps_does_not_lengthen_a_wait() {
     for change in ["+ 86400000", "- 86400000"] {
         let dev = Dev::start();
-        let home = logged_in(&dev);
+        let home = dev.logged_in();
         detached(&home, "buy 2 phones");
         let paths = agentctl(&home).args(["config", "path", "--json"]).run().code(0).json();
         let journal = std::path::Path::new(paths["state"].as_str().unwrap()).join("journal.db");
@@ -228,7 +221,7 @@ fn a_clock_that_jumps_does_not_lengthen_a_wait() {
 #[test]
 fn runs_are_listed_shown_and_deleted() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     agentctl(&home).args(["runs", "list"]).run().code(0).err(&["no runs yet"]);
     detached(&home, "buy 2 phones");
     let list = agentctl(&home).args(["runs", "list", "--json"]).run().code(0).json();
@@ -245,7 +238,7 @@ fn runs_are_listed_shown_and_deleted() {
 #[test]
 fn panic_stops_everything_until_the_next_login() {
     let dev = Dev::start();
-    let home = logged_in(&dev);
+    let home = dev.logged_in();
     detached(&home, "buy 2 phones");
     let waiting = agentctl(&home).args(["run", "buy 1 phones"]).start();
     waiting.wait_for_stderr("Check that it shows:");
@@ -266,7 +259,7 @@ fn panic_stops_everything_until_the_next_login() {
 #[test]
 fn panic_says_what_it_could_not_do() {
     let dev = Dev::start();
-    let mut home = logged_in(&dev);
+    let mut home = dev.logged_in();
     detached(&home, "buy 2 phones");
     drop(dev);
     let receipt = agentctl(&home).args(["panic", "--json"]).run().code(1).json();
@@ -284,7 +277,7 @@ fn the_script_of_the_readme() {
     let chapter = readme.split("## Leave it, come back").nth(1).unwrap();
     let script = chapter.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
     let dev = Dev::start();
-    let mut home = logged_in(&dev);
+    let mut home = dev.logged_in();
     let folder = std::path::Path::new(env!("CARGO_BIN_EXE_agentctl")).parent().unwrap();
     home.set("PATH", &format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()));
     home.set("M", dev.text("manage_url").trim_end_matches('/'));

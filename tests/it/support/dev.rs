@@ -50,6 +50,15 @@ impl Dev {
         home
     }
 
+    /// A home of somebody who is logged in; approvals wait for whoever the test sends.
+    #[track_caller]
+    pub(crate) fn logged_in(&self) -> Home {
+        let home = self.home();
+        self.auto("approve", "off");
+        agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+        home
+    }
+
     /// A member of the ready line that is a string.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.ready[name].as_str().unwrap_or_else(|| panic!("the ready line has no {name}"))
