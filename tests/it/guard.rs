@@ -169,6 +169,21 @@ fn a_policy_tightens_and_nothing_else() {
     running.finish().code(11);
 }
 
+/// Nobody knows whether the order stands, so its money may be gone.
+#[test]
+fn what_may_have_been_spent_counts() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    dev.auto("approve", "approve");
+    policy(&home, "[max_spend]\nper_day = \"900 EUR\"");
+    let buy = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=1", "--arg", "price_limit=500"];
+    dev.fault(&json!({ "on": "shop", "kind": "drop", "when": "after", "times": 9 }));
+    agentctl(&home).args(buy).run().code(21).err(&["may have happened"]);
+    dev.delete("/faults", &json!({}));
+    agentctl(&home).args(buy).run().code(14).err(&["after 500.00 EUR"]);
+    assert_eq!(dev.orders().len(), 1);
+}
+
 #[test]
 fn what_may_be_spent_in_a_day_holds_across_processes() {
     let dev = Dev::start();

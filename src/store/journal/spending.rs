@@ -181,6 +181,7 @@ mod tests {
         assert_eq!(sums(purse("ada", "EUR", 5)), ("0.2".into(), "0.3".into()));
         assert_eq!(sums(purse("grace", "EUR", 0)), ("0".into(), "0".into()));
         assert_eq!(sums(purse("ada", "USD", 0)), ("0".into(), "0".into()));
+        assert_eq!(sums(Purse { issuer: "https://b.example", ..ada }), ("0".into(), "0".into()));
         assert_eq!(sums(Purse { run: None, ..ada }), ("0.3".into(), "0".into()));
         journal.release_spend(&second).unwrap();
         assert_eq!(sums(ada), ("0.1".into(), "0.1".into()));
