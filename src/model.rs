@@ -8,6 +8,8 @@
 
 mod answer;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod message;
 mod refusal;
 mod sse;

@@ -62,6 +62,8 @@ use clap::{ArgAction, Parser, Subcommand};
 use tracing::Level;
 use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
+#[cfg(feature = "fuzzing")]
+pub use self::markdown::rendered;
 use self::{
     app::App,
     failure::{Failure, Kind},

@@ -64,16 +64,20 @@ impl Metadata {
         let mut url = base.clone();
         url.set_path(&path);
         let response = http.send(Request::get(url)).await?;
-        let document: Document = match response.json() {
-            Ok(document) if response.status == 200 => document,
-            _ => return Err(Error::malformed("issuer's configuration", &response)),
-        };
+        match response.json() {
+            Ok(document) if response.status == 200 => Self::read(document, issuer, &base, provider),
+            _ => Err(Error::malformed("issuer's configuration", &response)),
+        }
+    }
+
+    /// What the document of an issuer says, if it may say so.
+    fn read(document: Document, issuer: &str, base: &Url, provider: Provider) -> Result<Self, Error> {
         if document.issuer != issuer {
             return Err(Error::OtherIssuer { expected: issuer.to_owned(), found: document.issuer });
         }
         let endpoint = |name: &'static str, value: Option<String>| -> Result<Option<Url>, Error> {
             if let Some(value) = value {
-                return parse_endpoint(&base, name, &value).map(Some);
+                return parse_endpoint(base, name, &value).map(Some);
             }
             Ok(provider.usual_path(name).and_then(|path| base.join(path).ok()))
         };
@@ -97,6 +101,13 @@ impl Metadata {
             backchannel_token_delivery_modes_supported: document.backchannel_token_delivery_modes_supported,
             subject_types_supported: document.subject_types_supported,
         })
+    }
+
+    /// For the fuzz target: a document as if it had been fetched.
+    #[cfg(feature = "fuzzing")]
+    #[must_use]
+    pub fn of(document: &[u8], issuer: &str, provider: Provider) -> Option<Self> {
+        Self::read(serde_json::from_slice(document).ok()?, issuer, &parse_issuer(issuer).ok()?, provider).ok()
     }
 }
 

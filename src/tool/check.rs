@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     compile,
     manifest::{ApprovalField, CredentialSource, Effect, Manifest, ToolSpec},
-    template::{Settings, Template, templates_in},
+    template::{Settings, Template, may_stand_in_header, templates_in},
 };
 use crate::escape;
 
@@ -237,13 +237,15 @@ fn request_rules(found: &mut Found<'_>) {
     if !matches!(request.method.as_str(), "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE") {
         found.say(format!("{} is not a method for tools", request.method), "use GET, HEAD, POST, PUT, PATCH or DELETE");
     }
-    for name in request.headers.keys() {
+    for (name, value) in &request.headers {
         let name = name.to_ascii_lowercase();
         let ours = ["authorization", "proxy-authorization", "cookie", "host", "content-length", "transfer-encoding"];
         if ours.contains(&name.as_str()) || name == "idempotency-key" || name == "connection" {
             found.say(format!("the header {name} is not for manifests"), "use [tool.credential] or idempotency");
         } else if reqwest::header::HeaderName::try_from(name.as_str()).is_err() {
             found.say(format!("{name} is not a header name"), "rename it");
+        } else if !value.chars().all(may_stand_in_header) {
+            found.say(format!("the header {name} is not one line of printable ASCII"), "mend its value");
         }
     }
     // The shape is checked with a stand-in for every setting: what the settings are is known only when it is loaded.
@@ -426,6 +428,10 @@ mod tests {
             (
                 "effect = \"read\"\nrequest = { method = \"GET\", url = \"https://x.example/\", headers = { Authorization = \"x\" } }".to_owned(),
                 "not for manifests",
+            ),
+            (
+                "effect = \"read\"\nrequest = { method = \"GET\", url = \"https://x.example/\", headers = { X = \"a\\nb\" } }".to_owned(),
+                "not one line",
             ),
             ("effect = \"read\"\nrequest = { method = \"GET\", url = \"http://x.example/\" }".to_owned(), "is not https"),
             (

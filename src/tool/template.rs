@@ -156,20 +156,19 @@ impl Template {
     /// Fills a header value.
     ///
     /// # Errors
-    /// If a value is missing or holds a control character.
+    /// If a value is missing, or anything but printable ASCII would be sent.
     pub fn header(&self, settings: &Settings, arguments: &Map<String, Value>) -> Result<String, Error> {
-        self.fill(settings, |name| {
+        let fit = |name: &str, text: String| {
+            let why = "only printable ASCII may be sent there";
+            let bad = || Error::Value { name: name.to_owned(), position: "header", why };
+            if text.chars().all(may_stand_in_header) { Ok(text) } else { Err(bad()) }
+        };
+        let text = self.fill(settings, |name| {
             let value = arguments.get(name).ok_or_else(|| Error::Missing(name.to_owned()))?;
-            let text = scalar(name, value, "header")?;
-            if text.chars().any(|c| !(c.is_ascii_graphic() || c == ' ')) {
-                return Err(Error::Value {
-                    name: name.to_owned(),
-                    position: "header",
-                    why: "only printable ASCII may be sent there",
-                });
-            }
-            Ok(text)
-        })
+            fit(name, scalar(name, value, "header")?)
+        })?;
+        // What is left to blame is a setting, or the text of the manifest.
+        fit(self.settings().next().unwrap_or("the manifest"), text)
     }
 
     /// Fills a query value; none if an argument it needs was not given.
@@ -293,6 +292,11 @@ impl Template {
             _ => None,
         }
     }
+}
+
+/// Whether a character may be sent in the value of a header.
+pub(super) fn may_stand_in_header(c: char) -> bool {
+    c.is_ascii_graphic() || c == ' '
 }
 
 /// Fills a JSON value: a text that is one placeholder becomes the argument itself, and its member is left out if the
@@ -472,6 +476,10 @@ mod tests {
         let template = Template::parse("x {{ id }}").unwrap();
         assert!(template.header(&settings(), &arguments(json!({"id": "a\r\nb"}))).is_err());
         assert_eq!(template.header(&settings(), &arguments(json!({"id": 7}))).unwrap(), "x 7");
+        let broken = Settings::from([("X".to_owned(), "a\nb".to_owned())]);
+        let template = Template::parse("x {{ env.X }}").unwrap();
+        assert!(template.header(&broken, &Map::new()).unwrap_err().to_string().contains("`X`"));
+        assert!(Template::parse("x\ny").unwrap().header(&broken, &Map::new()).is_err());
     }
 
     #[test]

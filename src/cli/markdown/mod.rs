@@ -294,5 +294,18 @@ impl Markdown {
     }
 }
 
+/// For the fuzz target: a text that comes in pieces of this many characters, as it is written.
+#[cfg(feature = "fuzzing")]
+#[must_use]
+pub fn rendered(text: &str, size: usize, width: usize, color: bool) -> String {
+    let mut markdown = Markdown::new(color);
+    let chars: Vec<char> = text.chars().collect();
+    let mut all = String::new();
+    for piece in chars.chunks(size.max(1)) {
+        all += &markdown.add(&piece.iter().collect::<String>(), width);
+    }
+    all + &markdown.finish()
+}
+
 #[cfg(test)]
 mod tests;
