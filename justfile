@@ -9,3 +9,16 @@ lint:
 # What needs only Rust; says what it skips.
 test:
     cargo test --locked
+
+# The fuzz targets, each for so many seconds (fuzz/run.sh).
+fuzz seconds="60" *targets:
+    fuzz/run.sh {{ seconds }} {{ targets }}
+
+# Whether a dependency has a known weakness; fetches RustSec's database.
+advisories:
+    cargo deny --locked --workspace check advisories
+
+# What is shipped, with the list of its dependencies inside (`cargo install --locked cargo-auditable`), which `cargo audit bin`
+# and other scanners read.
+dist:
+    cargo auditable build --locked --profile dist

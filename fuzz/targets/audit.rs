@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
         fs::write(at("audit.head"), head).expect("a file");
     }
     if !rotated.is_empty() {
-        fs::write(at("audit-000000000001.jsonl"), rotated).expect("a file");
+        fs::write(at("audit-000000000007.jsonl"), rotated).expect("a file");
     }
     let audit = Audit::open(folder.path());
     audit.unlock(&DataKey::from_bytes(&[7; DataKey::LEN]).expect("a key"), true);
