@@ -51,6 +51,8 @@ fn is_invisible(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -64,5 +66,34 @@ mod tests {
         assert_eq!(text("a\x1b[31mb\rc\n\td"), "a␛[31mb␍c\n\td");
         assert_eq!(field("\u{9b}31m \u{202e}x \u{200d}"), "<U+009B>31m <U+202E>x <U+200D>");
         assert_eq!(text("👩\u{200d}💻"), "👩\u{200d}💻");
+    }
+
+    /// Text of which every third character is one that terminals or readers mind.
+    fn any_text() -> impl Strategy<Value = String> {
+        const MINDED: [(char, char); 3] = [('\0', '\u{9f}'), ('\u{200b}', '\u{206f}'), ('\u{e0000}', '\u{e007f}')];
+        let minded = prop::sample::select(&MINDED[..]).prop_flat_map(|(from, to)| proptest::char::range(from, to));
+        let one = prop_oneof![2 => any::<char>(), 1 => minded];
+        proptest::collection::vec(one, 0..80).prop_map(String::from_iter)
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_terminal_obeys_comes_out_and_what_is_visible_stays(given in any_text(), cut in any::<usize>()) {
+            let hidden = |c: char| c.is_control() || is_invisible(c);
+            let line = field(&given);
+            prop_assert!(!line.chars().any(hidden), "{:?}", line);
+            let running = text(&given);
+            prop_assert!(!running.chars().any(|c| hidden(c) && !"\n\t\u{200d}".contains(c)), "{:?}", running);
+
+            // Once is enough, and a stream may be filtered piece by piece.
+            prop_assert_eq!(field(&line), line.clone());
+            prop_assert_eq!(text(&running), running.clone());
+            let cut = given.char_indices().map(|(at, _)| at).nth(cut % (given.chars().count() + 1)).unwrap_or(given.len());
+            prop_assert_eq!(format!("{}{}", text(&given[..cut]), text(&given[cut..])), running);
+
+            // Each character that was visible is there, in its order; each that was not has a visible name.
+            let named = given.chars().map(|c| if hidden(c) { field(&c.to_string()).into_owned() } else { c.to_string() });
+            prop_assert_eq!(named.collect::<String>(), line);
+        }
     }
 }

@@ -264,6 +264,7 @@ mod tests {
     use std::cell::RefCell;
 
     use chrono::DateTime;
+    use proptest::{collection::vec, option, prelude::*};
     use serde::Deserialize;
 
     use super::*;
@@ -288,7 +289,7 @@ mod tests {
         end: String,
     }
 
-    #[derive(Clone, Default, Deserialize)]
+    #[derive(Clone, Debug, Default, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     struct Scripted {
         took: u64,
@@ -384,5 +385,82 @@ mod tests {
         let poll = Poll::resume(clock.elapsed(), Duration::from_secs(3), None);
         let ending = wait(&clock, poll, async || Err("disk full"), &|_| {}).await;
         assert_eq!(ending.unwrap_err(), "disk full");
+    }
+
+    /// Any answer, likely ones more often.
+    fn any_answer() -> impl Strategy<Value = Scripted> {
+        let seconds = || option::weighted(0.3, 0u64..200);
+        const ERRORS: &[&str] =
+            &["authorization_pending", "slow_down", "temporarily_unavailable", "expired_token", "access_denied"];
+        let refused =
+            (prop::sample::select(ERRORS), seconds(), seconds(), prop::sample::select(&[400, 401, 429, 503][..]));
+        let refused = refused.prop_map(|(error, interval, retry_after, status)| Scripted {
+            error: Some(error.to_owned()),
+            status: Some(status),
+            interval,
+            retry_after,
+            ..Scripted::default()
+        });
+        let pending = Scripted { error: Some("authorization_pending".to_owned()), ..Scripted::default() };
+        prop_oneof![
+            6 => Just(pending),
+            4 => refused,
+            1 => seconds().prop_map(|retry_after| Scripted { page: Some(502), retry_after, ..Scripted::default() }),
+            1 => Just(Scripted { cut: true, ..Scripted::default() }),
+            1 => Just(Scripted { timeout: true, ..Scripted::default() }),
+            1 => Just(Scripted { tokens: true, ..Scripted::default() }),
+        ]
+    }
+
+    proptest! {
+        /// Whatever is answered, and however long each answer takes: no request comes before the interval that the server
+        /// asked for last, intervals never shrink, a Retry-After is kept, nothing is asked after the deadline and its grace,
+        /// only tokens are a yes, and the wait has an end.
+        #[test]
+        fn a_wait_is_never_early_never_late_and_ends(
+            expires_in in 1u64..2000,
+            interval in option::of(0u64..60),
+            answers in vec((any_answer(), 0u64..40), 1..60),
+        ) {
+            let seconds = Duration::from_secs;
+            let Ok(mut poll) = Poll::new(Duration::ZERO, seconds(expires_in), interval.map(seconds), seconds(1800)) else {
+                return Ok(());
+            };
+            let last = poll.deadline() + GRACE;
+            let (mut now, mut asked, mut step) = (Duration::ZERO, 0, poll.first(Duration::ZERO));
+            let mut least = poll.interval();
+            for (scripted, took) in answers.into_iter().cycle() {
+                match step {
+                    Step::End(ending) => {
+                        prop_assert!(!matches!(ending, Ending::Approved(_)), "without tokens");
+                        return Ok(());
+                    }
+                    Step::Expire { after } => {
+                        prop_assert_eq!(now + after, poll.deadline());
+                        return Ok(());
+                    }
+                    Step::Ask { after, .. } => {
+                        prop_assert!(after >= least, "{:?} after an answer that allows {:?}", after, least);
+                        prop_assert!(now + after <= last);
+                        now += after;
+                    }
+                }
+                asked += 1;
+                prop_assert!(asked <= 2000, "one request a second at most");
+                let before = poll.interval();
+                now += seconds(took);
+                let answer = scripted.clone().answer();
+                step = poll.next(now, answer);
+                if scripted.tokens {
+                    prop_assert!(matches!(step, Step::End(Ending::Approved(_))));
+                    return Ok(());
+                }
+                prop_assert!(poll.interval() >= before);
+                if scripted.error.as_deref() == Some("slow_down") {
+                    prop_assert!(poll.interval() >= before + SLOW_DOWN);
+                }
+                least = poll.interval().max(seconds(scripted.retry_after.unwrap_or(0)));
+            }
+        }
     }
 }
