@@ -1720,7 +1720,7 @@ _agentctl() {
             return 0
             ;;
         agentctl__subcmd__runs__subcmd__list)
-            opts="-p -q -v -h --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            opts="-p -q -v -h --all --profile --config --env-file --quiet --verbose --color --no-input --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1868,7 +1868,7 @@ _agentctl() {
             return 0
             ;;
         agentctl__subcmd__tools__subcmd__call)
-            opts="-p -q -v -h --arg --args-json --timeout --profile --config --env-file --quiet --verbose --color --no-input --json --help"
+            opts="-p -q -v -h --arg --args-json --timeout --on-approval --profile --config --env-file --quiet --verbose --color --no-input --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1884,6 +1884,10 @@ _agentctl() {
                     ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-approval)
+                    COMPREPLY=($(compgen -W "wait detach deny" -- "${cur}"))
                     return 0
                     ;;
                 --profile)

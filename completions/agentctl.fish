@@ -243,6 +243,7 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_
 complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l all -d 'Also the calls of `tools call` that are over'
 complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say only what you have to act on'
 complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
 complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask anything at the terminal'
@@ -265,7 +266,7 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_
 complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l force -d 'Also if something of it is still pending; that can then be neither resumed nor given up'
+complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l force -d 'Also if something of it is still pending; that is given up, and can then not be resumed'
 complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -s q -l quiet -d 'Say only what you have to act on'
 complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -s v -l verbose -d 'Say more about what happens inside (repeat for more)'
 complete -c agentctl -n "__fish_agentctl_using_subcommand runs; and __fish_seen_subcommand_from delete" -l no-input -d 'Never ask anything at the terminal'
@@ -321,7 +322,10 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l arg -d 'An argument; read as JSON where the tool wants something other than text (repeat for more)' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l args-json -d 'All arguments as one JSON object' -r
-complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l timeout -d 'Give up after this time (90, 90s, 5m)' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l timeout -d 'Give up after this time (90, 90s, 5m); what waits for your approval then can be resumed' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l on-approval -d 'What to do about a call that needs your approval: wait for it, detach and leave it pending, or deny the call' -r -f -a "wait\t''
+detach\t''
+deny\t''"
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand tools; and __fish_seen_subcommand_from call" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F

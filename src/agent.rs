@@ -254,7 +254,7 @@ impl Agent {
     async fn one(&self, call: &ToolCall, run: &RunId, tell: Tell<'_>) -> Result<ToolOutput, dispatch::Error> {
         match self.dry_run {
             true => Ok(self.rehearse(call, run, tell).await),
-            false => self.dispatcher.call(call, Some(run), tell).await,
+            false => self.dispatcher.call(call, run, tell).await,
         }
     }
 

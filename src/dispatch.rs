@@ -11,7 +11,7 @@ use std::{rc::Rc, sync::Arc};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use self::entry::Entry;
+use self::entry::{Entry, Logged};
 
 use crate::{
     approval,
@@ -24,7 +24,7 @@ use crate::{
     store::{
         audit::{self, Audit},
         credentials::{self, Store},
-        journal::{self, ApprovalRow, ApprovalState, CallRow, ExecutionEnd, Journal},
+        journal::{self, ApprovalRow, ApprovalState, CallRow, ExecutionEnd, ExecutionRow, Journal},
     },
     tool::{Plan, PlanError, Registry, Tool},
 };
@@ -120,7 +120,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// If the log or the journal cannot be written.
-    pub async fn call(&self, call: &ToolCall, run: Option<&RunId>, tell: Tell<'_>) -> Result<ToolOutput, Error> {
+    pub async fn call(&self, call: &ToolCall, run: &RunId, tell: Tell<'_>) -> Result<ToolOutput, Error> {
         let Some(tool) = self.registry.get(&call.name) else {
             return Ok(not_understood(&call.name, Unplanned::NoTool(call.name.clone()).to_string(), tell));
         };
@@ -132,7 +132,7 @@ impl Dispatcher {
         tell(planned(action));
         self.journal.open_call(&CallRow {
             action: action.id.clone(),
-            run: run.cloned(),
+            run: run.clone(),
             call: call.id.clone(),
             tool: action.tool.clone(),
             arguments: Value::Object(action.arguments.clone()).to_string(),
@@ -151,19 +151,16 @@ impl Dispatcher {
         tool: &Tool,
         plan: Plan,
         entry: Entry<'_>,
-        run: Option<&RunId>,
+        run: &RunId,
         tell: Tell<'_>,
     ) -> Result<ToolOutput, Error> {
         let action = &plan.action;
-        if let Some(run) = run
-            && action.effect != "read"
-            && self.journal.unclear_in_run(run, &action.tool, &action.digest.to_text())?
-        {
+        if action.effect != "read" && self.journal.unclear_in_run(run, &action.tool, &action.digest.to_text())? {
             let reason = "this very call was sent before in this run, and whether it happened is not known: it is neither \
                           approved nor sent again; the user should look whether it happened";
             return entry.close(ToolOutput::refused(Outcome::Unknown, reason), None, &Record::default(), tell);
         }
-        let decision = self.guard.authorize(action, run, tell).await;
+        let decision = self.guard.authorize(action, Some(run), tell).await;
         self.follow(decision, tool, plan, entry, Progress::Fresh, tell).await
     }
 
@@ -182,8 +179,11 @@ impl Dispatcher {
             Decision::Denial { outcome: Outcome::Pending, reason, .. } => return Ok(entry.leave(&reason, tell)),
             Decision::Denial { outcome, reason, record } => {
                 let output = match progress {
-                    Progress::Begun => self.unknown(&entry, &reason)?,
                     // What could only not be looked at now can be looked at later.
+                    Progress::Begun if matches!(outcome, Outcome::Failed | Outcome::LoginNeeded) => {
+                        return Ok(entry.leave(&not_again_yet(&reason), tell));
+                    }
+                    Progress::Begun => self.unknown(&entry, &reason)?,
                     Progress::Asked if outcome == Outcome::Failed && self.is_open(&entry.action)? => {
                         return Ok(entry.leave(&reason, tell));
                     }
@@ -216,18 +216,14 @@ impl Dispatcher {
         if has_effect && progress != Progress::Begun {
             let key = plan.idempotency_key().unwrap_or_default();
             let digest = action.digest.to_text();
-            self.journal.start_execution(
-                &action.id,
-                entry.run.as_ref(),
-                &action.tool,
-                &digest,
-                key,
-                self.clock.now(),
-            )?;
+            self.journal.start_execution(&action.id, Some(&entry.run), &action.tool, &digest, key, self.clock.now())?;
         }
         entry.doing.replace(Some(record));
         let mut executed = plan.execute(permit, tool, &self.http, &*self.clock).await;
         let record = entry.doing.take().unwrap_or_default();
+        if progress == Progress::Begun && executed.may_pass() {
+            return Ok(entry.leave(&not_again_yet(&executed.output.message), tell));
+        }
         if progress == Progress::Begun && executed.output.outcome != Outcome::Done {
             let message = format!("it was sent before, so it may have happened; then: {}", executed.output.message);
             executed.output = ToolOutput { outcome: Outcome::Unknown, message, ..executed.output };
@@ -321,9 +317,35 @@ pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTim
         "approval": row.evidence.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()),
     });
     audit.response(&row.asked.action, at, body)?;
-    // What belongs to a run is closed when the run has learnt it.
-    if row.asked.run.is_none() {
+    // A single call has no conversation that would have to learn it.
+    if let Some(run) = &row.asked.run
+        && journal.run(run)?.is_some_and(|run| run.row.is_single_call())
+    {
         journal.close_call(&row.asked.action, at)?;
+    }
+    Ok(())
+}
+
+/// Writes down the end of every call of a run that is about to be forgotten: each request of the log gets its response.
+///
+/// # Errors
+/// If the log or the journal cannot be read or written.
+pub fn forget(audit: &Audit, journal: &Journal, run: &RunId, at: DateTime<Utc>) -> Result<(), Error> {
+    for row in journal.open_calls(run)? {
+        let logged = Logged::of(audit, &row.action)?;
+        if !logged.request || logged.response.is_some() {
+            continue;
+        }
+        let execution = journal.execution(&row.action)?;
+        let (outcome, message) = match execution {
+            Some(ExecutionRow { ended_at: Some(_), outcome: Some(outcome), .. }) => (outcome, "its run was deleted"),
+            Some(_) => {
+                (Outcome::Unknown.word().to_owned(), "its run was deleted before it was found out whether it happened")
+            }
+            None => (Outcome::Cancelled.word().to_owned(), "its run was deleted; nothing was done"),
+        };
+        let body = json!({ "outcome": outcome, "message": message, "http_status": null });
+        audit.response(&row.action, at, body)?;
     }
     Ok(())
 }
@@ -339,6 +361,10 @@ enum Progress {
     Begun,
 }
 
+fn not_again_yet(why: &str) -> String {
+    format!("it was sent before, so it may have happened; sending it again under the same key did not work yet: {why}")
+}
+
 fn planned(action: &Action) -> Event {
     Event::ToolPlanned {
         action: action.id.clone(),
@@ -348,7 +374,8 @@ fn planned(action: &Action) -> Event {
     }
 }
 
-fn not_understood(tool: &str, message: String, tell: Tell<'_>) -> ToolOutput {
+/// The output of a call that did not become a plan, told as its end.
+pub fn not_understood(tool: &str, message: String, tell: Tell<'_>) -> ToolOutput {
     let output = ToolOutput::refused(Outcome::Invalid, message);
     tell(Event::ToolCompleted {
         action: None,

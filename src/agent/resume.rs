@@ -28,7 +28,7 @@ impl Agent {
         tell: Tell<'_>,
     ) -> Result<TurnEnd, Error> {
         let mut end = TurnEnd::default();
-        let open = self.journal.open_calls(Some(&conversation.run))?;
+        let open = self.journal.open_calls(&conversation.run)?;
         self.end_calls(conversation, open, anew, &mut end, tell).await?;
         // What the model asked for last, and was cut off before it began.
         let never_begun = self.unanswered(conversation);
@@ -45,15 +45,16 @@ impl Agent {
         self.go_on(conversation, end, tell).await
     }
 
-    /// Ends the calls whose approval was answered meanwhile, before the next message of a conversation that went on. Those
-    /// that still wait are left alone.
+    /// Ends the calls whose approval was answered meanwhile, or which were stopped in the middle of a request that can be
+    /// sent again, before the next message of a conversation that went on. Those that still wait are left alone.
     ///
     /// # Errors
     /// As those of [`Agent::turn`].
     pub async fn take_in(&self, conversation: &mut Conversation, tell: Tell<'_>) -> Result<TurnEnd, Error> {
+        self.settle(conversation)?;
         let mut end = TurnEnd::default();
         let mut open = Vec::new();
-        for row in self.journal.open_calls(Some(&conversation.run))? {
+        for row in self.journal.open_calls(&conversation.run)? {
             let waits = self.journal.approval_of(&row.action)?.is_some_and(|row| row.state == ApprovalState::Requested);
             if !waits && self.place_of(conversation, &row).is_some() {
                 open.push(row);
@@ -67,18 +68,31 @@ impl Agent {
     /// call has no output.
     pub(super) fn settle(&self, conversation: &mut Conversation) -> Result<(), Error> {
         for call in self.unanswered(conversation) {
-            let open = self.journal.open_calls(Some(&conversation.run))?;
-            let row = open.iter().rev().find(|row| row.call == call.id);
-            let approval = row.map(|row| self.journal.approval_of(&row.action)).transpose()?.flatten();
-            let output = match approval.is_some_and(|row| !row.state.is_final()) {
-                true => ToolOutput::refused(Outcome::Pending, "the user has not answered yet"),
-                false => {
-                    ToolOutput::refused(Outcome::Cancelled, "the user stopped it; it may or may not have happened")
-                }
+            let open = self.journal.open_calls(&conversation.run)?;
+            let output = match open.iter().rev().find(|row| row.call == call.id) {
+                Some(row) => self.stopped(row)?,
+                None => ToolOutput::refused(Outcome::Cancelled, "the user stopped it before anything was done"),
             };
             self.keep_result(conversation, &call.id, &output)?;
         }
         Ok(())
+    }
+
+    /// What there is to say about a call that was stopped.
+    fn stopped(&self, row: &CallRow) -> Result<ToolOutput, Error> {
+        if let Some(execution) = self.journal.execution(&row.action)? {
+            let under_way = "the user stopped it while the request was under way; what came of it is found out later";
+            let ended = execution.output.as_deref().and_then(|text| serde_json::from_str(text).ok());
+            return Ok(match execution.ended_at {
+                None => ToolOutput::refused(Outcome::Pending, under_way),
+                Some(_) => ended.unwrap_or_else(|| ToolOutput::refused(Outcome::Unknown, "how it ended is not known")),
+            });
+        }
+        let approval = self.journal.approval_of(&row.action)?;
+        Ok(match approval.is_some_and(|row| !row.state.is_final()) {
+            true => ToolOutput::refused(Outcome::Pending, "the user has not answered yet"),
+            false => ToolOutput::refused(Outcome::Cancelled, "the user stopped it before anything was done"),
+        })
     }
 
     async fn end_calls(

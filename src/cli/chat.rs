@@ -254,13 +254,18 @@ impl Talk<'_> {
             Some(run) => RunId::from_text(run.as_str()),
             None if self.args.r#continue => {
                 let profile = &self.app.config()?.profile.value;
-                let newest = journal.runs()?.into_iter().find(|run| run.row.profile == *profile);
+                let newest =
+                    journal.runs()?.into_iter().find(|run| run.row.profile == *profile && !run.row.is_single_call());
                 newest.ok_or_else(|| Failure::new(Kind::Usage, "there is no conversation to go on with"))?.row.id
             }
             None => return Ok(()),
         };
         self.lease = Some(self.app.lease(&run)?);
         let saved = resume::saved(self.app, &journal, &run)?;
+        if saved.row.is_single_call() {
+            let failure = Failure::new(Kind::Usage, format!("{run} is a single call, not a conversation"));
+            return Err(failure.hint(format!("`agentctl resume {run}` goes on with it")));
+        }
         self.conversation = Some(resume::load(&journal, &run)?);
         journal.reopen_run(&run)?;
         self.app.ui.status(Line::new().dim("Going on with: ").field(&saved.row.title));
@@ -284,16 +289,11 @@ impl Talk<'_> {
     fn leave(&mut self, failure: Option<&Failure>) -> Result<(), Failure> {
         let Some(conversation) = self.conversation.take() else { return Ok(()) };
         let (run, journal) = (conversation.run(), self.app.journal()?);
-        let open = journal.approvals(&ApprovalFilter { run: Some(run.clone()), open: true })?;
+        let open = finish::Open::of(self.app, run)?;
         let kind = failure.map(|failure| failure.kind).or((!open.is_empty()).then_some(Kind::Pending));
         let code = kind.map_or(0, Kind::exit_code);
         journal.end_run(run, self.app.clock.now(), verdict::event_name(kind), code.into())?;
-        if !open.is_empty() {
-            self.app.ui.say("Something still waits for your answer. What you can do:");
-            for command in finish::next_steps(run, &open) {
-                self.app.ui.say(Line::new().plain("  ").field(&command));
-            }
-        }
+        open.say(&self.app.ui);
         Ok(())
     }
 
@@ -375,7 +375,7 @@ impl Talk<'_> {
         let Some(agent) = &self.agent else { return Ok(()) };
         if self.conversation.is_none() {
             let account = app.logged_in().await?;
-            let (run, lease) = run::start(app, agent, text)?;
+            let (run, lease) = run::start(app, agent.model.name(), text)?;
             self.lease = Some(lease);
             show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
             self.conversation = Some(Conversation::new(run, Some(account.display_name())));

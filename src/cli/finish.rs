@@ -10,15 +10,15 @@ use super::{
     failure::{Failure, Kind},
     show::Show,
     signals::Stop,
-    ui::Line,
+    ui::{Line, Ui},
     usage::Used,
     verdict,
 };
 use crate::{
-    agent::{self, LimitReached, TurnEnd},
+    agent::{LimitReached, TurnEnd},
     call::RunId,
     files,
-    store::journal::{ApprovalFilter, ApprovalRow},
+    store::journal::{ApprovalFilter, ApprovalRow, ApprovalState},
 };
 
 /// How long a request that is under way is waited for when somebody stopped waiting: it may bring the answer.
@@ -26,18 +26,18 @@ pub(crate) const MOMENT: Duration = Duration::from_secs(3);
 /// Runs that ended are pruned at most this often.
 const A_DAY: chrono::Duration = chrono::Duration::days(1);
 
-/// Takes a turn to its end. Stopped before, by a signal or the time, it lets go of approvals without ending them.
-pub(crate) async fn drive(
+/// Takes a turn, or a single call, to its end. Stopped before, by a signal or the time, it lets go of approvals without ending them.
+pub(crate) async fn drive<T, E: Into<Failure>>(
     app: &App,
     show: &Show<'_>,
     stop: &mut Stop,
-    turn: impl Future<Output = Result<TurnEnd, agent::Error>>,
-) -> Result<TurnEnd, Failure> {
+    turn: impl Future<Output = Result<T, E>>,
+) -> Result<T, Failure> {
     let mut turn = pin!(turn);
     let failure = tokio::select! {
         biased;
         failure = stop.next() => failure,
-        turn = &mut turn => return Ok(turn?),
+        turn = &mut turn => return turn.map_err(Into::into),
         never = app.heartbeats() => match never {},
     };
     app.patience.end();
@@ -93,31 +93,13 @@ pub(crate) fn finish_as(
             Err(_) => app.ui.warn(&failure.message),
         }
     }
-    let journal = app.journal()?;
-    let pending = journal.approvals(&ApprovalFilter { run: Some(run.clone()), open: true }).unwrap_or_default();
-    let ended = match ended {
-        Err(failure) if failure.kind == Kind::Timeout && !pending.is_empty() => Err(Failure::new(
-            Kind::Pending,
-            "the time given by --timeout is over; the request for your approval stays open",
-        )),
-        ended => ended,
-    };
-    let kind = ended.as_ref().err().map(|failure| failure.kind);
-    let waits = !pending.is_empty() || kind == Some(Kind::Pending);
-    let next = if waits { next_steps(run, &pending) } else { Vec::new() };
-    let status = verdict::event_name(kind);
-    let code = kind.map_or(0, Kind::exit_code);
-    // The run is over whether or not its end can be written down.
-    if let Err(error) = journal.end_run(run, app.clock.now(), status, code.into()) {
-        app.ui.warn(&format!("the end of the run could not be saved: {error}"));
-    }
-    prune(app);
+    let mut open = Open::of(app, run)?;
+    let ended = ended.map_err(|failure| open.in_spite_of_time(failure));
+    rest(app, run, &mut open, ended.as_ref().err().map(|failure| failure.kind));
     let used = used(app, show)?;
     if app.ui.json() {
-        let mut event = terminal(app.clock.now(), Some(run), &text, ended.as_ref().err(), &next);
-        if waits {
-            event["approvals"] = pending.iter().map(|row| json!(row.asked.id)).collect();
-        }
+        let mut event = terminal(app.clock.now(), Some(run), &text, ended.as_ref().err());
+        open.add_to(run, &mut event);
         if ending.dry_run {
             event["dry_run"] = json!(true);
         }
@@ -130,14 +112,91 @@ pub(crate) fn finish_as(
     if let Some(used) = used.filter(|_| app.ui.is_verbose()) {
         app.ui.status(Line::new().dim_field(&used.to_string()));
     }
-    if waits {
-        app.ui
-            .say(Line::new().plain("The run ").bold(run.as_str()).plain(" waits for your approval. What you can do:"));
-        for command in &next {
-            app.ui.say(Line::new().plain("  ").field(command));
+    open.say(&app.ui);
+    ended
+}
+
+/// Writes down that a run comes to rest with this verdict.
+pub(crate) fn rest(app: &App, run: &RunId, open: &mut Open, kind: Option<Kind>) {
+    open.waits |= kind == Some(Kind::Pending);
+    let (status, code) = (verdict::event_name(kind), kind.map_or(0, Kind::exit_code));
+    let written = app.journal().and_then(|journal| Ok(journal.end_run(run, app.clock.now(), status, code.into())?));
+    // The run is over whether or not its end can be written down.
+    if let Err(failure) = written {
+        app.ui.warn(&format!("the end of the run could not be saved: {}", failure.message));
+    }
+    prune(app);
+}
+
+/// What of a run is not over when a command ends.
+#[derive(Debug)]
+pub(crate) struct Open {
+    run: RunId,
+    /// What the person was asked, and nothing was done about.
+    asked: Vec<ApprovalRow>,
+    /// There is something to go on with.
+    waits: bool,
+}
+
+impl Open {
+    /// Looks it up.
+    pub(crate) fn of(app: &App, run: &RunId) -> Result<Self, Failure> {
+        let journal = app.journal()?;
+        let mut asked = journal.approvals(&ApprovalFilter { run: Some(run.clone()), open: true }).unwrap_or_default();
+        let waits = !asked.is_empty() || journal.has_pending(run).unwrap_or(false);
+        asked.retain(|row| row.state != ApprovalState::Executing);
+        Ok(Self { run: run.clone(), asked, waits })
+    }
+
+    /// Whether everything is over.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.waits
+    }
+
+    /// The commands that go on with it, or give it up.
+    pub(crate) fn next(&self) -> Vec<String> {
+        if !self.waits {
+            return Vec::new();
+        }
+        let mut steps = vec![format!("agentctl resume {}", self.run)];
+        steps.extend(self.asked.iter().map(|row| format!("agentctl approvals abandon {}", row.asked.id)));
+        steps
+    }
+
+    /// Puts it into the JSON object with which the command ends.
+    pub(crate) fn add_to(&self, run: &RunId, object: &mut Value) {
+        object["run"] = json!(run);
+        if self.waits {
+            object["next"] = json!(self.next());
+            object["approvals"] = self.asked.iter().map(|row| json!(row.asked.id)).collect();
         }
     }
-    ended
+
+    /// A wait that was too long for `--timeout` is pending, where something waits for the person.
+    pub(crate) fn in_spite_of_time(&self, failure: Failure) -> Failure {
+        match failure.kind {
+            Kind::Timeout if !self.asked.is_empty() => Failure::new(
+                Kind::Pending,
+                "the time given by --timeout is over; the request for your approval stays open",
+            ),
+            _ => failure,
+        }
+    }
+
+    /// Tells the person.
+    pub(crate) fn say(&self, ui: &Ui) {
+        if !self.waits {
+            return;
+        }
+        let line = Line::new().plain("The run ").bold(self.run.as_str());
+        ui.say(line.plain(match self.asked.is_empty() {
+            false => " waits for your approval. What you can do:",
+            true => " was stopped in the middle of a request. What came of it is found out by:",
+        }));
+        for command in self.next() {
+            ui.say(Line::new().plain("  ").field(&command));
+        }
+    }
 }
 
 /// What the model's server counted, and what that costs.
@@ -175,30 +234,14 @@ fn more(limit: LimitReached) -> String {
     .to_owned()
 }
 
-/// The commands that go on with a run, or give up what it waits for.
-pub(crate) fn next_steps(run: &RunId, pending: &[ApprovalRow]) -> Vec<String> {
-    let mut steps = vec![format!("agentctl resume {run}")];
-    steps.extend(pending.iter().map(|row| format!("agentctl approvals abandon {}", row.asked.id)));
-    steps
-}
-
 /// The last line of `run --json`.
-pub(crate) fn terminal(
-    now: DateTime<Utc>,
-    run: Option<&RunId>,
-    text: &str,
-    failure: Option<&Failure>,
-    next: &[String],
-) -> Value {
+pub(crate) fn terminal(now: DateTime<Utc>, run: Option<&RunId>, text: &str, failure: Option<&Failure>) -> Value {
     let mut event =
         failure.map_or_else(|| json!({ "schema_version": 1, "ok": true, "exit_code": 0 }), Failure::to_json);
     event["type"] = json!(verdict::event_name(failure.map(|failure| failure.kind)));
     event["time"] = json!(super::show::rfc3339(now));
     event["run"] = json!(run);
     event["text"] = json!(text);
-    if !next.is_empty() {
-        event["next"] = json!(next);
-    }
     event
 }
 

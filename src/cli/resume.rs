@@ -11,6 +11,7 @@ use super::{
     run::{self, LimitArgs, WaitArgs},
     show::Show,
     signals::Stop,
+    tools,
     ui::Line,
 };
 use crate::{
@@ -24,7 +25,8 @@ use crate::{
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "It waits for the approvals of the run as the run itself did, does what was
 approved, gives the result to the model and goes on to its answer. Exit codes
-and --json are those of `agentctl run`.
+and --json are those of `agentctl run`; for a single call, those of `agentctl
+tools call`.
 
 Examples:
   agentctl resume --last
@@ -57,9 +59,16 @@ async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
     let run = find(app, &journal, args)?;
     let _lease = app.lease(&run)?;
     let saved = saved(app, &journal, &run)?;
-    if saved.ended_at.is_some() && journal.open_calls(Some(&run))?.is_empty() {
-        return Err(Failure::new(Kind::Usage, format!("{run} has ended; nothing of it waits"))
-            .hint(format!("`agentctl chat --resume {run}` goes on with its conversation")));
+    if saved.ended_at.is_some() && journal.open_calls(&run)?.is_empty() {
+        let failure = Failure::new(Kind::Usage, format!("{run} has ended; nothing of it waits"));
+        return Err(match saved.row.is_single_call() {
+            true => failure.hint(format!("`agentctl runs show {run}` shows what it brought")),
+            false => failure.hint(format!("`agentctl chat --resume {run}` goes on with its conversation")),
+        });
+    }
+    if saved.row.is_single_call() {
+        let anew = stop.or(ask_about_lost_ones(app, &journal, &run)).await?;
+        return tools::resume(app, &saved, &anew, stop).await;
     }
     let set_up = async {
         app.logged_in().await?;
@@ -123,7 +132,7 @@ pub(crate) fn load(journal: &Journal, run: &RunId) -> Result<Conversation, Failu
 /// The calls whose question or answer was lost in a crash: asked anew only on the person's word.
 async fn ask_about_lost_ones(app: &App, journal: &Journal, run: &RunId) -> Result<HashSet<ActionId>, Failure> {
     let mut anew = HashSet::new();
-    for call in journal.open_calls(Some(run))? {
+    for call in journal.open_calls(run)? {
         let Some(approval) = journal.approval_of(&call.action)? else { continue };
         let lost = match approval.state {
             ApprovalState::Planned => "Whether your device was asked about it is not known",

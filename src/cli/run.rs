@@ -20,7 +20,7 @@ use super::{
     ui::Ui,
 };
 use crate::{
-    agent::{Agent, Conversation},
+    agent::Conversation,
     approval::OnApproval,
     call::RunId,
     event::Event,
@@ -180,7 +180,7 @@ pub(crate) fn close(ui: &Ui, now: DateTime<Utc>, failure: Failure) -> Failure {
     if !ui.json() || failure.told {
         return failure;
     }
-    ui.data(&finish::terminal(now, None, "", Some(&failure), &[]));
+    ui.data(&finish::terminal(now, None, "", Some(&failure)));
     failure.told()
 }
 
@@ -202,7 +202,7 @@ async fn go(app: &App, task: &str, limits: &LimitArgs, way: &Way<'_>, stop: &mut
             return Err(tools::no_such_tool(registry, unknown));
         }
     }
-    let (run, _lease) = start(app, &agent, task)?;
+    let (run, _lease) = start(app, agent.model.name(), task)?;
     let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell);
     show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
     let mut conversation = Conversation::new(run.clone(), Some(account.display_name()));
@@ -214,13 +214,13 @@ async fn go(app: &App, task: &str, limits: &LimitArgs, way: &Way<'_>, stop: &mut
     finish_as(app, &show, &run, turn, &Ending { dry_run: way.dry_run, output_last: way.output_last })
 }
 
-/// Writes down that a run begins.
-pub(crate) fn start(app: &App, agent: &Agent, title: &str) -> Result<(RunId, GrantLock), Failure> {
+/// Writes down that a run begins; one without a model is a single call.
+pub(crate) fn start(app: &App, model: &str, title: &str) -> Result<(RunId, GrantLock), Failure> {
     let row = RunRow {
         id: RunId::mint(),
         started_at: app.clock.now(),
         profile: app.config()?.profile.value.clone(),
-        model: agent.model.name().to_owned(),
+        model: model.to_owned(),
         title: title.lines().next().unwrap_or_default().chars().take(80).collect(),
     };
     let lease = app.lease(&row.id)?;

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     call::RunId,
+    dispatch,
     store::journal::{ApprovalFilter, Journal, SavedRun},
 };
 
@@ -32,7 +33,11 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// List runs, the newest first
-    List,
+    List {
+        /// Also the calls of `tools call` that are over
+        #[arg(long)]
+        all: bool,
+    },
     /// Show a run: its conversation and its approvals
     Show {
         /// Which
@@ -42,7 +47,7 @@ enum What {
     Delete {
         /// Which
         id: String,
-        /// Also if something of it is still pending; that can then be neither resumed nor given up
+        /// Also if something of it is still pending; that is given up, and can then not be resumed
         #[arg(long)]
         force: bool,
     },
@@ -52,7 +57,7 @@ enum What {
 pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let journal = app.journal()?;
     match &args.what {
-        What::List => list(app, &journal),
+        What::List { all } => list(app, &journal, *all),
         What::Show { id } => show(app, &journal, &find(&journal, id)?),
         What::Delete { id, force } => delete(app, &journal, &find(&journal, id)?, *force),
     }
@@ -81,6 +86,7 @@ fn state(app: &App, journal: &Journal, run: &SavedRun) -> Result<&'static str, F
 fn to_json(run: &SavedRun, state: &str) -> Value {
     json!({
         "id": run.row.id,
+        "kind": if run.row.is_single_call() { "call" } else { "conversation" },
         "title": run.row.title,
         "profile": run.row.profile,
         "model": run.row.model,
@@ -91,19 +97,22 @@ fn to_json(run: &SavedRun, state: &str) -> Value {
     })
 }
 
-fn list(app: &App, journal: &Journal) -> Result<(), Failure> {
-    let runs = journal.runs()?;
-    if app.ui.json() {
-        let mut all = Vec::with_capacity(runs.len());
-        for run in &runs {
-            all.push(to_json(run, state(app, journal, run)?));
+fn list(app: &App, journal: &Journal, all: bool) -> Result<(), Failure> {
+    let mut runs = Vec::new();
+    for run in journal.runs()? {
+        let state = state(app, journal, &run)?;
+        if all || !run.row.is_single_call() || matches!(state, "running" | "waiting" | "cut off") {
+            runs.push((run, state));
         }
-        app.ui.data(&json!({ "schema_version": 1, "ok": true, "runs": all }));
+    }
+    if app.ui.json() {
+        let runs: Vec<Value> = runs.iter().map(|(run, state)| to_json(run, state)).collect();
+        app.ui.data(&json!({ "schema_version": 1, "ok": true, "runs": runs }));
         return Ok(());
     }
-    for run in &runs {
+    for (run, state) in &runs {
         let line = Line::new().bold(run.row.id.as_str()).plain("  ").dim_field(&rfc3339(run.row.started_at));
-        app.ui.answer_line(&line.plain(&format!("  {:<9}  ", state(app, journal, run)?)).field(&run.row.title));
+        app.ui.answer_line(&line.plain(&format!("  {state:<9}  ")).field(&run.row.title));
     }
     if runs.is_empty() {
         app.ui.status("There are no runs yet.");
@@ -155,6 +164,7 @@ fn delete(app: &App, journal: &Journal, run: &SavedRun, force: bool) -> Result<(
             .hint("`agentctl approvals list` shows what waits; --force deletes it all the same"));
     }
     // What is deleted can be used by nobody: a yes that comes later finds no one who asked.
+    dispatch::forget(&app.audit()?, journal, id, app.clock.now())?;
     journal.delete_run(id)?;
     let _ = std::fs::remove_file(app.lease_file(id)?);
     if app.ui.json() {

@@ -347,7 +347,7 @@ mod tests {
                 let failure = kind.map(|kind| crate::cli::failure::Failure::new(kind, "no").hint("do"));
                 let run = RunId::mint();
                 for run in [None, Some(&run)] {
-                    let line = finish::terminal(now, run, "", failure.as_ref(), &["agentctl resume".to_owned()]);
+                    let line = finish::terminal(now, run, "", failure.as_ref());
                     let wrong: Vec<String> = schema.iter_errors(&line).map(|error| error.to_string()).collect();
                     assert!(wrong.is_empty(), "{wrong:?} in {line}");
                 }

@@ -23,7 +23,7 @@ const WHILE_WAITING: &str = "^C to stop waiting";
 /// What becomes of a request that nobody waits for any more: CIBA cannot take it back.
 pub(crate) const NO_USE_ANY_MORE: &str = "your device may still show the request; answering it does nothing any more";
 
-/// What becomes of the request of a run.
+/// What becomes of a request when the wait for it ends.
 const STAYS_OPEN: &str = "Nobody waits here any more; the request stays open on your device.";
 
 /// Shows the events of one run.
@@ -34,8 +34,6 @@ pub(crate) struct Show<'a> {
     bell: bool,
     /// Events become lines of JSON on stdout.
     lines: bool,
-    /// The approval of a single call ends with the wait for it; that of a run stays open.
-    single: bool,
     state: RefCell<State>,
 }
 
@@ -54,14 +52,13 @@ struct State {
 impl<'a> Show<'a> {
     /// Shows a run on `ui`; with `bell` the terminal rings when an approval was answered.
     pub(crate) fn new(ui: &'a Ui, clock: SharedClock, bell: bool) -> Self {
-        Self { ui, clock, bell, lines: ui.json(), single: false, state: RefCell::default() }
+        Self { ui, clock, bell, lines: ui.json(), state: RefCell::default() }
     }
 
     /// Shows a single call: also with `--json` it is talk, because stdout is for one object.
     pub(crate) fn call(ui: &'a Ui, clock: SharedClock, bell: bool) -> Self {
         let mut show = Self::new(ui, clock, bell);
         show.lines = false;
-        show.single = true;
         show
     }
 
@@ -69,9 +66,7 @@ impl<'a> Show<'a> {
     pub(crate) fn event(&self, event: Event) {
         match &event {
             Event::ApprovalRequested(shown) => self.state.borrow_mut().open = Some(shown.approval.clone()),
-            Event::ApprovalAnswered { .. } | Event::ToolCompleted { outcome: Outcome::Pending, .. } => {
-                self.state.borrow_mut().open = None;
-            }
+            Event::ApprovalAnswered { .. } | Event::ToolCompleted { .. } => self.state.borrow_mut().open = None,
             Event::Usage { prompt_tokens, completion_tokens } => {
                 let mut state = self.state.borrow_mut();
                 let (read, written) = state.used.unwrap_or_default();
@@ -110,12 +105,7 @@ impl<'a> Show<'a> {
         self.ui.end_wait();
         self.ui.end_line();
         if self.state.borrow_mut().open.take().is_some() && !self.lines {
-            self.ui.say(match self.single {
-                true => {
-                    Line::new().bad("✗ ").plain(&format!("Stopped waiting. Nothing was done, but {NO_USE_ANY_MORE}."))
-                }
-                false => Line::new().warn("! ").plain(STAYS_OPEN),
-            });
+            self.ui.say(Line::new().warn("! ").plain(STAYS_OPEN));
         }
     }
 
@@ -414,20 +404,12 @@ mod tests {
     #[test]
     fn a_wait_that_is_stopped_says_what_becomes_of_the_request() {
         let ui = Ui::test();
-        for (single, said) in [
-            (false, "! Nobody waits here any more; the request stays open on your device.\n"),
-            (
-                true,
-                "✗ Stopped waiting. Nothing was done, but your device may still show the request; answering it does \
-                 nothing any more.\n",
-            ),
-        ] {
-            let show = if single { Show::call(&ui, clock(), false) } else { Show::new(&ui, clock(), false) };
+        for show in [Show::call(&ui, clock(), false), Show::new(&ui, clock(), false)] {
             show.event(requested());
             assert!(show.open_approval().is_some());
             ui.take();
             drop(show);
-            assert_eq!(ui.take().1, said);
+            assert_eq!(ui.take().1, "! Nobody waits here any more; the request stays open on your device.\n");
         }
         let show = Show::new(&ui, clock(), false);
         show.event(requested());

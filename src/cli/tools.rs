@@ -1,8 +1,8 @@
 //! `agentctl tools`: the tools there are, and a call without a model.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -11,14 +11,18 @@ use serde_json::{Map, Value, json};
 use super::{
     app::App,
     failure::{Failure, Kind},
-    show::{NO_USE_ANY_MORE, Show},
+    finish::{Open, drive, rest},
+    run::{self, WaitArgs},
+    show::Show,
+    signals::Stop,
     ui::{Line, Ui},
     verdict,
 };
 use crate::{
-    call::{Outcome, ToolCall, ToolOutput},
-    config,
+    call::{ActionId, Outcome, RunId, ToolCall, ToolOutput},
+    config, dispatch,
     policy::{Author, PolicyFile},
+    store::journal::SavedRun,
     tool::{self, CredentialSource, Finding, Registry, Tool},
 };
 
@@ -58,10 +62,12 @@ struct CallArgs {
     name: String,
     #[command(flatten)]
     arguments: CallArguments,
-    /// Give up after this time (90, 90s, 5m)
-    #[arg(long, value_name = "TIME", value_parser = super::args::duration)]
-    timeout: Option<Duration>,
+    #[command(flatten)]
+    waiting: WaitArgs,
 }
+
+/// What a call of the command line is called by in its run, where the model's have names of the model's.
+const CALL: &str = "call_cli";
 
 /// The arguments of a call on the command line; `can` has them, too.
 #[derive(Clone, Debug, ClapArgs)]
@@ -242,40 +248,98 @@ fn check_policy(app: &App, file: &Path, text: &str) -> Result<Vec<Finding>, Fail
 }
 
 async fn call(app: &App, args: &CallArgs) -> Result<(), Failure> {
-    let mut stop = app.stop(args.timeout)?;
+    let mut stop = app.stop(args.waiting.timeout)?;
+    args.waiting.apply(app);
     // The one object on stdout is the output; the way there is talk.
     let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
-    let work = async {
-        let dispatcher = app.dispatcher().await?;
-        let Some(tool) = dispatcher.registry.get(&args.name) else {
-            return Err(no_such_tool(&dispatcher.registry, &args.name));
-        };
-        let arguments = args.arguments.text(&tool.parameters())?;
-        let call = ToolCall { id: "call_cli".to_owned(), name: args.name.clone(), arguments };
-        Ok(dispatcher.call(&call, None, &|event| show.event(event)).await?)
+    let tell = |event| show.event(event);
+    let dispatcher = stop.or(app.dispatcher()).await?;
+    let Some(tool) = dispatcher.registry.get(&args.name) else {
+        return Err(no_such_tool(&dispatcher.registry, &args.name));
     };
-    let output = tokio::select! {
-        biased;
-        stopped = stop.next() => Err(given_up(&app.ui, stopped, &show)),
-        output = work => output,
-        never = app.heartbeats() => match never {},
-    };
-    show.end();
-    finish(&app.ui, &args.name, &output?)
+    let call =
+        ToolCall { id: CALL.to_owned(), name: args.name.clone(), arguments: args.arguments.text(&tool.parameters())? };
+    if let Err(error) = tool.plan(&call.arguments) {
+        return finish(&app.ui, &args.name, &dispatch::not_understood(&args.name, error.to_string(), &tell), None);
+    }
+    let (run, _lease) = run::start(app, "", &format!("tools call {}", args.name))?;
+    let output = drive(app, &show, &mut stop, dispatcher.call(&call, &run, &tell)).await;
+    end(app, &show, &run, &args.name, output)
 }
 
-/// A single call belongs to no run, so its approval ends with it: a later yes does nothing.
-fn given_up(ui: &Ui, failure: Failure, show: &Show<'_>) -> Failure {
-    // A person is told by the line that takes the place of the spinner.
-    if show.open_approval().is_some() && ui.json() { failure.hint(NO_USE_ANY_MORE) } else { failure }
+/// Goes on with a single call that waits or was cut off.
+pub(crate) async fn resume(
+    app: &App,
+    run: &SavedRun,
+    anew: &HashSet<ActionId>,
+    stop: &mut Stop,
+) -> Result<(), Failure> {
+    let id = &run.row.id;
+    let journal = app.journal()?;
+    journal.reopen_run(id)?;
+    let Some(row) = journal.open_calls(id)?.pop() else {
+        let why = "the program was stopped before the call was planned; nothing was done";
+        let failure = Failure::new(Kind::Tool, why).hint("make the call again");
+        rest(app, id, &mut Open::of(app, id)?, Some(failure.kind));
+        return Err(failure);
+    };
+    let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
+    let tell = |event| show.event(event);
+    let dispatcher = stop.or(app.dispatcher()).await?;
+    let output = drive(app, &show, stop, dispatcher.resume(&row, anew.contains(&row.action), &tell)).await;
+    end(app, &show, id, &row.tool, output)
+}
+
+/// The end of a single call, which is a run without a conversation: what it brought is kept in the place of one.
+fn end(
+    app: &App,
+    show: &Show<'_>,
+    run: &RunId,
+    tool: &str,
+    output: Result<ToolOutput, Failure>,
+) -> Result<(), Failure> {
+    show.end();
+    let journal = app.journal()?;
+    match &output {
+        Ok(output) if output.outcome != Outcome::Pending => {
+            let message = json!({ "role": "tool", "tool_call_id": CALL, "content": output.for_model() });
+            journal.append_result(run, CALL, &message, app.clock.now())?;
+        }
+        // What was stopped before anything could be gone on with is over.
+        _ if Open::of(app, run)?.is_empty() => {
+            for row in journal.open_calls(run)? {
+                journal.close_call(&row.action, app.clock.now())?;
+            }
+        }
+        _ => {}
+    }
+    let mut open = Open::of(app, run)?;
+    match output {
+        Ok(output) => {
+            rest(app, run, &mut open, verdict::kind(output.outcome));
+            finish(&app.ui, tool, &output, Some((run, &open)))
+        }
+        Err(failure) => {
+            let failure = open.in_spite_of_time(failure);
+            rest(app, run, &mut open, Some(failure.kind));
+            if app.ui.json() {
+                let mut object = failure.to_json();
+                open.add_to(run, &mut object);
+                app.ui.data(&object);
+                return Err(failure.told());
+            }
+            open.say(&app.ui);
+            Err(failure)
+        }
+    }
 }
 
 /// The answer to stdout, the outcome into the exit code.
-fn finish(ui: &Ui, name: &str, output: &ToolOutput) -> Result<(), Failure> {
+fn finish(ui: &Ui, name: &str, output: &ToolOutput, run: Option<(&RunId, &Open)>) -> Result<(), Failure> {
     // Here a person wrote the arguments, not a model: what does not fit is wrong usage.
     let kind = if output.outcome == Outcome::Invalid { Some(Kind::Usage) } else { verdict::kind(output.outcome) };
     if ui.json() {
-        ui.data(&json!({
+        let mut object = json!({
             "schema_version": 1,
             "ok": kind.is_none(),
             "exit_code": kind.map_or(0, Kind::exit_code),
@@ -284,12 +348,19 @@ fn finish(ui: &Ui, name: &str, output: &ToolOutput) -> Result<(), Failure> {
             "outcome": output.outcome.word(),
             "message": output.message,
             "result": output.data,
-        }));
+        });
+        if let Some((run, open)) = run {
+            open.add_to(run, &mut object);
+        }
+        ui.data(&object);
     } else if let Some(data) = &output.data {
         let text = if ui.out().terminal { serde_json::to_string_pretty(data) } else { serde_json::to_string(data) };
         ui.answer(&text.unwrap_or_default());
     } else if output.outcome == Outcome::Invalid {
         ui.hint(&format!("`agentctl tools show {name}` lists its parameters"));
+    }
+    if let Some((_, open)) = run.filter(|_| !ui.json()) {
+        open.say(ui);
     }
     match kind {
         None => Ok(()),
@@ -341,9 +412,9 @@ mod tests {
     fn the_outcome_decides_the_exit_code() {
         let ui = Ui::test();
         let done = ToolOutput { outcome: Outcome::Done, message: "found 1".into(), data: Some(json!([1])) };
-        assert!(finish(&ui, "t", &done).is_ok());
+        assert!(finish(&ui, "t", &done, None).is_ok());
         assert_eq!(ui.take().0, "[1]\n");
         let denied = ToolOutput::refused(Outcome::Denied, "the user denied it");
-        assert_eq!(finish(&ui, "t", &denied).unwrap_err().kind.exit_code(), 11);
+        assert_eq!(finish(&ui, "t", &denied, None).unwrap_err().kind.exit_code(), 11);
     }
 }

@@ -10,15 +10,18 @@ use crate::{
     event::{Event, Tell},
     guard::Record,
     policy::Action,
-    store::journal::CallRow,
+    store::{
+        audit::{self, Audit, Kind},
+        journal::CallRow,
+    },
 };
 
 /// A request entry of the audit log that still lacks its response. Dropped without one, because the person stopped the
-/// call, it writes what is true at that moment; the call of an approval that is still open stays open.
+/// call, it writes what is true at that moment; a call that another process can go on with stays open.
 pub(super) struct Entry<'a> {
     road: &'a Dispatcher,
     pub(super) action: ActionId,
-    pub(super) run: Option<RunId>,
+    pub(super) run: RunId,
     tool: String,
     has_effect: bool,
     /// While the request is under way: what let it run.
@@ -30,7 +33,7 @@ pub(super) struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// Writes the request.
-    pub(super) fn open(road: &'a Dispatcher, action: &Action, run: Option<&RunId>) -> Result<Self, Error> {
+    pub(super) fn open(road: &'a Dispatcher, action: &Action, run: &RunId) -> Result<Self, Error> {
         let now = road.clock.now();
         let mut arguments = action.arguments.clone();
         let mut digest = action.digest.to_text();
@@ -65,7 +68,7 @@ impl<'a> Entry<'a> {
         Ok(Self {
             road,
             action: action.id.clone(),
-            run: run.cloned(),
+            run: run.clone(),
             tool: action.tool.clone(),
             has_effect: action.effect != "read",
             doing: RefCell::default(),
@@ -146,33 +149,30 @@ impl<'a> Entry<'a> {
             road.audit.response(&self.action, road.clock.now(), body)?;
             road.journal.passes("after:audit_response");
         }
-        // A call of a run is closed when its result stands in the conversation.
-        if self.run.is_none() {
-            road.journal.close_call(&self.action, road.clock.now())?;
-        }
         Ok(())
     }
 
-    /// Whether another process can go on with the call: its approval is open, or it was sent before this process came to it.
-    fn is_pending(&self) -> bool {
+    /// Whether another process can go on with the call: it was sent, and may be sent again under the same key; or nothing
+    /// was sent, and its approval is open. What cannot be looked up is left to the one who can.
+    fn can_be_gone_on_with(&self) -> bool {
         let journal = &self.road.journal;
-        let approval = journal.approval_of(&self.action);
-        let execution = journal.execution(&self.action);
-        self.run.is_some()
-            && (matches!(approval, Ok(Some(row)) if !row.state.is_final())
-                || matches!(execution, Ok(Some(row)) if row.ended_at.is_none()))
+        match journal.execution(&self.action) {
+            Ok(Some(row)) => row.ended_at.is_none() && !row.idempotency_key.is_empty(),
+            Ok(None) if self.doing.borrow().is_some() => false,
+            Ok(None) => {
+                journal.approval_of(&self.action).map_or(true, |row| row.is_some_and(|row| !row.state.is_final()))
+            }
+            Err(_) => true,
+        }
     }
 }
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        if self.closed.get() {
+        if self.closed.get() || self.can_be_gone_on_with() {
             return;
         }
         let record = self.doing.take();
-        if record.is_none() && self.is_pending() {
-            return;
-        }
         let (outcome, message) = if record.is_some() && self.has_effect {
             (Outcome::Unknown, "stopped while the request was under way")
         } else {
@@ -193,4 +193,19 @@ impl Drop for Entry<'_> {
 pub(super) struct Logged {
     pub(super) request: bool,
     pub(super) response: Option<Value>,
+}
+
+impl Logged {
+    /// Looks it up.
+    pub(super) fn of(audit: &Audit, action: &ActionId) -> Result<Self, audit::Error> {
+        let mut logged = Self { request: false, response: None };
+        for entry in audit.entries_of(action)? {
+            match entry.kind {
+                Kind::Request => logged.request = true,
+                Kind::Response => logged.response = Some(entry.body),
+                _ => {}
+            }
+        }
+        Ok(logged)
+    }
 }

@@ -9,14 +9,11 @@ use super::{
     planned,
 };
 use crate::{
-    call::{ActionId, Digest, Outcome, ToolOutput},
+    call::{Digest, Outcome, ToolOutput},
     event::Tell,
     guard::{Journaled, Record},
     policy::Action,
-    store::{
-        audit::Kind,
-        journal::{ApprovalChange, ApprovalRow, ApprovalState, CallRow, ExecutionRow},
-    },
+    store::journal::{ApprovalChange, ApprovalRow, ApprovalState, CallRow, ExecutionRow},
     tool::{Plan, Tool},
 };
 
@@ -27,7 +24,7 @@ impl Dispatcher {
     /// If the log or the journal cannot be read or written.
     pub async fn resume(&self, row: &CallRow, anew: bool, tell: Tell<'_>) -> Result<ToolOutput, Error> {
         self.unlock_log().await?;
-        let logged = self.logged(&row.action)?;
+        let logged = Logged::of(&self.audit, &row.action)?;
         let plan = self.plan_again(row);
         let approval = self.journal.approval_of(&row.action)?;
         let execution = self.journal.execution(&row.action)?;
@@ -38,7 +35,7 @@ impl Dispatcher {
                 let has_effect = plan.as_ref().map_or(true, |(_, plan)| plan.action.effect != "read");
                 Entry::reopened(self, row, has_effect, answered)
             }
-            Ok((_, plan)) => Entry::open(self, &plan.action, row.run.as_ref())?,
+            Ok((_, plan)) => Entry::open(self, &plan.action, &row.run)?,
             // Nothing about it was even written into the log.
             Err(why) => return Ok(ToolOutput::refused(Outcome::Failed, format!("{why}; nothing was done"))),
         };
@@ -83,7 +80,7 @@ impl Dispatcher {
         match plan {
             Ok((tool, plan)) if key.is_some() && plan.idempotency_key() == key => {
                 let journaled = Journaled::Begun(approval.as_ref());
-                let decision = self.guard.restore(&plan.action, journaled, row.run.as_ref(), tell).await;
+                let decision = self.guard.restore(&plan.action, journaled, Some(&row.run), tell).await;
                 self.follow(decision, tool, plan, entry, Progress::Begun, tell).await
             }
             plan => {
@@ -107,7 +104,7 @@ impl Dispatcher {
         tell: Tell<'_>,
     ) -> Result<ToolOutput, Error> {
         use ApprovalState as S;
-        let run = row.run.as_ref();
+        let run = &row.run;
         let state = approval.as_ref().map(|row| row.asked.id.clone()).zip(approval.as_ref().map(|row| row.state));
         let (tool, plan) = match plan {
             Ok(plan) => plan,
@@ -143,7 +140,7 @@ impl Dispatcher {
                 }
             }
             (Some(asked), Some((_, S::Requested | S::Approved | S::Executing))) => {
-                let decision = self.guard.restore(&plan.action, Journaled::Asked(asked), run, tell).await;
+                let decision = self.guard.restore(&plan.action, Journaled::Asked(asked), Some(run), tell).await;
                 self.follow(decision, tool, plan, entry, Progress::Asked, tell).await
             }
             (Some(over), Some((_, state))) => {
@@ -201,18 +198,6 @@ impl Dispatcher {
             return Err(format!("`{}` would do something else today than what was planned", row.tool));
         }
         Ok((tool, plan))
-    }
-
-    fn logged(&self, action: &ActionId) -> Result<Logged, Error> {
-        let mut logged = Logged { request: false, response: None };
-        for entry in self.audit.entries_of(action)? {
-            match entry.kind {
-                Kind::Request => logged.request = true,
-                Kind::Response => logged.response = Some(entry.body),
-                _ => {}
-            }
-        }
-        Ok(logged)
     }
 }
 

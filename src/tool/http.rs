@@ -76,6 +76,14 @@ impl Plan {
 }
 
 impl Executed {
+    /// Whether the same request may bring something better later: there was no answer, or one of a server that is busy or
+    /// broken.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.output.outcome != Outcome::Done
+            && self.http_status.is_none_or(|status| status >= 500 || matches!(status, 408 | 425 | 429))
+    }
+
     /// What the last try brought, in the light of those before it.
     fn after(mut self, unclear: bool) -> Self {
         if unclear && self.output.outcome == Outcome::Failed {

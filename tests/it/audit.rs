@@ -95,7 +95,7 @@ fn what_was_done_is_not_called_undone_when_the_journal_fails_afterwards() {
 }
 
 #[test]
-fn who_stops_a_request_under_way_leaves_the_truth_behind() {
+fn a_request_that_is_stopped_under_way_is_gone_on_with_under_its_key() {
     let dev = Dev::start();
     let home = after_a_purchase(&dev);
     dev.fault(&json!({ "on": "shop", "kind": "delay", "when": "after", "delay_ms": 20_000 }));
@@ -112,11 +112,20 @@ fn who_stops_a_request_under_way_leaves_the_truth_behind() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     running.signal("INT");
-    running.finish().code(130);
+    running.finish().code(130).err(&["in the middle of a request", "agentctl resume run_"]);
+    assert_eq!(states(), [("done".to_owned(), true), ("executing".to_owned(), false)]);
+    assert_eq!(last_entry(&home)["kind"], "request", "nobody knows yet how it ends");
+    // While the shop is down it stays open; then the shop knows the key and makes no second order.
+    dev.fault(&json!({ "on": "shop", "kind": "status", "status": 503, "times": 3 }));
+    agentctl(&home).args(["resume", "--last"]).run().code(10).err(&["under the same key", "agentctl resume run_"]);
+    assert_eq!(states()[1], ("executing".to_owned(), false));
+    let output = agentctl(&home).args(["resume", "--last", "--json"]).run().code(0);
+    assert_eq!(output.json()["outcome"], "done", "{output}");
+    assert_eq!(dev.orders().len(), 2, "{output}");
     let entry = last_entry(&home);
-    assert_eq!(entry["body"]["outcome"], "unknown", "{entry}");
+    assert_eq!(entry["body"]["outcome"], "done", "{entry}");
     assert_eq!(entry["body"]["approval"]["binding"], "details", "what allowed it stands there too: {entry}");
-    assert_eq!(states(), [("done".to_owned(), true), ("unknown_outcome".to_owned(), true)]);
+    assert_eq!(states(), [("done".to_owned(), true), ("done".to_owned(), true)]);
 }
 
 fn audit(home: &Home, args: &[&str]) -> Output {

@@ -6,7 +6,7 @@ use std::{cell::Cell, collections::BTreeMap, path::Path, rc::Rc, sync::Arc, time
 
 use agentctl::{
     approval::{Approvals, Patience},
-    call::{Outcome, ToolCall},
+    call::{Outcome, RunId, ToolCall},
     clock::{ManualClock, SharedClock},
     dev::{self, Tenant},
     dispatch::{Actor, Dispatcher},
@@ -544,9 +544,10 @@ async fn walk() {
         let foreseen = forecast.refused.as_ref().map(|refused| refused.outcome);
         assert_eq!(desk.api.hits(), before, "{row:?}: can has an effect");
         let rang = Cell::new(false);
+        let run = RunId::mint();
         let output = tokio::select! {
             biased;
-            output = dispatcher.call(&call, None, &|_| {}) => output.unwrap(),
+            output = dispatcher.call(&call, &run, &|_| {}) => output.unwrap(),
             () = desk.person(row, &rang) => unreachable!(),
         };
         let runs = desk.api.hits() - before;

@@ -13,7 +13,7 @@ pub struct CallRow {
     /// Its action.
     pub action: ActionId,
     /// The run it belongs to.
-    pub run: Option<RunId>,
+    pub run: RunId,
     /// The model's name for it.
     pub call: String,
     /// Which tool.
@@ -42,9 +42,11 @@ impl Journal {
             let sql = "INSERT INTO calls (action, run, call, tool, arguments, plan, digest, started_at)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
             let CallRow { action, run, call, tool, arguments, plan, digest, started_at } = call;
-            let run = run.as_ref().map(RunId::as_str);
-            tx.execute(sql, params![action.as_str(), run, call, tool, arguments, plan, digest, millis(*started_at)])
-                .map(drop)
+            tx.execute(
+                sql,
+                params![action.as_str(), run.as_str(), call, tool, arguments, plan, digest, millis(*started_at)],
+            )
+            .map(drop)
         })?;
         self.passes("after:call_opened");
         Ok(())
@@ -101,14 +103,14 @@ impl Journal {
         Ok(())
     }
 
-    /// The calls that are not over, the oldest first: of one run, or of none.
+    /// The calls of a run that are not over, the oldest first.
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub fn open_calls(&self, run: Option<&RunId>) -> Result<Vec<CallRow>, Error> {
+    pub fn open_calls(&self, run: &RunId) -> Result<Vec<CallRow>, Error> {
         let sql =
-            format!("SELECT {COLUMNS} FROM calls WHERE run IS ?1 AND closed_at IS NULL ORDER BY started_at, action");
-        self.list(&sql, [run.map(RunId::as_str)], call_row)
+            format!("SELECT {COLUMNS} FROM calls WHERE run = ?1 AND closed_at IS NULL ORDER BY started_at, action");
+        self.list(&sql, [run.as_str()], call_row)
     }
 
     /// A call, if it is there.
@@ -127,7 +129,7 @@ fn close(tx: &Transaction<'_>, action: &str, at: DateTime<Utc>) -> rusqlite::Res
 fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
     Ok(CallRow {
         action: ActionId::from_text(row.get::<_, String>(0)?),
-        run: row.get::<_, Option<String>>(1)?.map(RunId::from_text),
+        run: RunId::from_text(row.get::<_, String>(1)?),
         call: row.get(2)?,
         tool: row.get(3)?,
         arguments: row.get(4)?,
@@ -146,10 +148,10 @@ mod tests {
     fn a_call_is_open_until_everything_about_it_is_written() {
         let dir = TempDir::new();
         let journal = Journal::open(&dir.0).unwrap();
-        let run = RunId::mint();
-        let call = |run: Option<&RunId>, second| CallRow {
+        let (run, other) = (RunId::mint(), RunId::mint());
+        let call = |run: &RunId, second| CallRow {
             action: ActionId::mint(),
-            run: run.cloned(),
+            run: run.clone(),
             call: "call_1".into(),
             tool: "buy_product".into(),
             arguments: r#"{"qty":2}"#.into(),
@@ -157,18 +159,18 @@ mod tests {
             digest: "sha-256:x".into(),
             started_at: at(second),
         };
-        let (first, second, alone) = (call(Some(&run), 0), call(Some(&run), 1), call(None, 2));
-        for call in [&second, &first, &alone] {
+        let (first, second, elsewhere) = (call(&run, 0), call(&run, 1), call(&other, 2));
+        for call in [&second, &first, &elsewhere] {
             journal.open_call(call).unwrap();
         }
         assert!(matches!(journal.open_call(&first), Err(Error::Exists(_))));
-        assert_eq!(journal.open_calls(Some(&run)).unwrap(), [first.clone(), second.clone()]);
-        assert_eq!(journal.open_calls(None).unwrap(), std::slice::from_ref(&alone));
+        assert_eq!(journal.open_calls(&run).unwrap(), [first.clone(), second.clone()]);
+        assert_eq!(journal.open_calls(&other).unwrap(), std::slice::from_ref(&elsewhere));
         journal.close_call(&first.action, at(3)).unwrap();
-        assert_eq!(journal.open_calls(Some(&run)).unwrap(), [second]);
+        assert_eq!(journal.open_calls(&run).unwrap(), [second]);
         assert_eq!(journal.call(&first.action).unwrap(), Some(first));
-        journal.close_call(&alone.action, at(4)).unwrap();
-        assert!(journal.open_calls(None).unwrap().is_empty());
+        journal.close_call(&elsewhere.action, at(4)).unwrap();
+        assert!(journal.open_calls(&other).unwrap().is_empty());
     }
 
     #[test]
@@ -185,7 +187,7 @@ mod tests {
             let action = ActionId::mint();
             let row = CallRow {
                 action: action.clone(),
-                run: Some(run.clone()),
+                run: run.clone(),
                 call: "call_0".into(),
                 tool: text(),
                 arguments: text(),
@@ -200,7 +202,7 @@ mod tests {
         journal.append_message(&run, &"pending".into()).unwrap();
         journal.append_result(&run, "call_0", &"newer".into(), at(2)).unwrap();
         let left = |journal: &Journal| -> Vec<ActionId> {
-            journal.open_calls(Some(&run)).unwrap().into_iter().map(|call| call.action).collect()
+            journal.open_calls(&run).unwrap().into_iter().map(|call| call.action).collect()
         };
         assert_eq!(left(&journal), std::slice::from_ref(&pending));
         assert!(journal.call(&newer).unwrap().is_some());

@@ -24,10 +24,18 @@ pub struct RunRow {
     pub started_at: DateTime<Utc>,
     /// Under which profile.
     pub profile: String,
-    /// With which model.
+    /// With which model; empty for a single call, which has none and no conversation.
     pub model: String,
     /// A few words to know it by.
     pub title: String,
+}
+
+impl RunRow {
+    /// Whether it is one call without a model.
+    #[must_use]
+    pub fn is_single_call(&self) -> bool {
+        self.model.is_empty()
+    }
 }
 
 /// A run as it stands.
@@ -255,7 +263,7 @@ mod tests {
         let text = String::new;
         CallRow {
             action: ActionId::mint(),
-            run: Some(run.clone()),
+            run: run.clone(),
             call: text(),
             tool: text(),
             arguments: text(),
@@ -304,7 +312,7 @@ mod tests {
         assert_eq!(left, [new.id, waiting.id.clone()]);
         assert!(journal.messages(&old.id).unwrap().is_empty());
         journal.delete_run(&waiting.id).unwrap();
-        assert!(journal.open_calls(Some(&waiting.id)).unwrap().is_empty());
+        assert!(journal.open_calls(&waiting.id).unwrap().is_empty());
         assert!(journal.approvals(&ApprovalFilter::default()).unwrap().is_empty());
         assert!(matches!(journal.delete_run(&waiting.id), Err(Error::Missing(_))));
     }
