@@ -181,6 +181,15 @@ impl ToolOutput {
         }
         object.to_string()
     }
+
+    /// Reads that text again, where it stands in a saved conversation.
+    #[must_use]
+    pub fn from_model(content: &Value) -> Option<Self> {
+        let object: Value = serde_json::from_str(content.as_str()?).ok()?;
+        let outcome = serde_json::from_value(object["outcome"].clone()).ok()?;
+        let message = object["message"].as_str()?.to_owned();
+        Some(Self { outcome, message, data: object.get("result").cloned() })
+    }
 }
 
 #[cfg(test)]

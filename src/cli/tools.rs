@@ -278,6 +278,15 @@ pub(crate) async fn resume(
     let journal = app.journal()?;
     journal.reopen_run(id)?;
     let Some(row) = journal.open_calls(id)?.pop() else {
+        // Only its end was not written down: what it brought is kept.
+        if let Some(output) =
+            journal.messages(id)?.last().and_then(|message| ToolOutput::from_model(&message["content"]))
+        {
+            let tool = run.row.title.rsplit(' ').next().unwrap_or_default();
+            let mut open = Open::of(app, id)?;
+            rest(app, id, &mut open, verdict::kind(output.outcome));
+            return finish(&app.ui, tool, &output, Some((id, &open)));
+        }
         let why = "the program was stopped before the call was planned; nothing was done";
         let failure = Failure::new(Kind::Tool, why).hint("make the call again");
         rest(app, id, &mut Open::of(app, id)?, Some(failure.kind));
