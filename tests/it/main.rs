@@ -21,6 +21,7 @@ mod connections;
 mod decisions;
 mod details;
 mod disk;
+mod documents;
 mod durable;
 mod exit_codes;
 mod guard;
