@@ -22,3 +22,7 @@ advisories:
 # and other scanners read.
 dist:
     cargo auditable build --locked --profile dist
+
+# Takes one protection after the other out and sees whether the tests notice; `just mutants guard audit` for some.
+mutants *names:
+    tests/mutations/run.py {{names}}

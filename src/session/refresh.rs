@@ -183,13 +183,15 @@ impl Session {
         Error::LoginEnded { why: error.to_string() }
     }
 
-    /// A refreshed ID token must be about the same person, for the same client (OpenID Connect Core §12.2).
+    /// A refreshed ID token must be about the same person, for the same client alone (OpenID Connect Core §12.2).
     fn same_person(&self, grant: &Grant, tokens: &TokenResponse) -> Result<(), Error> {
         let Some(id_token) = &tokens.id_token else { return Ok(()) };
         let claims = id_token::unverified_claims(id_token).map_err(oauth::Error::from)?;
+        let client = self.parts.client.id.as_str();
         let same = claims.iss == grant.account.iss
             && claims.sub == grant.account.sub
-            && claims.aud.contains(&self.parts.client.id);
+            && claims.aud == [client]
+            && claims.azp.is_none_or(|azp| azp == client);
         if same { Ok(()) } else { Err(Error::SomebodyElse) }
     }
 }

@@ -272,7 +272,7 @@ fn without_a_login_nothing_is_asked_of_anyone() {
     run(&home, "buy 2 phones").code(4).silent().err(&["agentctl login"]);
     let output = agentctl(&home).args(["run", "--json", "buy 2 phones"]).run().code(4);
     assert_eq!(output.lines().last().unwrap()["type"], "run.failed", "{output}");
-    assert!(dev.history("model").is_empty());
+    assert!(dev.history("model").is_empty() && dev.history("device").is_empty());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! that points upwards never is.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -143,6 +143,30 @@ fn permits_are_made_and_spent_in_one_place() {
     let before = guard.split("pub struct Permit").next().unwrap();
     assert!(!before.lines().rev().take(3).any(|line| line.contains("derive")), "a permit derives nothing");
     assert!(!guard.contains("impl Clone for Permit"));
+}
+
+/// OAuth grants by their names: none takes a person's password, and none brings a token back in a URL.
+#[test]
+fn only_these_grants_are_used() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut grants = BTreeSet::new();
+    for file in rust_files(&root) {
+        let modules = module_path(file.strip_prefix(&root).unwrap());
+        let is_test = modules.last().is_some_and(|last| last.ends_with("tests") || last == "testing");
+        if is_test || modules.first().is_some_and(|first| first == DEV.0) {
+            continue;
+        }
+        let source = fs::read_to_string(&file).unwrap();
+        let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for word in ["response_type", "exchange_password", "exchange_code", "\"password\""] {
+            assert!(!source.contains(word), "{} speaks of {word}", file.display());
+        }
+        let names = source.split("grant-type:").skip(1);
+        let names = names.map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric() && !"-_:".contains(c)).next());
+        grants.extend(names.flatten().map(str::to_owned));
+    }
+    let known = ["ciba", "device_code", "token-exchange", "token-exchange:federated-connection-access-token"];
+    assert_eq!(grants, BTreeSet::from(known.map(str::to_owned)));
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
