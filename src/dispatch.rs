@@ -309,23 +309,45 @@ impl Drop for Dispatcher {
     }
 }
 
-/// Writes down the end of a call whose approval the person gave up while no process was at work on it.
+/// Writes down the end of a call whose approval the person gave up while no process was at work on it, unless it stands
+/// there: whoever was killed in between does it again.
 ///
 /// # Errors
 /// If the log or the journal cannot be written.
 pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTime<Utc>) -> Result<(), Error> {
-    let body = json!({
-        "outcome": Outcome::Cancelled.word(),
-        "message": "the approval was given up; nothing was done",
-        "http_status": null,
-        "approval": row.evidence.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()),
-    });
-    audit.response(&row.asked.action, at, body)?;
+    let action = &row.asked.action;
+    if !audit.entries_of(action)?.iter().any(|entry| entry.kind == audit::Kind::Response) {
+        let body = json!({
+            "outcome": Outcome::Cancelled.word(),
+            "message": "the approval was given up; nothing was done",
+            "http_status": null,
+            "approval": row.evidence.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()),
+        });
+        journal.passes("before:given_up");
+        audit.response(action, at, body)?;
+        journal.passes("after:given_up");
+    }
     // What belongs to a run is closed when the run has learnt it.
     if row.asked.run.is_none() {
-        journal.close_call(&row.asked.action, at)?;
+        journal.close_call(action, at)?;
     }
     Ok(())
+}
+
+/// The approvals that were given up, and whose calls are not over: the end of some may not be written yet.
+///
+/// # Errors
+/// If the journal cannot be read.
+pub fn given_up_and_open(journal: &Journal) -> Result<Vec<ApprovalRow>, journal::Error> {
+    let mut open = journal.open_calls(None)?;
+    for run in journal.waiting_runs()? {
+        open.extend(journal.open_calls(Some(&run.row.id))?);
+    }
+    let mut rows = Vec::new();
+    for call in open {
+        rows.extend(journal.approval_of(&call.action)?.filter(|row| row.state == ApprovalState::Abandoned));
+    }
+    Ok(rows)
 }
 
 /// How far a call had come when this process met it.

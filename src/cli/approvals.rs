@@ -306,7 +306,9 @@ fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
     let id = &row.asked.id;
     let journal = app.journal()?;
     let now = app.clock.now();
-    if row.state.is_final() || !journal.abandon(id, now)? {
+    let unfinished = row.state == ApprovalState::Abandoned
+        && dispatch::given_up_and_open(&journal)?.iter().any(|open| open.asked.id == *id);
+    if !unfinished && (row.state.is_final() || !journal.abandon(id, now)?) {
         let state = journal.approval(id)?.map_or(row.state, |row| row.state);
         let failure = Failure::new(Kind::Usage, format!("{id} is {state}; there is nothing to give up"));
         return Err(if state == ApprovalState::Executing {

@@ -41,7 +41,7 @@ pub(crate) async fn drive(
         never = app.heartbeats() => match never {},
     };
     app.patience.end();
-    if show.open_approval().is_none() {
+    if !show.waits() {
         return Err(failure);
     }
     let clock = app.clock.clone();

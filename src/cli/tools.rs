@@ -267,7 +267,7 @@ async fn call(app: &App, args: &CallArgs) -> Result<(), Failure> {
 /// A single call belongs to no run, so its approval ends with it: a later yes does nothing.
 fn given_up(ui: &Ui, failure: Failure, show: &Show<'_>) -> Failure {
     // A person is told by the line that takes the place of the spinner.
-    if show.open_approval().is_some() && ui.json() { failure.hint(NO_USE_ANY_MORE) } else { failure }
+    if show.waits() && ui.json() { failure.hint(NO_USE_ANY_MORE) } else { failure }
 }
 
 /// The answer to stdout, the outcome into the exit code.
