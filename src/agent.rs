@@ -16,7 +16,10 @@ use crate::{
     dispatch::{self, Dispatcher},
     event::{Event, Tell},
     model::{self, Completion, Message, Model, ToolDefinition, WireCall},
-    store::journal::{self, Journal},
+    store::{
+        journal::{self, Journal},
+        stop,
+    },
     tool::Effect,
 };
 
@@ -32,6 +35,9 @@ pub enum Error {
     /// The road of a call.
     #[error(transparent)]
     Dispatch(#[from] dispatch::Error),
+    /// Everything was stopped, so the model is not asked any more either.
+    #[error(transparent)]
+    Stopped(#[from] stop::Error),
     /// The conversation could not be saved.
     #[error("the conversation cannot be saved: {0}")]
     Journal(#[from] journal::Error),
@@ -158,6 +164,7 @@ impl Agent {
             tell(event);
         };
         for _ in 0..self.limits.max_turns {
+            self.dispatcher.guard.approvals.stop.check()?;
             if let Some(most) = self.limits.max_tokens.filter(|most| used.get() >= *most) {
                 end.limit = Some(LimitReached::TotalTokens(most));
                 return Ok(end);

@@ -305,23 +305,29 @@ impl Drop for Dispatcher {
     }
 }
 
-/// Writes down the end of a call whose approval the person gave up while no process was at work on it.
+/// Writes down the end of a call whose approval the person gave up while no process was at work on it, unless it stands
+/// there: whoever was killed in between does it again.
 ///
 /// # Errors
 /// If the log or the journal cannot be written.
 pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTime<Utc>) -> Result<(), Error> {
-    let body = json!({
-        "outcome": Outcome::Cancelled.word(),
-        "message": "the approval was given up; nothing was done",
-        "http_status": null,
-        "approval": row.evidence.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()),
-    });
-    audit.response(&row.asked.action, at, body)?;
+    let action = &row.asked.action;
+    if !audit.entries_of(action)?.iter().any(|entry| entry.kind == audit::Kind::Response) {
+        let body = json!({
+            "outcome": Outcome::Cancelled.word(),
+            "message": "the approval was given up; nothing was done",
+            "http_status": null,
+            "approval": row.evidence.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()),
+        });
+        journal.passes("before:given_up");
+        audit.response(action, at, body)?;
+        journal.passes("after:given_up");
+    }
     // A single call has no conversation that would have to learn it.
     if let Some(run) = &row.asked.run
         && journal.run(run)?.is_some_and(|run| run.row.is_single_call())
     {
-        journal.close_call(&row.asked.action, at)?;
+        journal.close_call(action, at)?;
     }
     Ok(())
 }
@@ -348,6 +354,20 @@ pub fn forget(audit: &Audit, journal: &Journal, run: &RunId, at: DateTime<Utc>) 
         audit.response(&row.action, at, body)?;
     }
     Ok(())
+}
+
+/// The approvals that were given up, and whose calls are not over: the end of some may not be written yet.
+///
+/// # Errors
+/// If the journal cannot be read.
+pub fn given_up_and_open(journal: &Journal) -> Result<Vec<ApprovalRow>, journal::Error> {
+    let mut rows = Vec::new();
+    for run in journal.waiting_runs()? {
+        for call in journal.open_calls(&run.row.id)? {
+            rows.extend(journal.approval_of(&call.action)?.filter(|row| row.state == ApprovalState::Abandoned));
+        }
+    }
+    Ok(rows)
 }
 
 /// How far a call had come when this process met it.

@@ -3,7 +3,10 @@
 use super::Error;
 use crate::{
     call::ApprovalId,
-    store::journal::{self, ApprovalChange, ApprovalState, Journal},
+    store::{
+        journal::{self, ApprovalChange, ApprovalState, Journal},
+        stop,
+    },
 };
 
 /// Where an approval stands. A step consumes it and gives it back only when it is on the disk: what could not be written
@@ -41,6 +44,8 @@ impl Error {
     /// The state that an approval ends in because of it; none if it goes on.
     pub(super) fn state(&self) -> Option<ApprovalState> {
         match self {
+            // `panic` gives up what waits; whoever learns it first writes it down.
+            Self::Stopped(stop::Error::Stopped { .. }) => Some(ApprovalState::Abandoned),
             Self::Pending { .. } | Self::Stopped(_) | Self::Elsewhere => None,
             Self::Denied => Some(ApprovalState::Denied),
             Self::Expired | Self::Late | Self::TooOld => Some(ApprovalState::Expired),

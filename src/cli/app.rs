@@ -233,7 +233,13 @@ impl App {
 
     /// The log.
     pub(crate) fn audit(&self) -> Result<Audit, Failure> {
-        Ok(Audit::open(&self.config()?.dirs.state))
+        let audit = Audit::open(&self.config()?.dirs.state);
+        #[cfg(feature = "test-clock")]
+        let audit = match self.env.get("AGENTCTL_TEST_LOG_SIZE").and_then(|size| size.parse().ok()) {
+            Some(bytes) => audit.with_file_size(bytes),
+            None => audit,
+        };
+        Ok(audit)
     }
 
     /// The tools of the profile.

@@ -12,6 +12,7 @@ use super::{
     show::{NO_USE_ANY_MORE, Show, call_line, rfc3339},
     spinner::Wait,
     ui::Line,
+    words::count,
 };
 use crate::{
     call::ApprovalId,
@@ -228,7 +229,8 @@ async fn wait(app: &App, args: &WaitArgs) -> Result<(), Failure> {
     let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
     let waiting = mine.len();
     if waiting > 0 && !app.ui.json() {
-        let mut wait = Wait::for_machine(&format!("Waiting for {waiting} answers"), &app.clock);
+        let mut wait =
+            Wait::for_machine(&format!("Waiting for {}", count(waiting as u64, "answer", "answers")), &app.clock);
         wait.long = true;
         app.ui.begin_wait(wait);
     }
@@ -304,7 +306,9 @@ fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
     let id = &row.asked.id;
     let journal = app.journal()?;
     let now = app.clock.now();
-    if row.state.is_final() || !journal.abandon(id, now)? {
+    let unfinished = row.state == ApprovalState::Abandoned
+        && dispatch::given_up_and_open(&journal)?.iter().any(|open| open.asked.id == *id);
+    if !unfinished && (row.state.is_final() || !journal.abandon(id, now)?) {
         let state = journal.approval(id)?.map_or(row.state, |row| row.state);
         let failure = Failure::new(Kind::Usage, format!("{id} is {state}; there is nothing to give up"));
         return Err(if state == ApprovalState::Executing {

@@ -12,7 +12,7 @@ use super::{
     finish,
     repl::{Input, Repl},
     resume, run,
-    show::{NO_USE_ANY_MORE, Show},
+    show::{self, NO_USE_ANY_MORE, Show},
     signals::{Signals, stopped},
     stdin::Lines,
     ui::Line,
@@ -172,7 +172,7 @@ impl Reader {
         loop {
             tokio::select! {
                 biased;
-                Some((approval, answer)) = news.recv() => self.print(app, &approval, &answer),
+                Some((approval, answer)) = news.recv() => self.print(app, &news_of(app, &approval, &answer)),
                 input = self.next(app) => {
                     // A poll that is under way is not cut: it may bring the answer.
                     app.patience.end();
@@ -192,11 +192,10 @@ impl Reader {
         }
     }
 
-    fn print(&mut self, app: &App, approval: &ApprovalId, answer: &str) {
-        let text = format!("! {approval}: {answer}; the result comes with your next message");
+    fn print(&mut self, app: &App, text: &str) {
         match self {
-            Self::Terminal(repl) => repl.print(&escape::text(&text)),
-            Self::Plain(_) => app.ui.say(&*text),
+            Self::Terminal(repl) => repl.print(&escape::text(text)),
+            Self::Plain(_) => app.ui.say(text),
         }
     }
 
@@ -220,6 +219,19 @@ impl Reader {
             sane();
         }
     }
+}
+
+/// What became of a question, in the words of the call that it was about.
+fn news_of(app: &App, approval: &ApprovalId, answer: &str) -> String {
+    let row = app.journal().ok().and_then(|journal| journal.approval(approval).ok().flatten());
+    let call = row.map_or_else(|| approval.to_string(), |row| show::call_in_words(&row.asked.tool, &row.asked.plan));
+    let became = match answer {
+        "approved" => "was approved",
+        "denied" => "was denied",
+        "expired" => "got no answer in time",
+        _ => "could not be approved",
+    };
+    format!("! {call} {became}; the result comes with your next message")
 }
 
 /// The shipped program aborts when it panics, and then nobody else takes the terminal out of raw mode.
@@ -347,7 +359,7 @@ impl Talk<'_> {
             biased;
             kind = signals.next() => {
                 let failure = stopped(kind);
-                if show.open_approval().is_none() {
+                if !show.waits() {
                     return Err(failure);
                 }
                 // Only the wait ends; the answer may be on its way.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     agent, config, dev, dispatch, files, model, oauth,
     session::{self, vault},
-    store::{audit, credentials, journal},
+    store::{audit, credentials, journal, stop},
     tool,
 };
 
@@ -350,6 +350,10 @@ impl From<agent::Error> for Failure {
         match error {
             agent::Error::Model(error) => error.into(),
             agent::Error::Dispatch(error) => error.into(),
+            agent::Error::Stopped(error @ stop::Error::Stopped { .. }) => {
+                Self::new(Kind::NotPermitted, error.to_string())
+            }
+            agent::Error::Stopped(error) => Self::new(Kind::Failed, error.to_string()),
             agent::Error::Journal(error) => error.into(),
         }
     }

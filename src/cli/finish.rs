@@ -41,7 +41,7 @@ pub(crate) async fn drive<T, E: Into<Failure>>(
         never = app.heartbeats() => match never {},
     };
     app.patience.end();
-    if show.open_approval().is_none() {
+    if !show.waits() {
         return Err(failure);
     }
     let clock = app.clock.clone();

@@ -32,6 +32,7 @@ mod ui;
 mod usage;
 mod verdict;
 mod verification;
+mod words;
 
 // One command each.
 mod approvals;

@@ -11,11 +11,11 @@ use super::{
     ui::Line,
 };
 use crate::{
-    call::ActionId,
+    call::{ActionId, ApprovalId},
     dispatch,
     session::Revoked,
     store::{
-        journal::{ApprovalFilter, ApprovalState},
+        journal::{ApprovalFilter, ApprovalState, Journal},
         seal::DataKey,
         stop::Stop,
     },
@@ -26,9 +26,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Stop everything: nothing more is carried out, what waits is given up, and this login is revoked
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "It asks nothing. Every agentctl process of yours stops at its next step. A new
-`agentctl login` ends the stop. The exit code is 1 if a part could not be done;
-the receipt on stdout says which.
+#[command(after_help = "It asks nothing. Every agentctl process of yours stops at its next step, and stays
+stopped. After a new `agentctl login` new ones can act again. The exit code is 1 if
+a part could not be done; the receipt on stdout says which. Run it again if it was
+cut off.
 
 Examples:
   agentctl panic")]
@@ -62,8 +63,7 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
         let body = json!({ "tool": "panic", "effect": "reversible", "arguments": {}, "run": null });
         Ok(audit.request(&action, now, body)?)
     });
-    // Revoking ends with the login's own entry in the store; the key that seals the log lies beside it.
-    let key = unlock(app).await;
+    // Before anything that may hang: what waits could be approved meanwhile.
     let abandoned = match abandon_all(app, &mut receipt) {
         Ok(abandoned) => abandoned,
         Err(failure) => {
@@ -71,7 +71,12 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
             Vec::new()
         }
     };
+    // Revoking ends with the login's own entry in the store; the key that seals the log lies beside it.
+    let key = unlock(app).await;
     revoke(app, &mut receipt).await;
+    if let Ok(journal) = app.journal() {
+        journal.passes("before:panic_logged");
+    }
     let logged = requested.and_then(|()| app.audit()).and_then(|audit| {
         let outcome = if receipt.not_done.is_empty() { "done" } else { "failed" };
         let body = json!({ "outcome": outcome, "message": "everything was stopped", "generation": generation,
@@ -109,22 +114,32 @@ async fn unlock(app: &App) -> Option<(&DataKey, bool)> {
 fn abandon_all(app: &App, receipt: &mut Receipt) -> Result<Vec<Value>, Failure> {
     let (journal, audit, now) = (app.journal()?, app.audit()?, app.clock.now());
     let mut abandoned = Vec::new();
-    for row in journal.approvals(&ApprovalFilter { run: None, open: true })? {
+    let open = journal.approvals(&ApprovalFilter { run: None, open: true })?;
+    journal.passes("after:stop_raised");
+    for row in open {
         let what = format!("{} ({}, {})", row.asked.id, row.asked.tool, row.asked.binding_message);
         if row.state == ApprovalState::Executing {
             receipt.not_done.push(format!("{what} was being carried out and may have happened"));
-        } else if journal.abandon(&row.asked.id, now)? {
+        } else if journal.abandon(&row.asked.id, now)? || is_abandoned(&journal, &row.asked.id)? {
             abandoned.push(json!(row.asked.id));
             receipt.done.push(format!("given up: {what}; your device may still show it"));
-            // A process that waits for it learns it at its next step, and writes the end of its call itself.
-            if row.asked.run.as_ref().is_none_or(|run| app.lease(run).is_ok())
-                && let Err(error) = dispatch::given_up(&audit, &journal, &row, now)
-            {
-                receipt.not_done.push(format!("the end of {} is not in the audit log: {error}", row.asked.id));
-            }
+        }
+    }
+    // Also of those that were given up by somebody who was killed before this could be written down.
+    for row in dispatch::given_up_and_open(&journal)? {
+        // A process that waits for it learns it at its next step, and writes the end of its call itself.
+        if row.asked.run.as_ref().is_none_or(|run| app.lease(run).is_ok())
+            && let Err(error) = dispatch::given_up(&audit, &journal, &row, now)
+        {
+            receipt.not_done.push(format!("the end of {} is not in the audit log: {error}", row.asked.id));
         }
     }
     Ok(abandoned)
+}
+
+/// Whether the process that waited for it was faster.
+fn is_abandoned(journal: &Journal, id: &ApprovalId) -> Result<bool, Failure> {
+    Ok(journal.approval(id)?.is_some_and(|row| row.state == ApprovalState::Abandoned))
 }
 
 /// Revokes this device's grant, within limits: neither a server nor a keyring that hangs holds up the rest.
@@ -155,7 +170,7 @@ async fn revoke(app: &App, receipt: &mut Receipt) {
 
 fn tell(app: &App, receipt: &Receipt, generation: Option<u64>, abandoned: &[Value]) -> Result<(), Failure> {
     let whole = receipt.not_done.is_empty();
-    let after = "tokens that are out live until they expire; `agentctl login` ends the stop";
+    let after = "tokens that are out live until they expire; after `agentctl login` new processes can act again";
     if app.ui.json() {
         app.ui.data(&json!({
             "schema_version": 1,

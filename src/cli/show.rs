@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     approval::NOT_ANSWERED,
-    call::{ApprovalId, Outcome},
+    call::{ActionId, Outcome},
     clock::SharedClock,
     event::{ApprovalShown, Event, WaitNews},
 };
@@ -41,8 +41,8 @@ pub(crate) struct Show<'a> {
 struct State {
     /// The spinner of a wait for the model is on.
     thinking: bool,
-    /// The approval that is waited for.
-    open: Option<ApprovalId>,
+    /// The action whose approval is waited for.
+    open: Option<ActionId>,
     /// An approval's answer was shown, so the tool's own refusal says nothing new.
     refusal_shown: bool,
     /// Tokens read and written so far, if the server counts them.
@@ -65,8 +65,13 @@ impl<'a> Show<'a> {
     /// One event.
     pub(crate) fn event(&self, event: Event) {
         match &event {
-            Event::ApprovalRequested(shown) => self.state.borrow_mut().open = Some(shown.approval.clone()),
-            Event::ApprovalAnswered { .. } | Event::ToolCompleted { .. } => self.state.borrow_mut().open = None,
+            Event::ApprovalRequested(shown) => self.state.borrow_mut().open = Some(shown.action.clone()),
+            Event::ApprovalAnswered { .. } => self.state.borrow_mut().open = None,
+            // However it ended: given up here or elsewhere, stopped, or left open for another day.
+            Event::ToolCompleted { action, .. } => {
+                let mut state = self.state.borrow_mut();
+                state.open = state.open.take().filter(|open| action.as_ref() != Some(open));
+            }
             Event::Usage { prompt_tokens, completion_tokens } => {
                 let mut state = self.state.borrow_mut();
                 let (read, written) = state.used.unwrap_or_default();
@@ -114,9 +119,9 @@ impl<'a> Show<'a> {
         self.state.borrow().used
     }
 
-    /// The approval that is waited for, if one is.
-    pub(crate) fn open_approval(&self) -> Option<ApprovalId> {
-        self.state.borrow().open.clone()
+    /// Whether an approval is waited for.
+    pub(crate) fn waits(&self) -> bool {
+        self.state.borrow().open.is_some()
     }
 
     fn now(&self) -> String {
@@ -243,6 +248,17 @@ pub(crate) fn call_line(tool: &str, arguments: &Value) -> Line {
     line
 }
 
+/// A call inside a sentence: `buy_product (product: "phones", qty: 2)`. The plan is that of the journal.
+pub(crate) fn call_in_words(tool: &str, plan: &str) -> String {
+    let plan: Value = serde_json::from_str(plan).unwrap_or_default();
+    let pairs = pairs(&plan["arguments"]);
+    if pairs.is_empty() {
+        return tool.to_owned();
+    }
+    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    format!("{tool} ({})", pairs.join(", "))
+}
+
 /// A time as JSON carries it.
 pub(crate) fn rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
@@ -310,7 +326,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{call::ActionId, clock::ManualClock};
+    use crate::{call::ApprovalId, clock::ManualClock};
 
     fn clock() -> SharedClock {
         Arc::new(ManualClock::new(chrono::DateTime::UNIX_EPOCH))
@@ -406,11 +422,23 @@ mod tests {
         let ui = Ui::test();
         for show in [Show::call(&ui, clock(), false), Show::new(&ui, clock(), false)] {
             show.event(requested());
-            assert!(show.open_approval().is_some());
+            assert!(show.waits());
             ui.take();
             drop(show);
             assert_eq!(ui.take().1, "! Nobody waits here any more; the request stays open on your device.\n");
         }
+        let show = Show::new(&ui, clock(), false);
+        show.event(requested());
+        show.event(Event::ToolCompleted {
+            action: Some(ActionId::from_text("act_1")),
+            tool: "buy_product".into(),
+            outcome: Outcome::NotPermitted,
+            message: "everything was stopped".into(),
+            data: None,
+        });
+        show.end();
+        let said = ui.take().1;
+        assert!(said.contains("everything was stopped") && !said.contains("stays open"), "{said}");
         let show = Show::new(&ui, clock(), false);
         show.event(requested());
         show.event(answered_event("denied", None));

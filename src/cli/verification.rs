@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     qr,
     ui::{Line, Ui},
+    words::count,
 };
 
 /// The facts of a device login.
@@ -54,11 +55,10 @@ impl Verification<'_> {
 /// `15 minutes`, `1 minute`, `45 seconds`.
 fn words(time: Duration) -> String {
     // Rounded: the answer that said 900 seconds took a moment to arrive.
-    let (number, unit) = match time.as_millis().div_ceil(1000) {
-        s if s < 60 => (s, "second"),
-        s => ((s + 30) / 60, "minute"),
-    };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+    match u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX) {
+        s if s < 60 => count(s, "second", "seconds"),
+        s => count(s.saturating_add(30) / 60, "minute", "minutes"),
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     call::ActionId,
-    store::audit::{Audit, Entry, Kind as EntryKind},
+    store::audit::{Entry, Kind as EntryKind},
 };
 
 /// Say how a past call was decided: policy, permission, approval, token, outcome
@@ -30,7 +30,7 @@ pub(crate) struct Args {
 
 /// Does it. The log is read where it lies; no tenant is needed.
 pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
-    let audit = Audit::open(&app.config()?.dirs.state);
+    let audit = app.audit()?;
     let entries = audit.list()?;
     // What stands in a log that was changed may be anybody's words.
     let whole = audit.verify(|_, _| Ok(()))?.bad.is_empty();

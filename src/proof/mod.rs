@@ -72,6 +72,17 @@ pub struct Grades {
     pub without_end: u64,
 }
 
+/// A call whose end was never written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WithoutEnd {
+    /// Its action.
+    pub action: String,
+    /// Which tool.
+    pub tool: String,
+    /// The run it belongs to.
+    pub run: Option<String>,
+}
+
 /// The request entry of an action, as far as it is compared.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Asked {
@@ -83,6 +94,9 @@ pub struct Asked {
     pub digest: String,
     /// Who acted.
     pub actor: Actor,
+    /// The run it belongs to.
+    #[serde(default)]
+    pub run: Option<String>,
 }
 
 /// Who acted, as the request entry says.
@@ -144,8 +158,8 @@ fn body<T: for<'a> Deserialize<'a>>(line: &[u8]) -> Option<T> {
 pub struct Grader<'a> {
     audit: &'a Audit,
     key: Option<&'a DataKey>,
-    /// Requests whose response has not come yet.
-    open: HashMap<String, Asked>,
+    /// Requests whose response has not come yet, and their numbers.
+    open: HashMap<String, (u64, Asked)>,
     /// Each issuer's keys by their names.
     keys: HashMap<(String, String), Value>,
     grades: Grades,
@@ -167,12 +181,12 @@ impl<'a> Grader<'a> {
         match link.kind {
             Kind::Request => {
                 if let Some(asked) = body::<Asked>(line) {
-                    self.open.insert(action.to_owned(), asked);
+                    self.open.insert(action.to_owned(), (link.seq, asked));
                 }
                 Ok(())
             }
             Kind::Response => {
-                let Some(asked) = self.open.remove(action) else { return Ok(()) };
+                let Some((_, asked)) = self.open.remove(action) else { return Ok(()) };
                 let ended: Ended = body(line).ok_or("its approval cannot be read")?;
                 self.ended(&asked, ended)
             }
@@ -184,6 +198,19 @@ impl<'a> Grader<'a> {
     #[must_use]
     pub fn grades(&self) -> Grades {
         Grades { without_end: self.open.len() as u64, ..self.grades }
+    }
+
+    /// The calls whose end was never written, in the order of the log.
+    #[must_use]
+    pub fn without_end(&self) -> Vec<WithoutEnd> {
+        let mut open: Vec<_> = self.open.iter().collect();
+        open.sort_by_key(|(_, (seq, _))| *seq);
+        let call = |(action, (_, asked)): (&String, &(u64, Asked))| WithoutEnd {
+            action: action.clone(),
+            tool: asked.tool.clone(),
+            run: asked.run.clone(),
+        };
+        open.into_iter().map(call).collect()
     }
 
     fn ended(&mut self, asked: &Asked, ended: Ended) -> Result<(), String> {

@@ -18,10 +18,14 @@ use crate::files;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It was stopped.
-    #[error("everything was stopped with `agentctl panic` at {at}; `agentctl login` ends that")]
+    #[error("everything was stopped with `agentctl panic` at {at}{}", what_ends_it(*this, *lifted))]
     Stopped {
         /// When.
         at: String,
+        /// This very process was there, and stays stopped whatever happens.
+        this: bool,
+        /// A new login has ended the stop for whoever begins now.
+        lifted: bool,
     },
     /// The mark cannot be read, so nobody knows.
     #[error("nobody knows whether everything was stopped, so nothing is done: {0}")]
@@ -29,6 +33,15 @@ pub enum Error {
     /// The mark cannot be written.
     #[error(transparent)]
     File(#[from] files::Error),
+}
+
+/// A process that was stopped is never set going again from outside: what it had in hand is not what the person logs in for.
+fn what_ends_it(this: bool, lifted: bool) -> &'static str {
+    match (this, lifted) {
+        (false, _) => "; `agentctl login` ends that",
+        (true, false) => ", this process too; run `agentctl login`, then start it again",
+        (true, true) => ", this process too; start it again",
+    }
 }
 
 /// What the file says.
@@ -65,7 +78,8 @@ impl Stop {
         let mark = self.read()?;
         let began = self.began.get().unwrap_or(mark.generation);
         self.began.set(Some(began));
-        if mark.stopped || mark.generation != began { Err(Error::Stopped { at: mark.at }) } else { Ok(()) }
+        let (this, lifted) = (mark.generation != began, !mark.stopped);
+        if this || !lifted { Err(Error::Stopped { at: mark.at, this, lifted }) } else { Ok(()) }
     }
 
     /// Stops everything, in every process. Returns the number of this stop.
@@ -122,11 +136,12 @@ mod tests {
         before.check().unwrap();
         assert!(!before.lift().unwrap());
         assert_eq!(Stop::open(&dir.0).raise(DateTime::UNIX_EPOCH).unwrap(), 1);
-        assert!(matches!(before.check(), Err(Error::Stopped { .. })));
+        let said = |stop: &Stop| stop.check().unwrap_err().to_string();
+        assert!(said(&before).ends_with("then start it again"), "{}", said(&before));
         let during = Stop::open(&dir.0);
-        assert!(matches!(during.check(), Err(Error::Stopped { .. })));
+        assert!(said(&during).ends_with("`agentctl login` ends that"), "{}", said(&during));
         assert!(during.lift().unwrap());
-        assert!(matches!(before.check(), Err(Error::Stopped { .. })), "the login is not for what was stopped");
+        assert!(said(&before).ends_with("this process too; start it again"), "the login is not for what was stopped");
         Stop::open(&dir.0).check().unwrap();
         assert_eq!(during.raise(DateTime::UNIX_EPOCH).unwrap(), 2);
     }

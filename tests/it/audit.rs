@@ -175,13 +175,15 @@ fn every_kind_of_tampering_is_found_and_named() {
     let edited = log.replacen("\"qty\":2", "\"qty\":1", 1);
     let forged: Vec<String> = edited.lines().map(str::to_owned).collect();
     let cases = [
-        ("an edited value", edited.clone(), "broken", 3),
+        ("an edited value", edited.clone(), "broken", 2),
         ("a deleted line", at(&[0, 1, 3, 4, 5, 6]), "broken", 3),
         ("swapped lines", at(&[0, 2, 1, 3, 4, 5, 6]), "broken", 2),
         ("a line twice", at(&[0, 1, 2, 2, 3, 4, 5, 6]), "broken", 4),
         ("whole lines cut off", at(&[0, 1, 2, 3]), "truncated", 4),
         ("half a line cut off", log[..log.len() - 40].to_owned(), "truncated", 7),
-        ("everything cut off", String::new(), "truncated", 0),
+        ("everything cut off", String::new(), "truncated", 1),
+        ("a deleted first line", at(&[1, 2, 3, 4, 5, 6]), "broken", 1),
+        ("a foreign line at the end", log.clone() + "garbage\n", "broken", 8),
         ("written anew without the key", rechain(&forged), "seal", 4),
     ];
     for (name, text, flaw, line) in cases {
@@ -212,7 +214,57 @@ fn every_kind_of_tampering_is_found_and_named() {
     fs::write(&file, &log).unwrap();
     fs::write(&head, &sealed).unwrap();
     audit(&home, &["verify"]).code(0);
-    audit(&home, &["verify", "--chain-only"]).code(0).out(&["seals were not checked", "approvals were not checked"]);
+    audit(&home, &["verify", "--chain-only"]).code(0).out(&["seals were not checked", "approval was not checked"]);
+}
+
+#[test]
+fn a_log_that_was_taken_away_or_put_back_is_missed() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    audit(&home, &["verify"]).code(0).out(&["the log is empty"]);
+    dev.auto("approve", "approve");
+    agentctl(&home).args(["run", "what phones are there"]).run().code(0);
+    let file = log_file(&home);
+    let head = file.with_file_name("audit.head");
+    let old = (fs::read(&file).unwrap(), fs::read(&head).unwrap());
+    agentctl(&home).args(["run", "buy 2 phones"]).run().code(0);
+    let new = (fs::read(&file).unwrap(), fs::read(&head).unwrap());
+    audit(&home, &["verify"]).code(0);
+    // An older copy of both files is whole in itself. The journal knows better.
+    let put = |(log, sealed): &(Vec<u8>, Vec<u8>)| {
+        fs::write(&file, log).unwrap();
+        fs::write(&head, sealed).unwrap();
+    };
+    put(&old);
+    let (flaw, _, why) = first_flaw(&home);
+    assert!(flaw == "missing" && why.contains("buy_product") && why.contains("older copy"), "{why}");
+    put(&new);
+    audit(&home, &["verify"]).code(0);
+    // Everything is gone: the lock file remembers it, and without that the journal does.
+    fs::remove_file(&file).unwrap();
+    fs::remove_file(&head).unwrap();
+    assert_eq!(first_flaw(&home).0, "missing");
+    audit(&home, &["verify", "--chain-only"]).code(1).silent().err(&["is not whole", "it was taken away"]);
+    fs::remove_file(file.with_file_name("audit.lock")).unwrap();
+    let (flaw, _, why) = first_flaw(&home);
+    assert!(flaw == "missing" && why.contains("buy_product"), "{why}");
+    // Whoever begins a new log does not make that unseen.
+    agentctl(&home).args(["run", "what phones are there"]).run().code(0);
+    audit(&home, &["verify"]).code(0).out(&["the journal knows 1 action from before this log began"]);
+}
+
+#[test]
+fn a_call_without_an_end_is_named_with_the_next_step() {
+    let dev = Dev::start();
+    let home = after_a_purchase(&dev);
+    dev.auto("approve", "off");
+    let output = agentctl(&home).args(["run", "--on-approval", "detach", "--json", "buy 3 phones"]).run().code(10);
+    let run = output.lines().pop().unwrap()["run"].as_str().unwrap().to_owned();
+    let found = audit(&home, &["verify", "--json"]).code(0).json();
+    let call = &found["without_end"][0];
+    assert_eq!((&call["tool"], &call["run"]), (&json!("buy_product"), &json!(run)), "{found}");
+    let action = call["action"].as_str().unwrap();
+    audit(&home, &["verify"]).code(0).out(&["1 call has no end", action, &format!("agentctl resume {run}")]);
 }
 
 #[test]

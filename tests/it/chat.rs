@@ -127,7 +127,8 @@ fn an_interrupted_wait_goes_on_behind_the_prompt() {
     terminal.type_text("what pho");
     terminal.wait_for("agentctl> what pho");
     dev.post("/approvals/latest/approve", &json!({}));
-    terminal.wait_for("approved; the result comes with your next message");
+    terminal
+        .wait_for("! buy_product (product: \"phones\", qty: 2) was approved; the result comes with your next message");
     let typed = |screen: &str| screen.lines().last().is_some_and(|line| line.trim() == "agentctl> what pho");
     terminal.wait_until("the typed line, unharmed", typed);
     assert!(dev.orders().is_empty(), "nothing is done behind the prompt");

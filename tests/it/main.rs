@@ -32,6 +32,7 @@ mod peers;
 mod peers_fga;
 mod peers_vault;
 mod run;
+mod session;
 mod shell;
 mod support_itself;
 mod tidy;

@@ -2,6 +2,7 @@
 
 mod csv;
 mod export;
+mod known;
 mod list;
 mod select;
 mod show;

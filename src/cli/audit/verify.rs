@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 
-use super::{key, show::meaning};
+use super::{key, known::Known, show::meaning};
 use crate::{
     cli::{
         app::App,
         failure::{Failure, Kind},
         ui::{Line, Ui},
+        words::{count, pick},
     },
-    proof::{Grader, Grades, Receipt},
+    proof::{Grader, Grades, Receipt, WithoutEnd},
     store::audit::{Flaw, Place, Seal, Verdict},
 };
 
@@ -35,26 +36,45 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     if let Some(key) = key {
         audit.unlock(key, app.store()?.lasts());
     }
+    let mut known = Known::read(app)?;
     let mut grader = Grader::new(&audit, key);
-    let verdict = audit.verify(|link, line| grader.entry(link, line))?;
-    tell(&app.ui, &verdict, grader.grades())
+    let mut verdict = audit.verify(|link, line| {
+        known.entry(link, line);
+        grader.entry(link, line)
+    })?;
+    let before = known.judge(&mut verdict, Place { file: audit.path(), line: 1 });
+    tell(&app.ui, &Found { verdict, grades: grader.grades(), without_end: grader.without_end(), before })
 }
 
-fn tell(ui: &Ui, verdict: &Verdict, grades: Grades) -> Result<(), Failure> {
+/// What is to be told.
+#[derive(Debug, Default)]
+struct Found {
+    verdict: Verdict,
+    grades: Grades,
+    without_end: Vec<WithoutEnd>,
+    /// How many actions the journal knows from before this log began.
+    before: usize,
+}
+
+fn tell(ui: &Ui, found: &Found) -> Result<(), Failure> {
+    let verdict = &found.verdict;
     let failure = verdict.bad.first().map(|bad| {
         let Place { file, line } = &bad.place;
         let what = match bad.flaw {
             Flaw::Broken => "is broken",
             Flaw::Truncated => "was cut off",
+            Flaw::Missing => "is not whole",
             Flaw::Seal => "does not fit its seals",
             Flaw::Evidence => "does not prove an approval",
         };
         let message = format!("the audit log {what} at {} line {line}: {}", file.display(), bad.why);
         let more = match verdict.bad.len() {
             1 => String::new(),
+            2 => "; one more flaw is listed with --json".to_owned(),
             many => format!("; {} more flaws are listed with --json", many - 1),
         };
-        let looked = format!("{} entries were read; keep the files as they are{more}", verdict.entries);
+        let read = count(verdict.entries, "entry was read", "entries were read");
+        let looked = format!("{read}; keep the files as they are{more}");
         let failure = Failure::new(Kind::Failed, message).hint(looked);
         if bad.flaw == Flaw::Seal {
             failure.hint("if another credential store is in use now than when it was written, say so (AGENTCTL_STORE)")
@@ -64,7 +84,7 @@ fn tell(ui: &Ui, verdict: &Verdict, grades: Grades) -> Result<(), Failure> {
     });
     if ui.json() {
         let mut object = failure.as_ref().map_or_else(|| json!({ "schema_version": 1, "ok": true }), Failure::to_json);
-        if let Value::Object(facts) = facts(verdict, grades) {
+        if let Value::Object(facts) = facts(found) {
             object.as_object_mut().into_iter().for_each(|object| object.extend(facts.clone()));
         }
         ui.data(&object);
@@ -73,11 +93,11 @@ fn tell(ui: &Ui, verdict: &Verdict, grades: Grades) -> Result<(), Failure> {
     if let Some(failure) = failure {
         return Err(failure);
     }
-    words(ui, verdict, grades);
+    words(ui, found);
     Ok(())
 }
 
-fn facts(verdict: &Verdict, grades: Grades) -> Value {
+fn facts(Found { verdict, grades, without_end, before }: &Found) -> Value {
     let place = |place: &Place| json!({ "file": place.file, "line": place.line });
     let (status, up_to) = match verdict.seal {
         Seal::None => ("none", None),
@@ -96,6 +116,8 @@ fn facts(verdict: &Verdict, grades: Grades) -> Value {
         "files": verdict.files,
         "seal": { "status": status, "up_to": up_to, "unsealed": verdict.unsealed(), "checkpoints": verdict.checkpoints },
         "approvals": grades,
+        "without_end": without_end,
+        "before_this_log": before,
         "recovered": verdict.recovered.iter().map(place).collect::<Vec<_>>(),
         "unfinished": verdict.unfinished.as_ref().map(place),
         "bad": bad,
@@ -106,42 +128,93 @@ fn flaw_word(flaw: Flaw) -> &'static str {
     match flaw {
         Flaw::Broken => "broken",
         Flaw::Truncated => "truncated",
+        Flaw::Missing => "missing",
         Flaw::Seal => "seal",
         Flaw::Evidence => "evidence",
     }
 }
 
-fn words(ui: &Ui, verdict: &Verdict, grades: Grades) {
+fn words(ui: &Ui, Found { verdict, grades, without_end, before }: &Found) {
     let good = |text: &str| ui.answer_line(&Line::new().good("✓ ").plain(text));
     let open = |text: &str| ui.answer_line(&Line::new().warn("- ").plain(text));
     let files = if verdict.files > 1 { format!(" in {} files", verdict.files) } else { String::new() };
-    good(&format!("{} entries{files}; every one follows from the one before", verdict.entries));
+    match verdict.entries {
+        0 => open("the log is empty: nothing was written down yet"),
+        1 => good("1 entry"),
+        many => good(&format!("{many} entries{files}; every one follows from the one before")),
+    }
     match (verdict.seal, verdict.unsealed()) {
         (Seal::UpTo(seq), 0) => good(&format!("sealed up to the last entry, {seq}")),
         (Seal::UpTo(seq), unsealed) => {
             good(&format!("sealed up to entry {seq}"));
-            open(&format!("the {unsealed} entries behind it are not sealed yet: they are fine, and unproven"));
+            open(&match unsealed {
+                1 => "the entry behind it is not sealed yet: it is fine, and unproven".to_owned(),
+                many => format!("the {many} entries behind it are not sealed yet: they are fine, and unproven"),
+            });
         }
         (Seal::NotChecked, _) => open("its seals were not checked: that needs the key in the credential store"),
         (Seal::None, 0) => {}
         (Seal::None, _) => open("nothing of it is sealed: it is fine, and unproven"),
     }
-    let Grades { a, b, c, without_token, not_checked, not_approved, without_end } = grades;
+    let Grades { a, b, c, without_token, not_checked, not_approved, without_end: _ } = *grades;
     if a + b + c > 0 {
-        good(&format!("the issuer's signatures hold for {} approvals: {a} of grade A, {b} B, {c} C", a + b + c));
+        let approvals = count(a + b + c, "approval", "approvals");
+        good(&format!("the issuer's signatures hold for {approvals}: {a} of grade A, {b} B, {c} C"));
     }
-    for (count, text) in [
-        (not_checked, "approvals were not checked: that needs the key in the credential store"),
-        (without_token, "approvals have no kept token"),
-        (not_approved, "effects needed no approval, as their tool says"),
-        (without_end, "calls have no end: a crash, or still under way"),
+    let key = "that needs the key in the credential store";
+    for (number, text) in [
+        (
+            not_checked,
+            format!("{}: {key}", pick(not_checked, "approval was not checked", "approvals were not checked")),
+        ),
+        (without_token, pick(without_token, "approval has no kept token", "approvals have no kept token").to_owned()),
+        (
+            not_approved,
+            pick(
+                not_approved,
+                "effect needed no approval, as its tool says",
+                "effects needed no approval, as their tool says",
+            )
+            .to_owned(),
+        ),
     ] {
-        if count > 0 {
-            open(&format!("{count} {text}"));
+        if number > 0 {
+            open(&format!("{number} {text}"));
         }
+    }
+    unended(ui, without_end);
+    if *before > 0 {
+        let knows = count(*before as u64, "action", "actions");
+        open(&format!(
+            "the journal knows {knows} from before this log began: the log before it was moved away, or removed"
+        ));
     }
     for place in verdict.recovered.iter().chain(&verdict.unfinished) {
         ui.warn(&format!("{} line {} is half a line, as a crash leaves it", place.file.display(), place.line));
+    }
+}
+
+/// The calls that have no end, each with what to do about it.
+fn unended(ui: &Ui, calls: &[WithoutEnd]) {
+    /// More of them are named in JSON only.
+    const NAMED: usize = 10;
+    if calls.is_empty() {
+        return;
+    }
+    let what = count(calls.len() as u64, "call has no end", "calls have no end");
+    ui.answer_line(
+        &Line::new().warn("- ").plain(&format!("{what}: it waits, is under way, or was cut off by a crash")),
+    );
+    for call in calls.iter().take(NAMED) {
+        let line = Line::new().plain("    ").bold(&call.action).plain("  ").field(&call.tool).plain("  ");
+        let next = match &call.run {
+            Some(run) => format!("agentctl resume {run}"),
+            None => format!("agentctl why {}", call.action),
+        };
+        ui.answer_line(&line.dim_field(&next));
+    }
+    if let more @ 1.. = calls.len().saturating_sub(NAMED) {
+        ui.answer_line(&Line::new().plain("    ").dim(&format!("and {more} more; --json names them all")));
     }
 }
 
@@ -184,11 +257,12 @@ mod tests {
         let bad =
             Bad { flaw: Flaw::Broken, place: Place { file: "/s/audit.jsonl".into(), line: 4 }, why: "gone".into() };
         let verdict = Verdict { entries: 3, bad: vec![bad], ..Verdict::default() };
-        let failure = tell(&Ui::test(), &verdict, Grades::default()).unwrap_err();
+        let found = Found { verdict, ..Found::default() };
+        let failure = tell(&Ui::test(), &found).unwrap_err();
         assert_eq!(failure.kind.exit_code(), 1);
         assert_eq!(failure.message, "the audit log is broken at /s/audit.jsonl line 4: gone");
         let ui = Ui::test_with(crate::cli::look::Look::default(), true);
-        assert!(tell(&ui, &verdict, Grades::default()).unwrap_err().told);
+        assert!(tell(&ui, &found).unwrap_err().told);
         let object: Value = serde_json::from_str(&ui.take().0).unwrap();
         assert_eq!(
             (&object["ok"], &object["bad"][0]["flaw"], &object["exit_code"]),
@@ -200,7 +274,9 @@ mod tests {
     fn what_is_unproven_is_said() {
         let said = |verdict: Verdict, grades: Grades| {
             let ui = Ui::test();
-            tell(&ui, &verdict, grades).unwrap();
+            let call = WithoutEnd { action: "act_1".into(), tool: "buy".into(), run: Some("run_1".into()) };
+            let without_end = vec![call; usize::try_from(grades.without_end).unwrap()];
+            tell(&ui, &Found { verdict, grades, without_end, before: 1 }).unwrap();
             ui.take().0
         };
         let sealed = Verdict { entries: 9, files: 2, seal: Seal::UpTo(7), ..Verdict::default() };
@@ -210,7 +286,8 @@ mod tests {
             "✓ 9 entries in 2 files; every one follows from the one before\n✓ sealed up to entry 7\n\
              - the 2 entries behind it are not sealed yet: they are fine, and unproven\n\
              ✓ the issuer's signatures hold for 3 approvals: 2 of grade A, 0 B, 1 C\n\
-             - 1 calls have no end: a crash, or still under way\n"
+             - 1 call has no end: it waits, is under way, or was cut off by a crash\n    act_1  buy  agentctl resume run_1\n\
+             - the journal knows 1 action from before this log began: the log before it was moved away, or removed\n"
         );
         let without = Verdict { entries: 9, files: 1, seal: Seal::NotChecked, ..Verdict::default() };
         assert!(said(without, Grades::default()).contains("seals were not checked"));

@@ -112,11 +112,16 @@ impl<'a> Writer<'a> {
         if tail.open {
             writer.text.push(b'\n');
         }
-        if !tail.torn.is_empty() {
-            writer.prev = chain::after_torn(last, &tail.torn);
-            writer.push(Kind::Recovered, None, at, json!({ "torn_bytes": tail.torn.len() }))?;
+        let first_seq = writer.next_seq;
+        if let Some(torn) = &tail.torn {
+            writer.prev = chain::after_torn(last, torn);
+            let mut body = json!({ "torn_bytes": torn.len() });
+            // A crash leaves a line without an end. One that has an end was written by somebody else.
+            if !tail.open || !chain::left_by_crashes(torn, first_seq) {
+                body["foreign"] = true.into();
+            }
+            writer.push(Kind::Recovered, None, at, body)?;
         }
-        let first_seq = writer.next_seq - u64::from(!tail.torn.is_empty());
         if begins {
             let log = first.map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), |first| first.log);
             let body = match after {
@@ -246,8 +251,8 @@ fn open_to_append(path: &std::path::Path) -> Result<File, Error> {
 struct Tail {
     /// The last line that is an entry: its number, its kind and its bytes.
     last: Option<(u64, Kind, Vec<u8>)>,
-    /// What stands behind it.
-    torn: Vec<u8>,
+    /// What stands behind it, without the last line end.
+    torn: Option<Vec<u8>>,
     /// Whether the file ends in the middle of a line.
     open: bool,
 }
@@ -255,7 +260,7 @@ struct Tail {
 impl Tail {
     /// Whether it ends with a whole line.
     fn is_clean(&self) -> bool {
-        self.torn.is_empty() && !self.open
+        self.torn.is_none() && !self.open
     }
 
     /// Reads backwards until a line is found that is an entry: normally the last one.
@@ -281,17 +286,19 @@ impl Tail {
                     break;
                 };
                 if let Some(link) = Link::read(&bytes[begin..end]) {
-                    let torn = bytes.get(end + 1..).unwrap_or_default();
-                    let torn = torn.strip_suffix(b"\n").unwrap_or(torn).to_vec();
+                    let torn = torn(bytes.get(end + 1..).unwrap_or_default());
                     let last = Some((link.seq, link.kind, bytes[begin..end].to_vec()));
                     return Ok(Self { last, torn, open });
                 }
                 if begin == 0 {
-                    let torn = bytes.strip_suffix(b"\n").unwrap_or(&bytes).to_vec();
-                    return Ok(Self { last: None, torn, open });
+                    return Ok(Self { last: None, torn: torn(&bytes), open });
                 }
                 end = begin - 1;
             }
         }
     }
+}
+
+fn torn(bytes: &[u8]) -> Option<Vec<u8>> {
+    (!bytes.is_empty()).then(|| bytes.strip_suffix(b"\n").unwrap_or(bytes).to_vec())
 }

@@ -70,3 +70,13 @@ pub(super) fn after(last: Option<&[u8]>) -> [u8; 32] {
 pub(super) fn after_torn(last: Option<&[u8]>, torn: &[u8]) -> [u8; 32] {
     sha256(&[last.unwrap_or_default(), b"\n", torn].concat())
 }
+
+/// Whether bytes between two entries can be what crashes left: half a line, and behind it beginnings of the entry `seq`, which
+/// would have recovered from that.
+pub(super) fn left_by_crashes(torn: &[u8], seq: u64) -> bool {
+    let begin = format!("{{\"seq\":{seq},\"time\":\"");
+    torn.split(|byte| *byte == b'\n').skip(1).all(|piece| {
+        let known = piece.len().min(begin.len());
+        piece[..known] == begin.as_bytes()[..known]
+    })
+}

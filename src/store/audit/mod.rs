@@ -2,7 +2,8 @@
 //!
 //! Each action has two entries, a request before it and a response after. An entry is on the disk before its call returns,
 //! and several processes append at once. Nothing is ever taken away: when a crash left half a line, the log goes on behind
-//! it with an entry of kind `recovered`, whose `prev` covers the half line together with the last whole one; when a file has
+//! it with an entry of kind `recovered`, whose `prev` covers the half line together with the last whole one. Whole lines that are no entries were written by
+//! somebody else; that entry says so, and the log does not verify any more. When a file has
 //! grown large, the log goes on in a new one, whose first line follows from the last of the old.
 //!
 //! A chain alone can be written anew by whoever can write to the folder. So checkpoints in it carry a MAC under a key that
@@ -13,11 +14,15 @@
 mod append;
 mod chain;
 mod checkpoint;
+mod lines;
 mod read;
 mod rotate;
 mod signed;
+mod tampering;
 mod verify;
 
+#[cfg(test)]
+mod tampering_tests;
 #[cfg(test)]
 mod tests;
 
@@ -90,7 +95,7 @@ pub enum Kind {
     Request,
     /// Written after it.
     Response,
-    /// Written behind half a line that a crash left.
+    /// Written behind half a line that a crash left, and behind lines that are no entries.
     Recovered,
     /// Seals what stands before it.
     Checkpoint,

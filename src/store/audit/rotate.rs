@@ -40,6 +40,13 @@ pub(super) struct LogFile {
     pub(super) len: u64,
 }
 
+impl LogFile {
+    /// The name of the file in its folder.
+    pub(super) fn name(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+}
+
 /// The whole log at one moment. What is appended later stands behind it.
 #[derive(Debug)]
 pub(super) struct Snapshot {
@@ -60,7 +67,7 @@ impl Audit {
 
     /// The file that begins with this entry, once it is not written to any more.
     pub(super) fn old_path(&self, first: u64) -> PathBuf {
-        self.folder.join(format!("audit-{first:012}.jsonl"))
+        self.folder.join(old_name(first))
     }
 
     /// Keeps every other process from appending, until the file is closed or unlocked. The lock is a file of its own: the
@@ -164,7 +171,7 @@ impl First {
             let Some(link) = Link::read(line) else { continue };
             let seq = recovered.unwrap_or(link.seq);
             match link.kind {
-                Kind::Begin => return begin_of(line).map(|log| Self { seq, log }),
+                Kind::Begin => return begin_of(line).map(|begin| Self { seq, log: begin.log }),
                 Kind::Recovered if recovered.is_none() => recovered = Some(link.seq),
                 _ => return Some(Self { seq, log: hash_of(lines.next().unwrap_or_default()) }),
             }
@@ -173,17 +180,27 @@ impl First {
     }
 }
 
-/// The id of the log that the first line of a file says.
-pub(super) fn begin_of(line: &[u8]) -> Option<String> {
+/// What the first line of a file says.
+#[derive(Deserialize)]
+pub(super) struct Begin {
+    /// The id of the log.
+    pub(super) log: String,
+    /// The name of the file before.
+    pub(super) after: Option<String>,
+}
+
+/// Reads a line of kind `begin`.
+pub(super) fn begin_of(line: &[u8]) -> Option<Begin> {
     #[derive(Deserialize)]
-    struct Begin {
-        body: Body,
+    struct Line {
+        body: Begin,
     }
-    #[derive(Deserialize)]
-    struct Body {
-        log: String,
-    }
-    serde_json::from_slice::<Begin>(line).ok().map(|begin| begin.body.log)
+    serde_json::from_slice::<Line>(line).ok().map(|line| line.body)
+}
+
+/// The name of the file that begins with this entry, once it is not written to any more.
+pub(super) fn old_name(first: u64) -> String {
+    format!("audit-{first:012}.jsonl")
 }
 
 /// What the system says of a file that is open, if it is still the one that lies at this path.

@@ -1,19 +1,16 @@
 //! Verifying: every line follows from the one before, every seal fits, and nothing that was sealed is missing at the end.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
 use super::{
     Audit, Error, Kind,
-    chain::{Link, NOTHING_BEFORE, after_torn, hex, sha256},
+    chain::{Link, NOTHING_BEFORE, after_torn, hex, left_by_crashes, sha256},
     checkpoint::{Checkpoint, Head, HeadFile, LogKey},
-    rotate::{LogFile, begin_of},
+    lines::{At, Lines},
+    rotate::begin_of,
 };
-use crate::files;
 
 /// More flaws than this are not listed; the first one is what matters.
 const FLAWS: usize = 100;
@@ -34,6 +31,8 @@ pub enum Flaw {
     Broken,
     /// Its end is missing.
     Truncated,
+    /// There was a log, or an entry, that is not here.
+    Missing,
     /// A seal does not fit, or is missing.
     Seal,
     /// What proves an approval does not.
@@ -49,6 +48,17 @@ pub struct Bad {
     pub place: Place,
     /// Why.
     pub why: String,
+}
+
+impl Bad {
+    /// A line that is not what was written there.
+    pub(super) fn broken(at: At<'_>, why: impl Into<String>) -> Self {
+        Self { flaw: Flaw::Broken, place: at.place(), why: why.into() }
+    }
+
+    fn seal(place: Place, why: impl Into<String>) -> Self {
+        Self { flaw: Flaw::Seal, place, why: why.into() }
+    }
 }
 
 /// What the seals prove.
@@ -78,7 +88,8 @@ pub struct Verdict {
     pub seal: Seal,
     /// How many seals there are.
     pub checkpoints: u64,
-    /// What does not hold, in the order of the log. Behind a flaw of the chain or of a seal nothing was looked at.
+    /// What does not hold, in the order of the log. Behind a flaw of the chain or of a seal nothing was looked at, unless it
+    /// is a foreign line that the log itself has written down.
     pub bad: Vec<Bad>,
 }
 
@@ -98,10 +109,10 @@ impl Verdict {
         }
     }
 
-    /// The same words for a place in every message.
-    fn say(&mut self, flaw: Flaw, place: Place, why: impl Into<String>) {
+    /// Adds a flaw, if there are not too many already.
+    pub fn say(&mut self, bad: Bad) {
         if self.bad.len() < FLAWS {
-            self.bad.push(Bad { flaw, place, why: why.into() });
+            self.bad.push(bad);
         }
     }
 }
@@ -121,190 +132,252 @@ impl Audit {
         };
         let mut check = Check {
             verdict: Verdict { files: snapshot.files.len(), ..Verdict::default() },
-            head_place: Place { file: self.head_path(), line: 1 },
             head: None,
+            behind_head: 0,
             log: log.unwrap_or_default(),
             key,
             last_hash: NOTHING_BEFORE,
             last: Vec::new(),
+            last_at: None,
             torn: None,
         };
-        if !check.head(&snapshot.head) {
-            return Ok(check.verdict);
+        let head_place = Place { file: self.head_path(), line: 1 };
+        let head_flaw = check.head(&snapshot.head).map(|why| Bad::seal(head_place.clone(), why));
+        let whole = check.lines(&mut Lines::of(&snapshot.files), &mut each)?;
+        if whole && head_flaw.is_none() {
+            let end = snapshot.files.last().map_or_else(
+                || Place { file: self.path(), line: 1 },
+                |file| {
+                    let line = check.last_at.filter(|at| at.file.path == file.path).map_or(1, |at| at.line);
+                    Place { file: file.path.clone(), line }
+                },
+            );
+            check.end(self, &snapshot.head, head_place, end);
         }
-        let mut end = Place { file: self.path(), line: 1 };
-        for file in snapshot.files {
-            let (whole, line) = check.file(&file, &mut each)?;
-            end = Place { file: file.path, line };
-            if !whole {
-                return Ok(check.verdict);
-            }
+        let mut verdict = check.verdict;
+        if let Some(bad) = head_flaw {
+            // A line that was changed explains why the head file does not fit; nothing explains the line.
+            let broken = verdict.bad.first().is_some_and(|bad| bad.flaw == Flaw::Broken);
+            verdict.bad.insert(usize::from(broken), bad);
         }
-        check.end(&snapshot.head, end);
-        Ok(check.verdict)
+        Ok(verdict)
     }
 }
 
-struct Check {
-    verdict: Verdict,
-    head_place: Place,
-    head: Option<Head>,
+/// How far the check has come.
+pub(super) struct Check<'a> {
+    pub(super) verdict: Verdict,
+    pub(super) head: Option<Head>,
+    /// How many seals stand behind the one that the head file names.
+    behind_head: u64,
     log: String,
-    key: Option<LogKey>,
+    pub(super) key: Option<LogKey>,
     last_hash: [u8; 32],
-    last: Vec<u8>,
-    /// Half a line: where, and what stands there.
-    torn: Option<(Place, Vec<u8>)>,
+    /// The last entry: its line, and where it stands.
+    pub(super) last: Vec<u8>,
+    pub(super) last_at: Option<At<'a>>,
+    /// What stands behind it and is no entry.
+    pub(super) torn: Option<Torn<'a>>,
 }
 
-impl Check {
-    /// The head file by itself. What it says is compared when its entry is reached.
-    fn head(&mut self, file: &HeadFile) -> bool {
-        let why = match file {
-            HeadFile::Missing => return true,
-            HeadFile::Damaged => "it is no head of a log".to_owned(),
-            // A log without a single line has no id either; what is missing is told at its end.
-            HeadFile::There(head, _) if !self.log.is_empty() && head.log != self.log => {
-                "it belongs to another log than the one that is here".to_owned()
-            }
-            HeadFile::There(head, text) => match &self.key {
-                Some(key) if head.key != key.id => foreign(&head.key, &key.id),
-                Some(key) if !Head::is_sealed(text, key) => "its seal is wrong: it was changed".to_owned(),
-                _ => {
-                    self.head = Some(head.clone());
-                    return true;
-                }
-            },
+/// Lines that are no entries.
+pub(super) struct Torn<'a> {
+    /// The first of them.
+    pub(super) at: At<'a>,
+    bytes: Vec<u8>,
+    /// Whether the last of them has an end.
+    ended: bool,
+}
+
+impl<'a> Check<'a> {
+    /// The head file by itself: what is wrong with it. What it says is compared when its entry is reached.
+    fn head(&mut self, file: &HeadFile) -> Option<String> {
+        let (head, text) = match file {
+            HeadFile::Missing => return None,
+            HeadFile::Damaged => return Some("it is no head of a log".to_owned()),
+            HeadFile::There(head, text) => (head, text),
         };
-        self.verdict.say(Flaw::Seal, self.head_place.clone(), why);
-        false
+        // A log without a single line has no id either; what is missing is told at its end.
+        if !self.log.is_empty() && head.log != self.log {
+            return Some("it belongs to another log than the one that is here".to_owned());
+        }
+        match &self.key {
+            Some(key) if head.key != key.id => Some(foreign(&head.key, &key.id)),
+            Some(key) if !Head::is_sealed(text, key) => Some("its seal is wrong: it was changed".to_owned()),
+            _ => {
+                self.head = Some(head.clone());
+                None
+            }
+        }
     }
 
-    /// One file; whether the next one is worth reading, and the number of its last line.
-    fn file(
+    /// Every line. Whether none of them made the rest not worth reading.
+    fn lines(
         &mut self,
-        file: &LogFile,
+        lines: &mut Lines<'a>,
         each: &mut impl FnMut(&Link<'_>, &[u8]) -> Result<(), String>,
-    ) -> Result<(bool, u64), Error> {
-        let failed = |source| files::Error::new("read", &file.path, source);
-        let mut opened = &file.file;
-        opened.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let mut reader = BufReader::with_capacity(256 * 1024, opened.take(file.len));
+    ) -> Result<bool, Error> {
         let mut text = Vec::new();
-        for number in 1.. {
-            text.clear();
-            if reader.read_until(b'\n', &mut text).map_err(failed)? == 0 {
-                return Ok((true, number - 1));
-            }
-            let line = text.strip_suffix(b"\n").unwrap_or(&text);
-            let place = || Place { file: file.path.clone(), line: number };
-            let Some(link) = Link::read(line) else {
-                match &mut self.torn {
-                    None => self.torn = Some((place(), line.to_vec())),
-                    Some((_, bytes)) => bytes.extend_from_slice(&[b"\n", line].concat()),
-                }
+        while let Some(at) = lines.next(&mut text)? {
+            let Some(link) = Link::read(&text) else {
+                self.no_entry(at, &text);
                 continue;
             };
-            let hash = sha256(line);
-            if let Err((flaw, place, why)) = self.follows(&link, line, &hash, &place, number == 1) {
-                self.verdict.say(flaw, place, why);
-                return Ok((false, number));
+            let hash = sha256(&text);
+            let bad = match self.chain(&link, &text, &hash, at, lines)? {
+                None => self.seal(&link, &text, &hash, at, lines)?,
+                bad => bad,
+            };
+            if let Some(bad) = bad {
+                self.verdict.say(bad);
+                return Ok(false);
             }
-            if let Err(why) = each(&link, line) {
-                self.verdict.say(Flaw::Evidence, place(), why);
+            if let Some(torn) = self.torn.take() {
+                if left_by_crashes(&torn.bytes, link.seq) && !recovers_from_foreign(&text) {
+                    self.verdict.recovered.push(at.place());
+                } else {
+                    self.verdict.say(Bad::broken(torn.at, "it is no entry: it was put in"));
+                }
+            }
+            if let Err(why) = each(&link, &text) {
+                self.verdict.say(Bad { flaw: Flaw::Evidence, place: at.place(), why });
             }
             self.verdict.entries = link.seq;
-            if self.torn.take().is_some() {
-                self.verdict.recovered.push(place());
-            }
             self.last_hash = hash;
-            let length = line.len();
+            self.last_at = Some(at);
             std::mem::swap(&mut self.last, &mut text);
-            self.last.truncate(length);
         }
-        Ok((true, 0))
+        Ok(true)
     }
 
-    /// Whether this line may stand here.
-    fn follows(
+    fn no_entry(&mut self, at: At<'a>, line: &[u8]) {
+        match &mut self.torn {
+            None => self.torn = Some(Torn { at, bytes: line.to_vec(), ended: at.ended }),
+            Some(torn) => {
+                torn.bytes.extend_from_slice(&[b"\n", line].concat());
+                torn.ended = at.ended;
+            }
+        }
+    }
+
+    /// Whether this line follows from the one before; else what was done to the log, and where.
+    fn chain(
+        &self,
+        link: &Link<'_>,
+        line: &[u8],
+        hash: &[u8; 32],
+        at: At<'a>,
+        lines: &mut Lines<'a>,
+    ) -> Result<Option<Bad>, Error> {
+        let due = self.verdict.entries + 1;
+        let expected = match &self.torn {
+            None => self.last_hash,
+            Some(torn) => after_torn((due > 1).then_some(self.last.as_slice()), &torn.bytes),
+        };
+        let follows = link.follows(&expected);
+        let bad = match (&self.torn, link.kind) {
+            (Some(torn), kind) if kind != Kind::Recovered => {
+                Bad::broken(torn.at, "it is no entry: it was changed or put in")
+            }
+            (None, Kind::Recovered) if link.seq == due => {
+                Bad::broken(at, "it recovers from a crash, and nothing is torn before it")
+            }
+            _ if link.seq == due && follows => {
+                let begins_other = link.kind == Kind::Begin && begin_of(line).is_none_or(|begin| begin.log != self.log);
+                return Ok(begins_other.then(|| Bad::broken(at, "it begins a file of another log")));
+            }
+            _ if follows => Bad::broken(at, format!("it was changed: it is number {}, and should be {due}", link.seq)),
+            _ => self.tampering(link, line, hash, at, lines)?,
+        };
+        Ok(Some(bad))
+    }
+
+    /// Whether this line is what the seals say.
+    fn seal(
         &mut self,
         link: &Link<'_>,
         line: &[u8],
         hash: &[u8; 32],
-        place: &dyn Fn() -> Place,
-        first: bool,
-    ) -> Result<(), (Flaw, Place, String)> {
-        let broken = |why: String| Err((Flaw::Broken, place(), why));
-        let seal = |why: String| Err((Flaw::Seal, place(), why));
-        let seq = self.verdict.entries + 1;
-        let expected = match &self.torn {
-            None => self.last_hash,
-            Some((_, torn)) => after_torn((seq > 1).then_some(self.last.as_slice()), torn),
-        };
-        match (&self.torn, link.kind) {
-            (Some((bad, _)), kind) if kind != Kind::Recovered => {
-                return Err((Flaw::Broken, bad.clone(), "it is no entry".to_owned()));
-            }
-            (None, Kind::Recovered) => {
-                return broken("it recovers from a crash, and nothing is torn before it".to_owned());
-            }
-            _ if first && link.seq > seq => {
-                let last = link.seq - 1;
-                return broken(format!("entries {seq} to {last} are missing: they stood in another file"));
-            }
-            _ if link.seq != seq => return broken(format!("it is number {} and should be {seq}", link.seq)),
-            _ if !link.follows(&expected) => {
-                return broken("the line before it is not the one it was written after".to_owned());
-            }
-            _ => {}
-        }
-        match link.kind {
-            Kind::Begin => {
-                if begin_of(line).is_none_or(|log| log != self.log) {
-                    return broken("it begins a file of another log".to_owned());
+        at: At<'a>,
+        lines: &mut Lines<'a>,
+    ) -> Result<Option<Bad>, Error> {
+        let seq = link.seq;
+        let mut why = None;
+        if link.kind == Kind::Checkpoint {
+            self.verdict.checkpoints += 1;
+            let Some(sealed) = Sealed::read(line) else { return Ok(Some(Bad::broken(at, "it is no checkpoint"))) };
+            match &self.key {
+                Some(key) if sealed.key != key.id => {
+                    return Ok(Some(Bad::seal(at.place(), foreign(&sealed.key, &key.id))));
                 }
-            }
-            Kind::Checkpoint => {
-                self.verdict.checkpoints += 1;
-                let Some(sealed) = Sealed::read(line) else { return broken("it is no checkpoint".to_owned()) };
-                if let Some(key) = &self.key {
-                    if sealed.key != key.id {
-                        return seal(foreign(&sealed.key, &key.id));
-                    }
-                    if !key.sealed_line(line) {
-                        let from = if let Seal::UpTo(seq) = self.verdict.seal { seq + 1 } else { 1 };
-                        return seal(format!(
-                            "its seal is wrong: something in entries {from} to {seq} was changed after it was sealed"
-                        ));
-                    }
-                    self.verdict.seal = Seal::UpTo(seq);
+                Some(key) if !key.sealed_line(line) => {
+                    let from = if let Seal::UpTo(seq) = self.verdict.seal { seq + 1 } else { 1 };
+                    why = Some(format!(
+                        "its seal is wrong: something in entries {from} to {seq} was changed after it was sealed"
+                    ));
                 }
+                Some(_) => self.verdict.seal = Seal::UpTo(seq),
+                None => {}
             }
-            Kind::Request | Kind::Response | Kind::Recovered => {}
         }
-        if self.head.as_ref().is_some_and(|head| head.seq == seq && head.hash != hex(hash)) {
-            return Err((Flaw::Seal, place(), "it is not the entry that the head file says was sealed".to_owned()));
+        if let Some(head) = &self.head {
+            if head.seq == seq && head.hash != hex(hash) {
+                why.get_or_insert_with(|| "it is not the entry that the head file says was sealed".to_owned());
+            }
+            self.behind_head += u64::from(link.kind == Kind::Checkpoint && seq > head.seq);
         }
-        Ok(())
+        let Some(why) = why else { return Ok(None) };
+        Ok(Some(match self.goes_on(hash, lines)? {
+            Some(false) => Bad::broken(at, "it was changed: the line behind it was written after another one"),
+            _ => Bad::seal(at.place(), why),
+        }))
     }
 
     /// What only the end of the log shows.
-    fn end(&mut self, file: &HeadFile, end: Place) {
-        self.verdict.unfinished = self.torn.take().map(|(place, _)| place);
+    fn end(&mut self, audit: &Audit, file: &HeadFile, head_place: Place, end: Place) {
+        if let Some(torn) = self.torn.take() {
+            if !torn.ended && left_by_crashes(&torn.bytes, self.verdict.entries + 1) {
+                self.verdict.unfinished = Some(torn.at.place());
+            } else {
+                self.verdict.say(Bad::broken(torn.at, "it is no entry: it was put in"));
+            }
+        }
         if self.key.is_none() && self.verdict.checkpoints > 0 {
             self.verdict.seal = Seal::NotChecked;
         }
+        let end = self.verdict.unfinished.clone().unwrap_or(end);
         let entries = self.verdict.entries;
         match &self.head {
             Some(head) if head.seq > entries => {
                 let sealed = head.seq;
-                let why =
-                    format!("the log ends with entry {entries}, and entry {sealed} was sealed: its end was cut off");
-                self.verdict.say(Flaw::Truncated, end, why);
+                let why = match entries {
+                    0 => format!("the log is empty, and entry {sealed} was sealed"),
+                    _ if head.file > entries => format!(
+                        "the log ends with entry {entries}, and entry {sealed} was sealed: the file that began with entry {} \
+                         is missing",
+                        head.file
+                    ),
+                    _ => {
+                        format!("the log ends with entry {entries}, and entry {sealed} was sealed: its end was cut off")
+                    }
+                };
+                self.verdict.say(Bad { flaw: Flaw::Truncated, place: end, why });
+            }
+            // A crash leaves the head file one seal behind, and no more: the next seal is not written without it.
+            Some(head) if self.behind_head > 1 => {
+                let why = format!(
+                    "it names the seal in entry {}, and there are newer ones: an older copy was put back",
+                    head.seq
+                );
+                self.verdict.say(Bad::seal(head_place, why));
             }
             None if matches!(file, HeadFile::Missing) && self.verdict.checkpoints > 0 => {
                 let why = "the head file is missing, so nothing says whether the log was cut off behind its last seal";
-                self.verdict.say(Flaw::Seal, self.head_place.clone(), why);
+                self.verdict.say(Bad::seal(head_place, why));
+            }
+            None if self.verdict.files == 0 && audit.lock_path().exists() => {
+                let why = "there is no log, and its lock file says that there was one: it was taken away";
+                self.verdict.say(Bad { flaw: Flaw::Missing, place: end, why: why.to_owned() });
             }
             _ => {}
         }
@@ -313,6 +386,20 @@ impl Check {
 
 fn foreign(found: &str, ours: &str) -> String {
     format!("it is sealed with another key ({found}) than the one of this credential store ({ours})")
+}
+
+/// Whether a `recovered` entry says that what stands before it is not half a line.
+fn recovers_from_foreign(line: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Recovered {
+        body: Body,
+    }
+    #[derive(Deserialize)]
+    struct Body {
+        #[serde(default)]
+        foreign: bool,
+    }
+    serde_json::from_slice::<Recovered>(line).is_ok_and(|line| line.body.foreign)
 }
 
 #[derive(Deserialize)]

@@ -42,7 +42,31 @@ pub struct ExecutionEnd<'a> {
     pub output: &'a str,
 }
 
+/// An action that the journal knows, and whose request stands in the audit log: it was written there first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logged {
+    /// Which action.
+    pub action: ActionId,
+    /// Which tool.
+    pub tool: String,
+    /// When its approval was planned or its execution began.
+    pub at: DateTime<Utc>,
+}
+
 impl Journal {
+    /// The actions that were asked about or carried out, in no order.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn logged_actions(&self) -> Result<Vec<Logged>, Error> {
+        let sql = "SELECT action, tool, started_at FROM executions
+                   UNION ALL SELECT action, tool, created_at FROM approvals
+                       WHERE action NOT IN (SELECT action FROM executions)";
+        self.list(sql, [], |row| {
+            Ok(Logged { action: ActionId::from_text(row.get::<_, String>(0)?), tool: row.get(1)?, at: time(row, 2)? })
+        })
+    }
+
     /// Writes down that an action is about to be carried out. It is on the disk when this returns.
     ///
     /// # Errors

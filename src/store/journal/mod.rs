@@ -19,7 +19,7 @@ use std::{
 pub use self::{
     approvals::{ApprovalChange, ApprovalFilter, ApprovalRow, NewApproval},
     calls::CallRow,
-    executions::{ExecutionEnd, ExecutionRow},
+    executions::{ExecutionEnd, ExecutionRow, Logged},
     runs::{RunRow, SavedRun},
     spending::{Purse, Sums},
     state::ApprovalState,
@@ -152,6 +152,12 @@ pub struct Journal {
 }
 
 impl Journal {
+    /// Whether there is a journal in a state folder.
+    #[must_use]
+    pub fn lies_in(folder: &Path) -> bool {
+        folder.join("journal.db").exists()
+    }
+
     /// Opens the journal in a state folder; makes both if they are missing.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Approvals that survive the process that asked, and effects that happen once.
 
 mod kill;
+mod panic;
 
 use std::time::Duration;
 
@@ -233,41 +234,6 @@ fn runs_are_listed_shown_and_deleted() {
     assert!(pending(&home).is_empty());
     agentctl(&home).args(["runs", "show", id]).run().code(2);
     agentctl(&home).args(["audit", "list"]).run().code(0).out(&["buy_product"]);
-}
-
-#[test]
-fn panic_stops_everything_until_the_next_login() {
-    let dev = Dev::start();
-    let home = dev.logged_in();
-    detached(&home, "buy 2 phones");
-    let waiting = agentctl(&home).args(["run", "buy 1 phones"]).start();
-    waiting.wait_for_stderr("Check that it shows:");
-    let receipt = agentctl(&home).args(["panic"]).run().code(0);
-    receipt.out(&["nothing more is carried out", "given up: apr_", "revoked at the server", "the audit log has it"]);
-    waiting.finish().code(13).err(&["stopped with `agentctl panic`"]);
-    agentctl(&home).args(["audit", "verify"]).run().code(0).out(&["sealed up to the last entry"]);
-    approve(&dev);
-    assert!(pending(&home).is_empty());
-    agentctl(&home).args(["run", "buy 3 phones"]).run().code(4);
-    agentctl(&home).args(["login", "--no-browser"]).run().code(0).err(&["The stop of `agentctl panic` is over"]);
-    agentctl(&home).args(["audit", "verify"]).run().code(0);
-    assert!(dev.orders().is_empty());
-    dev.auto("approve", "approve");
-    agentctl(&home).args(["run", "buy 3 phones"]).run().code(0);
-}
-
-#[test]
-fn panic_says_what_it_could_not_do() {
-    let dev = Dev::start();
-    let mut home = dev.logged_in();
-    detached(&home, "buy 2 phones");
-    drop(dev);
-    let receipt = agentctl(&home).args(["panic", "--json"]).run().code(1).json();
-    assert_eq!((&receipt["ok"], receipt["abandoned"].as_array().unwrap().len()), (&json!(false), 1), "{receipt}");
-    assert!(receipt["not_done"][0].as_str().unwrap().contains("server could not be told"), "{receipt}");
-    home.set("AGENTCTL_STORE_PASSPHRASE", "another");
-    let receipt = agentctl(&home).args(["panic", "--json"]).run().code(1).json();
-    assert_eq!(receipt["generation"], 2, "{receipt}");
 }
 
 /// The script of the README, word for word.

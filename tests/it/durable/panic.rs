@@ -1,0 +1,147 @@
+//! The stop: it holds, it says what it could not do, and cut off anywhere it is run again.
+
+use serde_json::{Value, json};
+
+use super::{approve, detached, pending};
+use crate::support::{Dev, Home, Keyring, Terminal, agentctl};
+
+#[test]
+fn panic_stops_everything_until_the_next_login() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    detached(&home, "buy 2 phones");
+    let waiting = agentctl(&home).args(["run", "buy 1 phones"]).start();
+    waiting.wait_for_stderr("Check that it shows:");
+    let asked = dev.history("model").len();
+    let receipt = agentctl(&home).args(["panic"]).run().code(0);
+    receipt.out(&["nothing more is carried out", "given up: apr_", "revoked at the server", "the audit log has it"]);
+    let stopped = waiting.finish().code(13).err(&["stopped with `agentctl panic`", "start it again"]);
+    for untrue in ["stays open", "waits for your approval. What"] {
+        assert!(!stopped.stderr.contains(untrue), "{untrue}\n{stopped}");
+    }
+    assert_eq!(dev.history("model").len(), asked, "the model was asked after the stop\n{stopped}");
+    let found = agentctl(&home).args(["audit", "verify", "--json"]).run().code(0).json();
+    assert_eq!((&found["without_end"], &found["seal"]["unsealed"]), (&json!([]), &json!(0)), "{found}");
+    approve(&dev);
+    assert!(pending(&home).is_empty());
+    agentctl(&home).args(["run", "buy 3 phones"]).run().code(4);
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0).err(&["The stop of `agentctl panic` is over"]);
+    agentctl(&home).args(["audit", "verify"]).run().code(0);
+    assert!(dev.orders().is_empty());
+    dev.auto("approve", "approve");
+    agentctl(&home).args(["run", "buy 3 phones"]).run().code(0);
+}
+
+#[test]
+fn a_shell_that_was_stopped_says_that_it_has_to_be_started_again() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let mut chat = Terminal::sized(agentctl(&home).arg("chat"), 160, 40);
+    chat.wait_for("agentctl>");
+    chat.enter("what phones are there");
+    chat.wait_for("Finch Mini");
+    agentctl(&home).arg("panic").run().code(0);
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    let asked = dev.history("model").len();
+    chat.enter("buy 2 phones");
+    chat.wait_for("this process too; start it again");
+    assert_eq!(dev.history("model").len(), asked, "the model was asked after the stop");
+    chat.enter("/exit");
+    chat.finish();
+    assert!(dev.orders().is_empty());
+}
+
+#[test]
+fn panic_says_what_it_could_not_do() {
+    let dev = Dev::start();
+    let mut home = dev.logged_in();
+    detached(&home, "buy 2 phones");
+    drop(dev);
+    let receipt = agentctl(&home).args(["panic", "--json"]).run().code(1).json();
+    assert_eq!((&receipt["ok"], receipt["abandoned"].as_array().unwrap().len()), (&json!(false), 1), "{receipt}");
+    assert!(receipt["not_done"][0].as_str().unwrap().contains("server could not be told"), "{receipt}");
+    home.set("AGENTCTL_STORE_PASSPHRASE", "another");
+    let receipt = agentctl(&home).args(["panic", "--json"]).run().code(1).json();
+    assert_eq!(receipt["generation"], 2, "{receipt}");
+}
+
+#[test]
+fn panic_ends_though_the_keyring_hangs_and_the_network_is_down() {
+    let Some(keyring) = Keyring::start() else { return };
+    let dev = Dev::start();
+    let mut home = dev.home();
+    keyring.serve(&mut home);
+    dev.auto("approve", "off");
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    detached(&home, "buy 2 phones");
+    drop(dev);
+    keyring.hang();
+    let receipt = agentctl(&home).args(["panic", "--json"]).run().code(1);
+    let told = agentctl(&home).arg("panic").run().code(1);
+    keyring.recover();
+    let receipt = receipt.json();
+    assert_eq!(receipt["abandoned"].as_array().unwrap().len(), 1, "what waits needs no keyring: {receipt}");
+    let text = receipt["not_done"].to_string();
+    assert!(text.contains("login was not revoked") && text.contains("could not be sealed"), "{receipt}");
+    told.out(&["✓ nothing more is carried out", "✓ the audit log has it", "✗ the login was not revoked"]);
+    agentctl(&home).args(["audit", "verify"]).run().code(0);
+}
+
+/// How often each action has a request and a response in the log.
+fn logged(home: &Home) -> Vec<(String, Vec<String>)> {
+    let entries = agentctl(home).args(["audit", "list", "--json"]).run().code(0).json();
+    let mut actions: Vec<(String, Vec<String>)> = Vec::new();
+    for entry in entries["entries"].as_array().unwrap() {
+        let Some(action) = entry["action"].as_str() else { continue };
+        let kind = entry["kind"].as_str().unwrap().to_owned();
+        match actions.iter_mut().find(|(known, _)| known == action) {
+            Some((_, kinds)) => kinds.push(kind),
+            None => actions.push((action.to_owned(), vec![kind])),
+        }
+    }
+    actions
+}
+
+#[test]
+fn whatever_is_killed_while_it_gives_up_is_completed_by_the_next_time() {
+    let dev = Dev::start();
+    for step in [
+        "after:stop_raised",
+        "before:abandoned",
+        "after:abandoned",
+        "before:given_up",
+        "after:given_up",
+        "before:panic_logged",
+    ] {
+        let home = dev.logged_in();
+        detached(&home, "buy 2 phones");
+        let killed = agentctl(&home).arg("panic").env("AGENTCTL_TEST_DIE_AT", step).run();
+        assert_eq!(killed.status.code(), None, "{step}: it was to be killed\n{killed}");
+        // What was killed has stopped everything already.
+        let refused = agentctl(&home).args(["resume", "--last"]).run();
+        assert_ne!(refused.status.code(), Some(0), "{step}\n{refused}");
+        agentctl(&home).arg("panic").run().code(0).out(&["nothing more is carried out", "the audit log has it"]);
+        assert!(pending(&home).is_empty(), "{step}");
+        for (action, kinds) in logged(&home).iter().filter(|(_, kinds)| kinds.len() > 1) {
+            assert_eq!(kinds, &["request", "response"], "{step}: {action}");
+        }
+        let found = agentctl(&home).args(["audit", "verify", "--json"]).run().code(0).json();
+        assert_eq!((&found["without_end"], &found["bad"]), (&json!([]), &json!([])), "{step}");
+    }
+    for step in ["before:abandoned", "after:abandoned", "before:given_up", "after:given_up"] {
+        let home = dev.logged_in();
+        detached(&home, "buy 2 phones");
+        let id = pending(&home)[0]["id"].as_str().unwrap().to_owned();
+        let abandon = || agentctl(&home).args(["approvals", "abandon", id.as_str()]);
+        let killed = abandon().env("AGENTCTL_TEST_DIE_AT", step).run();
+        assert_eq!(killed.status.code(), None, "{step}: it was to be killed\n{killed}");
+        abandon().run().code(0).err(&["Given up"]);
+        let found = agentctl(&home).args(["audit", "verify", "--json"]).run().code(0).json();
+        assert_eq!(found["without_end"], json!([]), "{step}");
+        let of: Vec<Value> = logged(&home).into_iter().map(|(_, kinds)| json!(kinds)).collect();
+        assert_eq!(of, [json!(["request", "response"])], "{step}");
+        agentctl(&home).args(["resume", "--last"]).run();
+        abandon().run().code(2).err(&["nothing to give up"]);
+    }
+    assert!(dev.orders().is_empty());
+}
