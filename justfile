@@ -22,3 +22,7 @@ advisories:
 # and other scanners read.
 dist:
     cargo auditable build --locked --profile dist
+
+# N bad days instead of the few hundred of `just test`: what goes wrong, when the process dies, what the person answers.
+sweep N="3000":
+    AGENTCTL_SWEEP={{N}} cargo test --locked --test it -- faults:: --nocapture

@@ -22,6 +22,7 @@ mod details;
 mod disk;
 mod durable;
 mod exit_codes;
+mod faults;
 mod guard;
 mod keyring;
 mod login;
