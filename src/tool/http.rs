@@ -9,6 +9,7 @@ use super::{Plan, Tool, plan::PlannedRequest, template::Template};
 use crate::{
     call::{Outcome, ToolOutput},
     clock::Clock,
+    escape,
     guard::Permit,
     http::{self, Http, Request, Response},
     secret::AccessToken,
@@ -224,6 +225,8 @@ impl Tool {
             .as_ref()
             .zip(members)
             .and_then(|(text, members)| Template::parse(text).ok()?.text(&self.settings, members).ok());
+        // The values are the API's, and as long as it likes.
+        let filled = filled.map(|text| escape::shortened(&text, 400).into_owned());
         filled.unwrap_or_else(|| format!("done (HTTP {status})"))
     }
 }

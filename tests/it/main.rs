@@ -24,6 +24,7 @@ mod durable;
 mod exit_codes;
 mod faults;
 mod guard;
+mod hostile;
 mod keyring;
 mod login;
 mod peers;

@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::weather::{Deed, Door, Person, Task, Weather, weather};
 use crate::support::{Command, Dev, Home, Output, agentctl, calls, no_secret_is_seen};
