@@ -26,3 +26,7 @@ dist:
 # Takes one protection after the other out and sees whether the tests notice; `just mutants guard audit` for some.
 mutants *names:
     tests/mutations/run.py {{names}}
+
+# N bad days instead of the few hundred of `just test`: what goes wrong, when the process dies, what the person answers.
+sweep N="3000":
+    AGENTCTL_SWEEP={{N}} cargo test --locked --test it -- faults:: --nocapture

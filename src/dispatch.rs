@@ -17,6 +17,7 @@ use crate::{
     approval,
     call::{ActionId, Outcome, RunId, ToolCall, ToolOutput},
     clock::SharedClock,
+    escape,
     event::{Event, Tell},
     guard::{Decision, Forecast, Guard, Record},
     http::Http,
@@ -394,12 +395,13 @@ fn planned(action: &Action) -> Event {
     }
 }
 
-/// The output of a call that did not become a plan, told as its end.
+/// The output of a call that did not become a plan, told as its end. The model may have made name and arguments as long as
+/// it likes.
 pub fn not_understood(tool: &str, message: String, tell: Tell<'_>) -> ToolOutput {
-    let output = ToolOutput::refused(Outcome::Invalid, message);
+    let output = ToolOutput::refused(Outcome::Invalid, escape::shortened(&message, 400));
     tell(Event::ToolCompleted {
         action: None,
-        tool: tool.to_owned(),
+        tool: escape::shortened(tool, 80).into_owned(),
         outcome: output.outcome,
         message: output.message.clone(),
         data: None,

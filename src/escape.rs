@@ -21,6 +21,19 @@ pub fn text(text: &str) -> Cow<'_, str> {
     filter(text, |c| (c.is_control() && c != '\n' && c != '\t') || (is_invisible(c) && c != '\u{200d}'))
 }
 
+/// The beginning and the end of a text that is longer than `most` characters. For messages only: what a person is to
+/// decide about is never shortened.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    let length = text.chars().count();
+    if length <= most {
+        return Cow::Borrowed(text);
+    }
+    // The end of a message often says what is wrong with the value before it.
+    let (first, last) = (most - most / 3, most / 3);
+    Cow::Owned(text.chars().take(first).chain(['…']).chain(text.chars().skip(length - last)).collect())
+}
+
 fn filter(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.chars().any(&bad) {
         return Cow::Borrowed(text);
@@ -54,6 +67,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn long_messages_keep_both_ends() {
+        assert_eq!(shortened("äöü", 3), "äöü");
+        assert_eq!(shortened(&format!("{}{}", "ä".repeat(50), "z".repeat(50)), 6), "ääää…zz");
+    }
 
     #[test]
     fn plain_text_is_not_copied() {

@@ -9,6 +9,7 @@ use super::{Plan, Tool, plan::PlannedRequest, template::Template};
 use crate::{
     call::{Outcome, ToolOutput},
     clock::Clock,
+    escape,
     guard::Permit,
     http::{self, Http, Request, Response},
     secret::AccessToken,
@@ -65,7 +66,7 @@ impl Plan {
                     Duration::from_millis(300)
                 }
                 Ok(response) => {
-                    return judge(response.status, read(response, token.as_ref()), reads, tool).after(unclear);
+                    return judge(response, read(response, token.as_ref()), reads, tool).after(unclear);
                 }
                 Err(error) => return unanswered(error, reads).after(unclear),
             };
@@ -132,7 +133,7 @@ fn read(response: &Response, token: Option<&AccessToken>) -> Value {
     let mut data = serde_json::from_slice::<Value>(&response.body).unwrap_or_else(|_| {
         let text = String::from_utf8_lossy(&response.body);
         // A page of HTML helps neither the model nor the person.
-        if response.content_type() == "text/html" { json!(null) } else { Value::String(text.into_owned()) }
+        if is_page(response) { json!(null) } else { Value::String(text.into_owned()) }
     });
     if let Some(token) = token {
         take_out(token, &mut data);
@@ -163,8 +164,19 @@ fn worth_repeating(error: &http::Error) -> bool {
 }
 
 /// Reads an answer. Every status is one: what the API says about a refusal is data for the model.
-fn judge(status: u16, data: Value, reads: bool, tool: &Tool) -> Executed {
+fn judge(response: &Response, data: Value, reads: bool, tool: &Tool) -> Executed {
+    let status = response.status;
     let output = match status {
+        // JSON was asked for. A web page is what a proxy or a log-in page says in the API's place, and whether the API was
+        // reached it does not know.
+        200..=299 if reads && is_page(response) => {
+            refused(Outcome::Failed, &format!("a web page came instead of the API's answer (HTTP {status})"), data)
+        }
+        200..=299 | 400..=499 if !reads && is_page(response) => refused(
+            Outcome::Unknown,
+            &format!("a web page came instead of the API's answer (HTTP {status}); the effect may have happened"),
+            data,
+        ),
         200..=299 => ToolOutput { outcome: Outcome::Done, message: tool.summary(&data, status), data: Some(data) },
         401 => refused(Outcome::Failed, "the API did not accept the token (HTTP 401); nothing was done", data),
         403 => refused(Outcome::Failed, "the API refused the call (HTTP 403); nothing was done", data),
@@ -189,6 +201,10 @@ fn judge(status: u16, data: Value, reads: bool, tool: &Tool) -> Executed {
         ),
     };
     Executed { output, http_status: Some(status) }
+}
+
+fn is_page(response: &Response) -> bool {
+    ["text/html", "application/xhtml+xml"].iter().any(|page| response.content_type().eq_ignore_ascii_case(page))
 }
 
 fn refused(outcome: Outcome, message: &str, data: Value) -> ToolOutput {
@@ -217,6 +233,8 @@ impl Tool {
             .as_ref()
             .zip(members)
             .and_then(|(text, members)| Template::parse(text).ok()?.text(&self.settings, members).ok());
+        // The values are the API's, and as long as it likes.
+        let filled = filled.map(|text| escape::shortened(&text, 400).into_owned());
         filled.unwrap_or_else(|| format!("done (HTTP {status})"))
     }
 }

@@ -213,6 +213,13 @@ impl Running {
         assert!(status.success(), "{line}");
     }
 
+    /// The same for a program that may have ended already.
+    pub(crate) fn signal_if_running(&self, name: &str) {
+        // What ended keeps its process id until it was waited for, so the signal reaches nobody else.
+        let line = format!("kill -{name} {}", self.child.id());
+        let _ = std::process::Command::new("/bin/sh").args(["-c", &line]).stderr(Stdio::null()).status();
+    }
+
     /// Waits for the end; a program that outlives its limit is killed and the test fails.
     pub(crate) fn finish(mut self) -> Output {
         let status = loop {

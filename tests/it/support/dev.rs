@@ -1,6 +1,10 @@
 //! The dev tenant as its own process, and its management port.
 
-use std::{fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
@@ -30,7 +34,17 @@ impl Dev {
 
     /// A tenant with these arguments.
     pub(crate) fn with(args: &[&str]) -> Self {
-        let home = Home::new();
+        Self::begin(Home::new(), args)
+    }
+
+    /// A tenant whose own clock follows a file, as those of its clients do; [`Dev::advance`] is not for it.
+    pub(crate) fn on_clock(clock: &Path, args: &[&str]) -> Self {
+        let mut home = Home::new();
+        home.set("AGENTCTL_TEST_CLOCK", clock.to_str().unwrap());
+        Self::begin(home, args)
+    }
+
+    fn begin(home: Home, args: &[&str]) -> Self {
         let clock = home.path().join("clock");
         fs::write(&clock, "0").unwrap();
         let listen = ["dev", "--json", "--listen", "127.0.0.1:0", "--manage", "127.0.0.1:0"];
@@ -123,6 +137,30 @@ impl Dev {
     pub(crate) fn orders(&self) -> Vec<Value> {
         listed(&self.get("/orders"), &["orders"])
     }
+
+    /// How many passwords were reset in the directory.
+    #[track_caller]
+    pub(crate) fn resets(&self) -> u64 {
+        let users = listed(&self.get("/directory"), &["users"]);
+        users.iter().map(|user| user["password_resets"].as_u64().unwrap()).sum()
+    }
+
+    /// Every secret that passed between the tenant and its clients, and those that its exports configure.
+    #[track_caller]
+    pub(crate) fn secrets(&self) -> BTreeSet<String> {
+        let entries = listed(&self.get("/history"), &["history", "requests"]);
+        let mut secrets = Vec::new();
+        for entry in &entries {
+            collect_secrets(&entry["answer"], &mut secrets);
+            collect_secrets(&entry["form"], &mut secrets);
+        }
+        let env = self.ready["env"].as_object().unwrap();
+        let is_secret =
+            |name: &str| ["_SECRET", "_TOKEN", "_API_KEY", "_PASSPHRASE"].iter().any(|end| name.ends_with(end));
+        let configured = env.iter().filter(|(name, _)| is_secret(name));
+        secrets.extend(configured.filter_map(|(_, value)| value.as_str().map(str::to_owned)));
+        secrets.into_iter().collect()
+    }
 }
 
 /// At the end of every test: nothing that opens a door was told to the model, whatever the test was about.
@@ -131,24 +169,26 @@ impl Drop for Dev {
         if std::thread::panicking() {
             return;
         }
-        let entries = listed(&self.get("/history"), &["history", "requests"]);
-        let mut secrets = Vec::new();
-        entries.iter().for_each(|entry| collect_secrets(&entry["answer"], &mut secrets));
-        let env = self.ready["env"].as_object().unwrap();
-        let configured = env.iter().filter(|(name, _)| name.ends_with("_SECRET") || name.ends_with("_TOKEN"));
-        secrets.extend(configured.filter_map(|(_, value)| value.as_str().map(str::to_owned)));
-        let asked = entries.iter().filter(|entry| entry["of"] == "model").map(|entry| entry["body"].to_string());
-        let asked: String = asked.collect();
-        for secret in secrets {
+        let asked: String = self.history("model").iter().map(|entry| entry["body"].to_string()).collect();
+        for secret in self.secrets() {
             assert!(!asked.contains(&secret), "the model was told {secret}");
         }
     }
 }
 
-/// Every token and code that the tenant gave out, wherever it stands in an answer.
+/// Every token and code in an answer or a form, wherever it stands.
 fn collect_secrets(answer: &Value, secrets: &mut Vec<String>) {
-    const NAMES: [&str; 6] =
-        ["access_token", "refresh_token", "id_token", "device_code", "auth_req_id", "auth_session"];
+    const NAMES: [&str; 9] = [
+        "access_token",
+        "refresh_token",
+        "id_token",
+        "device_code",
+        "auth_req_id",
+        "auth_session",
+        "subject_token",
+        "client_secret",
+        "client_assertion",
+    ];
     match answer {
         Value::Object(members) => {
             for (name, value) in members {

@@ -12,6 +12,7 @@ mod idp;
 mod keyring;
 mod peers;
 mod terminal;
+mod witness;
 
 pub(crate) use browser::Browser;
 pub(crate) use command::{Command, Output, Running, agentctl, command};
@@ -24,6 +25,7 @@ pub(crate) use idp::Idp;
 pub(crate) use keyring::Keyring;
 pub(crate) use peers::{node_peer, peer_is_missing, program, run_peer};
 pub(crate) use terminal::Terminal;
+pub(crate) use witness::{calls, no_secret_is_seen};
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
