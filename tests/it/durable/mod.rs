@@ -150,6 +150,44 @@ fn many_are_waited_for_at_once() {
     assert_eq!(early, 0, "polls are never early");
 }
 
+#[test]
+fn two_may_wait_for_the_same_answer() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    detached(&home, "buy 2 phones");
+    let wait = || agentctl(&home).args(["approvals", "wait", "--all", "--json"]).start();
+    let (first, second) = (wait(), wait());
+    // Whichever holds the run asks; should it be killed, the other one does.
+    std::thread::sleep(Duration::from_secs(1));
+    first.signal("KILL");
+    first.finish();
+    let third = wait();
+    approve(&dev);
+    for waiting in [second, third] {
+        let output = waiting.finish().code(0);
+        assert_eq!(output.json()["approvals"][0]["state"], "approved", "{output}");
+    }
+    agentctl(&home).args(["resume", "--last"]).run().code(0);
+    assert_eq!((dev.orders().len(), pushes(&dev)), (1, 1));
+}
+
+#[test]
+fn what_a_crash_cut_is_not_waited_for() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    dev.auto("approve", "approve");
+    for step in ["after:planned", "after:redeeming"] {
+        agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_DIE_AT", step).run();
+        agentctl(&home)
+            .args(["approvals", "wait", "--all"])
+            .run()
+            .code(1)
+            .err(&["was stopped", "agentctl resume run_"]);
+        agentctl(&home).args(["resume", "--last"]).run().code(21);
+    }
+    assert!(dev.orders().is_empty());
+}
+
 /// Otherwise a poll that is under way would look like a crash to the one who resumes, and its yes be lost.
 #[test]
 fn a_run_that_is_waited_for_is_not_resumed_meanwhile() {
