@@ -181,11 +181,9 @@ impl Dispatcher {
             Decision::Denial { outcome, reason, record } => {
                 let output = match progress {
                     // What could only not be looked at now can be looked at later.
-                    Progress::Begun if matches!(outcome, Outcome::Failed | Outcome::LoginNeeded) => {
-                        return Ok(entry.leave(&not_again_yet(&reason), tell));
-                    }
+                    Progress::Begun if may_pass(outcome) => return Ok(entry.leave(&not_again_yet(&reason), tell)),
                     Progress::Begun => self.unknown(&entry, &reason)?,
-                    Progress::Asked if outcome == Outcome::Failed && self.is_open(&entry.action)? => {
+                    Progress::Asked if may_pass(outcome) && self.is_open(&entry.action)? => {
                         return Ok(entry.leave(&reason, tell));
                     }
                     Progress::Asked => {
@@ -380,6 +378,11 @@ enum Progress {
     Asked,
     /// It may have been sent.
     Begun,
+}
+
+/// Whether a refusal may be over another time: nothing was decided, only not found out.
+fn may_pass(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Failed | Outcome::LoginNeeded)
 }
 
 fn not_again_yet(why: &str) -> String {

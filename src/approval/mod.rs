@@ -61,6 +61,8 @@ pub struct Granted {
     pub token: AccessToken,
     /// What proves it.
     pub evidence: Evidence,
+    /// The person's turn: nobody else's question reaches them as long as it is held.
+    pub turn: Option<GrantLock>,
 }
 
 /// Asks people.
@@ -120,10 +122,12 @@ struct Prepared<'a> {
 
 impl Approvals {
     /// Asks the person about one action and waits for the answer, as long as somebody has patience. An approval of a run stays
-    /// open when nobody waits any more; that of a single call is given up with it, because nothing could take it up.
+    /// open when nobody waits any more; one without a run is given up with it, because nothing could take it up. When the
+    /// person's turn has come, `still` says whether there is anything left to ask: others may have been before.
     ///
     /// # Errors
     /// Everything that is not this person's yes to this action.
+    #[expect(clippy::too_many_arguments, reason = "all that is known about one question")]
     pub async fn ask(
         &self,
         action: &Action,
@@ -131,6 +135,7 @@ impl Approvals {
         wanted: &TokenWanted,
         permission: &str,
         run: Option<&RunId>,
+        still: &dyn Fn() -> Result<(), Error>,
         tell: Tell<'_>,
     ) -> Result<Granted, Error> {
         if self.patience.on_approval() == OnApproval::Deny {
@@ -139,8 +144,9 @@ impl Approvals {
         let account = self.session.account().await.map_err(Error::Session)?.ok_or(Error::LoginNeeded)?;
         let Prepared { client, metadata, message, details, without_details, needed, .. } =
             self.prepare(action, approval, run, &code_from(random()?)).await?;
-        let _turn = self.turn(&account).await?;
+        let turn = self.turn(&account).await?;
         self.stop.check()?;
+        still()?;
         let now = self.clock.now();
         if let Some(wait) =
             self.journal.reserve_push(&account.iss, &account.sub, now, WINDOW, self.pushes_per_minute)?
@@ -168,7 +174,7 @@ impl Approvals {
         let mut single = Single { road: self, approval: run.is_none().then(|| asking.id.clone()) };
         let granted = self.request_and_wait(&asking, approval, message, terms, tell).await;
         single.approval = None;
-        granted
+        Ok(Granted { turn: Some(turn), ..granted? })
     }
 
     /// One question at a time reaches a person.

@@ -115,7 +115,7 @@ impl Approvals {
         if evidence.binding < terms.needed || evidence.approval != row.asked.id {
             return Err(Error::Changed("its evidence is not that of this call"));
         }
-        Ok(Granted { token, evidence })
+        Ok(Granted { token, evidence, turn: None })
     }
 
     /// A wait as it stands in the journal. Never asks too early: what is left of the interval is counted from the journaled

@@ -154,7 +154,7 @@ impl Approvals {
             ..ApprovalChange::at(at)
         };
         waiting.step(self, ApprovalState::Approved, &change)?;
-        Ok(Granted { token: tokens.access_token.clone(), evidence })
+        Ok(Granted { token: tokens.access_token.clone(), evidence, turn: None })
     }
 
     /// Writes down that an approval ended without a yes that can be used; it goes on if the error says so.

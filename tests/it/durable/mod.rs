@@ -151,6 +151,28 @@ fn many_are_waited_for_at_once() {
 }
 
 #[test]
+fn who_can_not_be_asked_now_ends_nothing() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    dev.auto("approve", "approve");
+    for step in ["after:approved", "after:execution_started"] {
+        agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_DIE_AT", step).run();
+        let orders = dev.orders().len();
+        dev.fault(&json!({ "on": "fga", "kind": "status", "status": 503, "times": 99 }));
+        agentctl(&home).args(["resume", "--last"]).run().code(10).err(&["agentctl resume run_"]);
+        dev.delete("/faults", &json!({}));
+        agentctl(&home).args(["resume", "--last"]).run().code(0);
+        assert_eq!(dev.orders().len(), orders + 1, "{step}");
+    }
+    assert_eq!(pushes(&dev), 2);
+    // Who is not permitted any more is refused, and what may have been sent is unknown.
+    agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_DIE_AT", "after:execution_started").run();
+    dev.delete("/tuples", &json!({ "user": "ada", "relation": "can_buy", "object": "shop:main" }));
+    agentctl(&home).args(["resume", "--last"]).run().code(21).err(&["may have happened"]);
+    assert_eq!(dev.orders().len(), 2);
+}
+
+#[test]
 fn two_may_wait_for_the_same_answer() {
     let dev = Dev::start();
     let home = dev.logged_in();
