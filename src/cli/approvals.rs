@@ -17,7 +17,10 @@ use super::{
 use crate::{
     call::ApprovalId,
     dispatch,
-    store::journal::{ApprovalFilter, ApprovalRow, ApprovalState},
+    store::{
+        journal::{ApprovalFilter, ApprovalRow, ApprovalState},
+        sealed,
+    },
 };
 
 /// See, wait for and give up approvals
@@ -150,7 +153,7 @@ pub(crate) fn to_json(row: &ApprovalRow, now: DateTime<Utc>) -> Value {
         "run": asked.run,
         "action": asked.action,
         "tool": asked.tool,
-        "plan": parse(&asked.plan),
+        "plan": sealed::shown(&asked.plan),
         "binding_message": asked.binding_message,
         "code": asked.code,
         "state": row.state.word(),
