@@ -13,22 +13,27 @@ const PIN: &str = "correct-horse-7";
 const MANIFEST: &str = r#"
 [toolset]
 name = "own"
-description = "Doors"
+description = "Things under lock"
 [[tool]]
-name = "unlock"
-description = "Unlock a door"
+name = "take"
+description = "Take something out of the safe"
 effect = "reversible"
 sensitive = ["pin"]
 [tool.parameters]
 type = "object"
-required = ["pin", "door"]
+required = ["pin", "product", "qty"]
 [tool.parameters.properties]
 pin = { type = "string" }
-door = { type = "string" }
+product = { type = "string" }
+qty = { type = "integer" }
 [tool.approval]
-binding_message = "UNLOCK-{{ door }}"
+binding_message = "TAKE-{{ qty }}-{{ product }}"
 [tool.approval.authorization_details]
 type = "purchase"
+[tool.credential]
+source = "approval"
+audience = "{{ env.SHOP_API_AUDIENCE }}"
+scopes = ["openid", "product:buy"]
 [tool.request]
 method = "POST"
 url = "{{ env.SHOP_API_URL }}"
@@ -54,26 +59,28 @@ fn holding(home: &Home, text: &str) -> Vec<PathBuf> {
 
 #[test]
 fn sensitive_arguments_are_sealed_in_the_journal_and_used_after_a_crash() {
-    let call = json!({ "tool_calls": [{ "name": "unlock", "arguments": { "pin": PIN, "door": "front" } }] });
-    let dev = Dev::scripted(json!([call, { "text": "It waits for you." }, { "text": "It is open." }]));
+    let call = json!({ "tool_calls": [{ "name": "take", "arguments": { "pin": PIN, "product": "rings", "qty": 2 } }] });
+    let dev = Dev::scripted(json!([call, { "text": "It waits for you." }, { "text": "Here they are." }]));
     let mut home = dev.logged_in();
     let paths = agentctl(&home).args(["config", "path", "--json"]).run().code(0).json();
     let (toolsets, state) = (paths["toolsets"].as_str().unwrap(), paths["state"].as_str().unwrap());
     fs::create_dir_all(toolsets).unwrap();
     fs::write(PathBuf::from(toolsets).join("own.toml"), MANIFEST).unwrap();
-    let door = Fake::start();
-    door.once("POST", "/unlock", Reply::json(200, &json!({})));
-    home.set("SHOP_API_URL", &format!("{}/unlock", door.url()));
+    let safe = Fake::start();
+    safe.once("POST", "/take", Reply::json(200, &json!({})));
+    home.set("SHOP_API_URL", &format!("{}/take", safe.url()));
 
-    let waiting = detached(&home, "open the front door");
+    let waiting = detached(&home, "get me the rings");
     let run = waiting.lines().pop().unwrap()["run"].as_str().unwrap().to_owned();
     assert_eq!(holding(&home, PIN), Vec::<PathBuf>::new());
-    assert!(!holding(&home, "\"door\"").is_empty(), "nothing was found because nothing is looked at");
+    assert!(!holding(&home, "\"product\"").is_empty(), "nothing was found because nothing is looked at");
     let shown = pending(&home).remove(0);
-    assert_eq!(shown["plan"]["arguments"], json!({ "pin": "(sealed)", "door": "front" }), "{shown}");
+    assert_eq!(shown["plan"]["arguments"], json!({ "pin": "(sealed)", "product": "rings", "qty": 2 }), "{shown}");
     let id = shown["id"].as_str().unwrap();
+    let pushed = dev.get("/pending")["approvals"][0].to_string();
+    assert!(pushed.contains(PIN), "the device shows what is approved: {pushed}");
     for show in [&["runs", "show", run.as_str()][..], &["approvals", "show", id], &["audit", "list"]] {
-        let output = agentctl(&home).args(show.iter().copied()).run().code(0).out(&["front"]);
+        let output = agentctl(&home).args(show.iter().copied()).run().code(0).out(&["rings"]);
         assert!(!output.stdout.contains(PIN), "{output}");
     }
 
@@ -81,9 +88,9 @@ fn sensitive_arguments_are_sealed_in_the_journal_and_used_after_a_crash() {
     let resume = || agentctl(&home).args(["resume", run.as_str()]);
     let killed = resume().env("AGENTCTL_TEST_DIE_AT", "after:execution_started").run();
     assert_eq!(killed.status.code(), None, "it was to be killed\n{killed}");
-    assert!(door.seen().is_empty(), "it was killed before it was sent");
-    resume().run().code(0).out(&["It is open."]);
-    let seen = door.seen();
+    assert!(safe.seen().is_empty(), "it was killed before it was sent");
+    resume().run().code(0).out(&["Here they are."]);
+    let seen = safe.seen();
     assert!(seen.len() == 1 && seen[0].body.contains(PIN), "{}", seen.len());
     assert_eq!(holding(&home, PIN), Vec::<PathBuf>::new());
     // The model reads what it wrote.
