@@ -97,6 +97,13 @@ fn sensitive_arguments_are_sealed_in_the_journal_and_used_after_a_crash() {
     let asked = dev.history("model").pop().unwrap().to_string();
     assert!(asked.contains(PIN) && !asked.contains("sealed"), "{asked}");
 
+    // The same by hand, without a model.
+    dev.auto("approve", "deny");
+    let pin = format!("pin={PIN}");
+    let args = ["tools", "call", "take", "--arg", &pin, "--arg", "product=rings", "--arg", "qty=1"];
+    agentctl(&home).args(args).run().code(11);
+    assert_eq!(holding(&home, PIN), Vec::<PathBuf>::new());
+
     // What is made from the value is not there either: a PIN has few values, and one could be tried out.
     let journal = Connection::open(PathBuf::from(state).join("journal.db")).unwrap();
     for column in
