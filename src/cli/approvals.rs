@@ -21,6 +21,7 @@ use crate::{
     store::{
         journal::{ApprovalFilter, ApprovalRow, ApprovalState, Journal},
         lock::GrantLock,
+        sealed,
     },
 };
 
@@ -157,7 +158,7 @@ pub(crate) fn to_json(row: &ApprovalRow, now: DateTime<Utc>) -> Value {
         "run": asked.run,
         "action": asked.action,
         "tool": asked.tool,
-        "plan": parse(&asked.plan),
+        "plan": sealed::shown(&asked.plan),
         "binding_message": asked.binding_message,
         "code": asked.code,
         "state": row.state.word(),
