@@ -17,13 +17,13 @@ use super::{
 use crate::{
     agent::{LimitReached, TurnEnd},
     call::RunId,
-    files,
-    store::journal::{ApprovalFilter, ApprovalRow, ApprovalState},
+    dispatch, files,
+    store::journal::{ApprovalFilter, ApprovalRow, ApprovalState, Journal},
 };
 
 /// How long a request that is under way is waited for when somebody stopped waiting: it may bring the answer.
 pub(crate) const MOMENT: Duration = Duration::from_secs(3);
-/// Runs that ended are pruned at most this often.
+/// Old runs are pruned at most this often.
 const A_DAY: chrono::Duration = chrono::Duration::days(1);
 
 /// Takes a turn, or a single call, to its end. Stopped before, by a signal or the time, it lets go of approvals without ending them.
@@ -245,20 +245,43 @@ pub(crate) fn terminal(now: DateTime<Utc>, run: Option<&RunId>, text: &str, fail
     event
 }
 
-/// Removes runs that ended long ago. It is a chore: if it cannot be done now, it is done another day.
+/// Removes runs that nothing happened to for long. It is a chore: if it cannot be done now, it is done another day.
 fn prune(app: &App) {
     let work = || -> Result<(), Failure> {
         let (journal, now) = (app.journal()?, app.clock.now());
         if !journal.chore_is_due("prune", now, A_DAY)? {
             return Ok(());
         }
-        let days = i64::from(app.config()?.limits.keep_runs_days.value);
-        for run in journal.prune(now - chrono::Duration::days(days))? {
-            let _ = std::fs::remove_file(app.lease_file(&run)?);
+        let before = now - chrono::Duration::days(app.config()?.limits.keep_runs_days.value.into());
+        journal.prune_single_calls(before)?;
+        for run in journal.outlived_runs(before)? {
+            // One that cannot be given up holds up no other.
+            if let Err(failure) = prune_run(app, &journal, &run, before) {
+                tracing::debug!("{run} is not pruned: {}", failure.message);
+            }
         }
         Ok(())
     };
     if let Err(failure) = work() {
         tracing::debug!("old runs are not pruned: {}", failure.message);
     }
+}
+
+/// Removes one of them, after its open calls have got their end in the log. A run that somebody is at work on stays.
+fn prune_run(app: &App, journal: &Journal, run: &RunId, before: DateTime<Utc>) -> Result<(), Failure> {
+    let _lease = app.lease(run)?;
+    // Between the list and the lease somebody may have gone on with it.
+    if journal.is_outlived(run, before)? {
+        delete_run(app, journal, run)?;
+    }
+    Ok(())
+}
+
+/// Gives up what is open of a run whose lease is held, says so in the log, and removes the run.
+pub(crate) fn delete_run(app: &App, journal: &Journal, run: &RunId) -> Result<(), Failure> {
+    // What is deleted can be used by nobody: a yes that comes later finds no one who asked.
+    dispatch::forget(&app.audit()?, journal, run, app.clock.now())?;
+    journal.delete_run(run)?;
+    let _ = std::fs::remove_file(app.lease_file(run)?);
+    Ok(())
 }

@@ -7,12 +7,12 @@ use super::{
     app::App,
     approvals,
     failure::{Failure, Kind},
+    finish::delete_run,
     show::rfc3339,
     ui::Line,
 };
 use crate::{
     call::RunId,
-    dispatch,
     store::{
         journal::{ApprovalFilter, Journal, SavedRun},
         sealed,
@@ -21,8 +21,8 @@ use crate::{
 
 /// See and delete saved conversations
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "A run is kept for 90 days after its end (`limits.keep_runs_days`). The audit log
-is another thing: nothing is ever deleted from it.
+#[command(after_help = "A run is kept for 90 days after its end, or after anything last happened to it
+(`limits.keep_runs_days`). The audit log is another thing: nothing is ever deleted from it.
 
 Examples:
   agentctl runs list
@@ -177,10 +177,7 @@ fn delete(app: &App, journal: &Journal, run: &SavedRun, force: bool) -> Result<(
             .hint(format!("`agentctl resume {id}` goes on with it"))
             .hint("`agentctl approvals list` shows what waits; --force deletes it all the same"));
     }
-    // What is deleted can be used by nobody: a yes that comes later finds no one who asked.
-    dispatch::forget(&app.audit()?, journal, id, app.clock.now())?;
-    journal.delete_run(id)?;
-    let _ = std::fs::remove_file(app.lease_file(id)?);
+    delete_run(app, journal, id)?;
     if app.ui.json() {
         app.ui.data(&json!({ "schema_version": 1, "ok": true, "deleted": id }));
     } else {

@@ -354,14 +354,14 @@ fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<ApprovalState> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::{
         super::{state::tests::STEPS, tests::at},
         *,
     };
     use crate::files::tests::TempDir;
 
-    fn new(run: Option<RunId>) -> NewApproval {
+    pub(in super::super) fn new(run: Option<RunId>) -> NewApproval {
         NewApproval {
             id: ApprovalId::mint(),
             action: ActionId::mint(),

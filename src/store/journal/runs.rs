@@ -14,6 +14,12 @@ const OPEN_STATES: &str = "'planned', 'requested', 'redeeming', 'approved', 'exe
 const PENDING_APPROVAL: &str = "SELECT 1 FROM approvals WHERE run = runs.id
          AND state IN ('planned', 'requested', 'redeeming', 'approved', 'executing')";
 const UNENDED: &str = "SELECT 1 FROM executions WHERE run = runs.id AND ended_at IS NULL";
+/// That neither a run nor anything of it was touched since `?1`, and that no request of it could be answered since.
+const UNTOUCHED: &str = "coalesce(ended_at, started_at) < ?1
+     AND NOT EXISTS (SELECT 1 FROM approvals WHERE run = runs.id AND max(created_at, coalesce(requested_at, 0),
+         coalesce(answered_at, 0), coalesce(polled_at, 0), coalesce(expires_at, 0)) >= ?1)
+     AND NOT EXISTS (SELECT 1 FROM executions WHERE run = runs.id AND max(started_at, coalesce(ended_at, 0)) >= ?1)
+     AND NOT EXISTS (SELECT 1 FROM calls WHERE run = runs.id AND max(started_at, coalesce(closed_at, 0)) >= ?1)";
 
 /// A run as it began.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,33 +174,40 @@ impl Journal {
         if deleted { Ok(()) } else { Err(Error::Missing(run.to_string())) }
     }
 
-    /// Removes what ended before `before`, and says which runs went. What is not over stays.
+    /// The runs that nothing happened to since `before`, the oldest first. What waits in such a run is waited for no longer:
+    /// its requests have expired, and what may have been done was done before. A run without an end may still go on; its
+    /// lease says so.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn outlived_runs(&self, before: DateTime<Utc>) -> Result<Vec<RunId>, Error> {
+        let sql = format!("SELECT id FROM runs WHERE {UNTOUCHED} ORDER BY started_at, id");
+        self.list(&sql, [millis(before)], |row| Ok(RunId::from_text(row.get::<_, String>(0)?)))
+    }
+
+    /// Whether a run is still one of [`Journal::outlived_runs`].
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn is_outlived(&self, run: &RunId, before: DateTime<Utc>) -> Result<bool, Error> {
+        let sql = format!("SELECT 1 FROM runs WHERE id = ?2 AND {UNTOUCHED}");
+        Ok(self.find(&sql, params![millis(before), run.as_str()], |_| Ok(()))?.is_some())
+    }
+
+    /// Removes what is older than `before`, over, and belongs to no run.
     ///
     /// # Errors
     /// If the journal cannot be written.
-    pub fn prune(&self, before: DateTime<Utc>) -> Result<Vec<RunId>, Error> {
+    pub fn prune_single_calls(&self, before: DateTime<Utc>) -> Result<(), Error> {
         self.write(false, |tx| {
-            let sql = format!(
-                "SELECT id FROM runs WHERE coalesce(ended_at, started_at) < ?1
-                     AND NOT EXISTS ({PENDING_APPROVAL}) AND NOT EXISTS ({UNENDED})"
-            );
-            let old: Vec<String> =
-                tx.prepare(&sql)?.query_map([millis(before)], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-            for run in &old {
-                remove_run(tx, run)?;
-            }
-            // Single calls belong to no run.
             let ended = format!("run IS NULL AND created_at < ?1 AND state NOT IN ({OPEN_STATES})");
             tx.execute(&format!("DELETE FROM approvals WHERE {ended}"), [millis(before)])?;
             tx.execute(
                 "DELETE FROM executions WHERE run IS NULL AND ended_at IS NOT NULL AND started_at < ?1",
                 [millis(before)],
             )?;
-            tx.execute(
-                "DELETE FROM calls WHERE run IS NULL AND closed_at IS NOT NULL AND started_at < ?1",
-                [millis(before)],
-            )?;
-            Ok(old.into_iter().map(RunId::from_text).collect())
+            let closed = "DELETE FROM calls WHERE run IS NULL AND closed_at IS NOT NULL AND started_at < ?1";
+            tx.execute(closed, [millis(before)]).map(drop)
         })
     }
 
@@ -248,12 +261,11 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<SavedRun> {
 mod tests {
     use serde_json::json;
 
-    use super::{super::tests::at, *};
-    use crate::{
-        call::ActionId,
-        files::tests::TempDir,
-        store::journal::{ApprovalFilter, CallRow},
+    use super::{
+        super::{ApprovalChange, ApprovalState, CallRow, approvals, tests::at},
+        *,
     };
+    use crate::{call::ActionId, files::tests::TempDir};
 
     fn run(second: i64) -> RunRow {
         RunRow { id: RunId::mint(), started_at: at(second), profile: "p".into(), model: "m".into(), title: "t".into() }
@@ -288,17 +300,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_old_and_over_is_pruned_and_the_rest_stays() {
+    fn what_nothing_happened_to_for_long_is_outlived() {
         let dir = TempDir::new();
         let journal = Journal::open(&dir.0).unwrap();
-        let (old, waiting, new) = (run(0), run(1), run(100));
-        for row in [&old, &waiting, &new] {
+        let (old, waiting, touched, asked, new) = (run(0), run(1), run(2), run(3), run(100));
+        for row in [&old, &waiting, &touched, &asked, &new] {
             journal.start_run(row).unwrap();
             journal.append_message(&row.id, &json!(1)).unwrap();
             let call = call(&row.id);
             journal.open_call(&call).unwrap();
             if row.id == waiting.id {
                 journal.start_execution(&call.action, Some(&row.id), "t", "d", "k", at(1)).unwrap();
+            } else if row.id == touched.id {
+                journal.start_execution(&call.action, Some(&row.id), "t", "d", "k", at(60)).unwrap();
+            } else if row.id == asked.id {
+                let approval = approvals::tests::new(Some(row.id.clone()));
+                journal.insert_approval(&approval).unwrap();
+                let change = ApprovalChange { expires_at: Some(at(70)), ..ApprovalChange::at(at(4)) };
+                journal.move_approval(&approval.id, ApprovalState::Planned, ApprovalState::Requested, &change).unwrap();
             } else {
                 journal.close_call(&call.action, at(2)).unwrap();
             }
@@ -306,14 +325,20 @@ mod tests {
         }
         assert!(journal.has_pending(&waiting.id).unwrap() && !journal.has_pending(&old.id).unwrap());
         let waits: Vec<RunId> = journal.waiting_runs().unwrap().into_iter().map(|run| run.row.id).collect();
-        assert_eq!(waits, std::slice::from_ref(&waiting.id));
-        assert_eq!(journal.prune(at(50)).unwrap(), std::slice::from_ref(&old.id));
-        let left: Vec<RunId> = journal.runs().unwrap().into_iter().map(|run| run.row.id).collect();
-        assert_eq!(left, [new.id, waiting.id.clone()]);
-        assert!(journal.messages(&old.id).unwrap().is_empty());
+        assert_eq!(waits, [asked.id.clone(), touched.id.clone(), waiting.id.clone()]);
+
+        let outlived = |second| journal.outlived_runs(at(second)).unwrap();
+        assert_eq!(outlived(50), [old.id.clone(), waiting.id.clone()]);
+        assert_eq!(outlived(61), [old.id.clone(), waiting.id.clone(), touched.id.clone()]);
+        assert_eq!(outlived(71).len(), 4);
+        assert!(journal.is_outlived(&asked.id, at(71)).unwrap() && !journal.is_outlived(&asked.id, at(70)).unwrap());
+        journal.reopen_run(&new.id).unwrap();
+        assert_eq!(outlived(101).last(), Some(&new.id), "cut off");
+
         journal.delete_run(&waiting.id).unwrap();
+        assert!(journal.messages(&waiting.id).unwrap().is_empty());
         assert!(journal.open_calls(&waiting.id).unwrap().is_empty());
-        assert!(journal.approvals(&ApprovalFilter::default()).unwrap().is_empty());
+        assert!(!journal.is_outlived(&waiting.id, at(71)).unwrap());
         assert!(matches!(journal.delete_run(&waiting.id), Err(Error::Missing(_))));
     }
 

@@ -297,6 +297,53 @@ fn runs_are_listed_shown_and_deleted() {
     agentctl(&home).args(["audit", "list"]).run().code(0).out(&["buy_product"]);
 }
 
+#[test]
+fn what_nobody_went_on_with_is_forgotten_and_ended_in_the_log() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let run_of = |output: Output| output.lines().pop().unwrap()["run"].as_str().unwrap().to_owned();
+    let asked = run_of(detached(&home, "buy 2 phones"));
+    let held = run_of(detached(&home, "buy 3 phones"));
+    dev.auto("approve", "approve");
+    agentctl(&home).args(["run", "buy 1 phones"]).env("AGENTCTL_TEST_DIE_AT", "after:execution_started").run();
+    let runs = || {
+        let list = agentctl(&home).args(["runs", "list", "--json"]).run().code(0).json();
+        let ids = list["runs"].as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    let killed = runs().remove(0);
+    assert_eq!(pending(&home).len(), 3);
+
+    let lease = home.path().join("agentctl/state/leases").join(format!("{held}.lock"));
+    let lease = std::fs::File::open(lease).unwrap();
+    lease.lock().unwrap();
+    let another_run = |days: u64| {
+        dev.advance(days * 24 * 60 * 60);
+        agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+        agentctl(&home).args(["run", "find phones"]).run();
+    };
+    another_run(89);
+    assert_eq!(runs().len(), 4, "none is old enough");
+    another_run(2);
+    let left = runs();
+    assert!(left.len() == 3 && left.contains(&held), "a run that is held stays: {left:?}");
+    assert!(!left.contains(&asked) && !left.contains(&killed));
+    agentctl(&home).args(["resume", &asked]).run().code(2);
+
+    let ends = || {
+        let list = agentctl(&home).args(["audit", "list", "--json", "--tool", "buy_product"]).run().code(0).json();
+        let entries = list["entries"].as_array().unwrap().clone();
+        let ends = entries.iter().filter_map(|entry| entry["body"]["outcome"].as_str()).map(str::to_owned);
+        (entries.len(), ends.collect::<Vec<_>>())
+    };
+    assert_eq!(ends(), (5, vec!["cancelled".to_owned(), "unknown".to_owned()]));
+    drop(lease);
+    another_run(1);
+    assert!(!runs().contains(&held) && pending(&home).is_empty());
+    assert_eq!(ends().1.len(), 3);
+    agentctl(&home).args(["audit", "verify"]).run().code(0);
+}
+
 /// The script of the README, word for word.
 #[test]
 fn the_script_of_the_readme() {
