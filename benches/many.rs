@@ -3,7 +3,6 @@
 //! The dev tenant is a process of its own, and so is the one that is measured: the finished program's `approvals wait --all`.
 //! Only the requests are made here, with the library, because the program asks one person five times a minute at most.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that cannot be set up has nothing to measure")]
-#![expect(clippy::disallowed_methods, reason = "a bench looks at the clock")]
 
 use std::{
     collections::BTreeMap,

@@ -3,6 +3,7 @@
 //! The model's messages are proposals. Nothing in this file decides whether something is allowed; refusals go back to the
 //! model as data, and only what makes an honest continuation impossible ends a turn with an error.
 
+mod kept;
 mod rehearse;
 mod resume;
 
@@ -15,7 +16,7 @@ use crate::{
     call::{Outcome, RunId, ToolCall, ToolOutput},
     dispatch::{self, Dispatcher},
     event::{Event, Tell},
-    model::{self, Completion, Message, Model, ToolDefinition, WireCall},
+    model::{self, Completion, Message, Model, ToolDefinition},
     store::{
         journal::{self, Journal},
         stop,
@@ -150,6 +151,7 @@ impl Agent {
     /// If the model fails, or something could not be written down. What was said until then stays in the conversation.
     pub async fn turn(&self, conversation: &mut Conversation, prompt: &str, tell: Tell<'_>) -> Result<TurnEnd, Error> {
         self.begin(conversation)?;
+        self.unseal(conversation).await?;
         self.settle(conversation)?;
         self.keep(conversation, Message::User { content: prompt.to_owned() })?;
         self.go_on(conversation, TurnEnd::default(), tell).await
@@ -191,8 +193,7 @@ impl Agent {
                 tell(Event::TextDone { text: text.clone() });
             }
             let content = (!text.is_empty()).then(|| text.clone());
-            let wire = tool_calls.iter().map(WireCall::from).collect();
-            self.keep(conversation, Message::Assistant { content, tool_calls: wire })?;
+            self.keep_answer(conversation, content, &tool_calls).await?;
             end.text = text;
             if tool_calls.is_empty() {
                 end.limit = truncated.then_some(LimitReached::Tokens);

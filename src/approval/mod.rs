@@ -8,6 +8,7 @@ mod error;
 mod evidence;
 mod foresee;
 mod judge;
+mod kept;
 mod life;
 mod many;
 mod patience;
@@ -43,6 +44,7 @@ use crate::{
         credentials::Store,
         journal::{ApprovalChange, ApprovalState, Journal, NewApproval},
         lock::GrantLock,
+        sealed,
         stop::Stop,
     },
 };
@@ -156,6 +158,8 @@ impl Approvals {
         let id = ApprovalId::mint();
         let terms = terms(details.clone(), without_details, needed, &message, wanted);
         let asking = Asking { action, wanted, account, metadata, client, details, needed, permission, id };
+        let hides = sealed::any(&action.arguments, &action.sensitive);
+        let plan = self.kept_plan(action, &asking.id).await?;
         self.journal.insert_approval(&NewApproval {
             id: asking.id.clone(),
             action: action.id.clone(),
@@ -164,11 +168,11 @@ impl Approvals {
             subject: asking.account.sub.clone(),
             client_id: client.id.clone(),
             tool: action.tool.clone(),
-            plan: action.to_json().to_string(),
-            digest: action.digest.to_text(),
+            plan,
+            digest: if hides { sealed::HIDDEN.to_owned() } else { action.digest.to_text() },
             binding_message: message.text.clone(),
             code: message.code.clone(),
-            terms: terms.to_text(),
+            terms: self.kept_terms(&asking, &terms).await?,
             created_at: self.clock.now(),
         })?;
         let mut single = Single { road: self, approval: run.is_none().then(|| asking.id.clone()) };
@@ -314,11 +318,15 @@ impl Approvals {
             .denial_may_mean_expiry(self.provider.denial_may_mean_expiry());
         let expires_at = sent_at + lifetime;
         let terms = Terms { message_is_whole: sent.whole, ..terms };
+        let reworded = match sent != message {
+            true => Some((sent.text.clone(), self.kept_terms(asking, &terms).await?)),
+            false => None,
+        };
         let change = ApprovalChange {
             sealed_auth_req_id: Some(sealed),
             expires_at: Some(expires_at),
             interval_s: Some(poll.interval().as_secs()),
-            reworded: (sent != message).then(|| (sent.text.clone(), terms.to_text())),
+            reworded,
             ..ApprovalChange::at(self.clock.now())
         };
         let life = Life::at(asking.id.clone(), ApprovalState::Planned);

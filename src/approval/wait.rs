@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use super::{Approvals, Error, Granted, evidence, life::Life, seal_label, terms::Terms};
+use super::{Approvals, Error, Granted, evidence, life::Life, seal_label};
 use crate::{
     call::ApprovalId,
     event::{Event, Tell},
@@ -136,7 +136,7 @@ impl Approvals {
 
     async fn approved(&self, waiting: &mut Waiting, tokens: &TokenResponse) -> Result<Granted, Error> {
         let row = self.journal.approval(&waiting.id)?.ok_or(Error::Abandoned)?;
-        let terms = Terms::of(&row)?;
+        let terms = self.terms_of(&row).await?;
         let judged = self.judge(&row, &terms, tokens, &waiting.auth_req_id).await?;
         let at = self.clock.now();
         let signed = self.keep_signed(&waiting.id, &judged.claims, tokens).await?;

@@ -1,6 +1,9 @@
 //! `agentctl approvals`: what waits for a person, and what became of it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use clap::{Args as ClapArgs, Subcommand};
@@ -21,6 +24,7 @@ use crate::{
     store::{
         journal::{ApprovalFilter, ApprovalRow, ApprovalState, Journal},
         lock::GrantLock,
+        sealed,
     },
 };
 
@@ -157,7 +161,7 @@ pub(crate) fn to_json(row: &ApprovalRow, now: DateTime<Utc>) -> Value {
         "run": asked.run,
         "action": asked.action,
         "tool": asked.tool,
-        "plan": parse(&asked.plan),
+        "plan": sealed::shown(&asked.plan),
         "binding_message": asked.binding_message,
         "code": asked.code,
         "state": row.state.word(),
@@ -284,14 +288,17 @@ fn divide(
     for id in ids {
         let Some(row) = journal.approval(id)? else { continue };
         let Some(run) = row.asked.run.filter(|_| is_on_its_way(row.state)) else { continue };
-        if !leases.contains_key(&run) {
-            match GrantLock::try_take(&app.lease_file(&run)?) {
-                Ok(Some(lease)) => drop(leases.insert(run, lease)),
+        if let Entry::Vacant(lease) = leases.entry(run) {
+            match GrantLock::try_take(&app.lease_file(lease.key())?) {
+                Ok(Some(taken)) => drop(lease.insert(taken)),
                 Ok(None) => {
                     others += 1;
                     continue;
                 }
-                Err(error) => return Err(Failure::caused(Kind::Failed, &format!("hold the run {run}"), &error)),
+                Err(error) => {
+                    let what = format!("hold the run {}", lease.key());
+                    return Err(Failure::caused(Kind::Failed, &what, &error));
+                }
             }
         }
         // With the run in hand nobody is at work on the others: a crash left them so, and `resume` sees to them.

@@ -69,7 +69,7 @@ impl Guard {
                 let wanted = approval.wanted(&action.requirements.credential);
                 let permission = record.permission.words().to_owned();
                 let granted = async {
-                    self.approvals.verify(row, action, &account)?;
+                    self.approvals.verify(row, action, &account).await?;
                     self.approvals.take_up(row, action, &approval, wanted, &permission, tell).await
                 };
                 let granted = granted.await.map_err(|error| (error.outcome(), error.to_string()))?;

@@ -2,6 +2,7 @@
 
 mod kill;
 mod panic;
+mod sealed;
 
 use std::time::Duration;
 
