@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Dev, Home, Terminal, agentctl};
 
 /// An empty prompt. What is typed before it is shown meets a terminal in another mode, where ^D means something else.
-fn wait_for_prompt(terminal: &Terminal) {
+pub(crate) fn wait_for_prompt(terminal: &Terminal) {
     let empty = |screen: &str| screen.lines().last().is_some_and(|line| line.trim() == "agentctl>");
     terminal.wait_until("an empty prompt", empty);
 }

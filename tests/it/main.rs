@@ -34,6 +34,7 @@ mod login;
 mod peers;
 mod peers_fga;
 mod peers_vault;
+mod races;
 mod run;
 mod session;
 mod shell;

@@ -1,0 +1,199 @@
+//! Many processes with one login, one journal and one log. What is raced for elsewhere: pushes (`approval.rs`: five a minute
+//! over all processes, one at a time), a run (`durable`: of two processes one goes on), the log (`audit.rs`).
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::json;
+
+use crate::{
+    chat::wait_for_prompt,
+    support::{Dev, Home, Keyring, Output, Running, Terminal, agentctl, calls, no_secret_is_seen, wait_until},
+};
+
+/// A login whose access tokens are old, at a server that ends the login if a refresh token is used twice.
+fn stale() -> (Dev, Home) {
+    let dev = Dev::with(&["--interval", "1", "--leeway", "0"]);
+    let home = dev.logged_in();
+    dev.advance(100_000);
+    // Whoever refreshes takes so long that all the others come meanwhile.
+    dev.fault(&json!({ "on": "refresh", "kind": "delay", "when": "after", "delay_ms": 2000 }));
+    (dev, home)
+}
+
+/// Starts all of them before the first has ended.
+fn crowd(home: &Home, count: usize, args: &[&str]) -> Vec<Output> {
+    let start = |_| agentctl(home).args(args.iter().copied()).start();
+    let all: Vec<Running> = (0..count).map(start).collect();
+    all.into_iter().map(Running::finish).collect()
+}
+
+#[test]
+fn a_hundred_processes_refresh_once() {
+    let (dev, home) = stale();
+    let outputs = crowd(&home, 100, &["token"]);
+    let tokens: BTreeSet<String> = outputs.into_iter().map(|output| output.code(0).stdout).collect();
+    assert_eq!((tokens.len(), dev.history("refresh").len()), (1, 1), "{tokens:?}");
+    // The login lives: its newest refresh token is the one that was kept.
+    dev.advance(100_000);
+    agentctl(&home).arg("token").run().code(0);
+    assert_eq!(dev.history("refresh").len(), 2);
+}
+
+#[test]
+fn a_crowd_of_readers_refreshes_once() {
+    let (dev, home) = stale();
+    for output in crowd(&home, 30, &["tools", "call", "search_products", "--arg", "query=phones"]) {
+        output.code(0).out(&["Finch Mini"]);
+    }
+    assert_eq!((dev.history("refresh").len(), dev.history("shop").len()), (1, 30));
+    assert_eq!(calls(&home).values().filter(|call| call.outcome.as_deref() == Some("done")).count(), 30);
+}
+
+/// The answer to the refresh of one is lost, and the others come meanwhile: no token is used that was used before.
+#[test]
+fn a_crowd_whose_first_loses_its_answer_is_told_to_log_in() {
+    let dev = Dev::with(&["--interval", "1", "--leeway", "0"]);
+    let home = dev.logged_in();
+    dev.advance(100_000);
+    dev.fault(&json!({ "on": "refresh", "kind": "drop", "when": "after" }));
+    let codes: Vec<Option<i32>> = crowd(&home, 12, &["token"]).iter().map(|output| output.status.code()).collect();
+    // The same token is asked for once more, because the request may not have arrived; it had, so the login is over.
+    assert!(codes.iter().all(|code| *code == Some(4)), "{codes:?}");
+    assert_eq!(dev.history("refresh").len(), 2);
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    agentctl(&home).arg("token").run().code(0);
+}
+
+/// A purchase whose push is out.
+fn waiting(home: &Home) -> Running {
+    let running = agentctl(home).args(["run", "buy 2 phones"]).start();
+    running.wait_for_stderr("Waiting for your approval");
+    running
+}
+
+fn approve(dev: &Dev) {
+    dev.post("/approvals/latest/approve", &json!({}));
+}
+
+#[test]
+fn a_login_elsewhere_does_not_disturb_a_run_of_the_same_person() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let running = waiting(&home);
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    approve(&dev);
+    running.finish().code(0);
+    assert_eq!(dev.orders().len(), 1);
+}
+
+#[test]
+fn a_run_never_acts_as_who_logged_in_meanwhile() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let running = waiting(&home);
+    dev.auto("off", "off");
+    let login = agentctl(&home).args(["login", "--no-browser"]).start();
+    login.wait_for_stderr("Waiting for you");
+    dev.post("/logins/latest/approve", &json!({ "person": "grace" }));
+    login.finish().code(0).err(&["Grace Hopper"]);
+    approve(&dev);
+    let output = running.finish();
+    // The yes was Ada's, about Ada's own run: either she buys, or nobody does.
+    for order in dev.orders() {
+        assert!(order["buyer"].as_str().unwrap().contains("ada"), "{order}\n{output}");
+    }
+    for push in dev.history("ciba") {
+        assert!(push["form"]["login_hint"].as_str().unwrap().contains("ada"), "{push}");
+    }
+    agentctl(&home).arg("whoami").run().code(0).out(&["grace@example.com"]);
+}
+
+#[test]
+fn a_run_does_not_bring_back_the_login_that_was_ended() {
+    let (dev, home) = stale();
+    let running = agentctl(&home).args(["tools", "call", "search_products", "--arg", "query=phones"]).start();
+    wait_until(Duration::from_secs(20), "a refresh", || (!dev.history("refresh").is_empty()).then_some(()));
+    let logout = agentctl(&home).arg("logout").run();
+    let output = running.finish();
+    assert!([Some(0), Some(4), Some(21)].contains(&output.status.code()), "{output}");
+    agentctl(&home).arg("whoami").run().code(4);
+    agentctl(&home).arg("token").run().code(4);
+    // What the server gave last is not good any more.
+    let issued = dev.history("refresh")[0]["answer"]["body"]["refresh_token"].as_str().map(str::to_owned);
+    let revoked = dev.history("revoke");
+    assert_eq!(revoked.len(), 1, "{logout}");
+    if let Some(issued) = issued {
+        assert_eq!(revoked[0]["form"]["token"], json!(issued), "the newest one\n{logout}\n{output}");
+    }
+    no_secret_is_seen(&dev, &home, &[logout, output]);
+}
+
+#[test]
+fn a_logout_while_a_push_is_out() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let running = waiting(&home);
+    agentctl(&home).arg("logout").run().code(0);
+    approve(&dev);
+    let output = running.finish();
+    let done = calls(&home).values().filter(|call| call.outcome.as_deref() == Some("done")).count();
+    assert_eq!(done, dev.orders().len(), "the log tells what happened\n{output}");
+    assert_eq!(output.status.code() == Some(0), dev.orders().len() == 1, "{output}");
+    agentctl(&home).arg("whoami").run().code(4);
+}
+
+#[test]
+fn two_shells_in_one_state_folder() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let shell = |_| Terminal::sized(agentctl(&home).arg("chat"), 100, 40);
+    let mut shells: Vec<Terminal> = (0..2).map(shell).collect();
+    shells.iter().for_each(wait_for_prompt);
+    for (shell, task) in shells.iter_mut().zip(["buy 2 phones", "buy 3 laptops"]) {
+        shell.enter(task);
+    }
+    // The second one asks when the first has its answer.
+    for _ in 0..2 {
+        wait_until(Duration::from_secs(30), "one push", || {
+            (dev.get("/pending")["approvals"].as_array()?.len() == 1).then_some(())
+        });
+        approve(&dev);
+    }
+    for mut shell in shells {
+        shell.wait_for("order ord_");
+        wait_for_prompt(&shell);
+        shell.control('d');
+        let (code, screen) = shell.finish();
+        assert_eq!(code, 0, "{screen}");
+    }
+    let quantities: BTreeSet<u64> = dev.orders().iter().map(|order| order["qty"].as_u64().unwrap()).collect();
+    assert_eq!(quantities, BTreeSet::from([2, 3]));
+    assert_eq!(calls(&home).len(), 2);
+}
+
+#[test]
+fn a_keyring_that_hangs_in_the_middle_of_a_run() {
+    let Some(keyring) = Keyring::start() else { return };
+    let dev = Dev::start();
+    let mut home = dev.home();
+    keyring.serve(&mut home);
+    dev.auto("approve", "off");
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    let running = waiting(&home);
+    keyring.hang();
+    approve(&dev);
+    let output = running.finish();
+    keyring.recover();
+    let done = calls(&home).values().filter(|call| call.outcome.as_deref() == Some("done")).count();
+    assert_eq!(done, dev.orders().len(), "{output}");
+    assert_eq!(output.status.code() == Some(0), done == 1, "{output}");
+    // Six at once while nothing answers: each ends by itself.
+    keyring.hang();
+    let ends = crowd(&home, 6, &["token"]);
+    keyring.recover();
+    for output in ends {
+        assert_ne!(output.status.code(), Some(0), "{output}");
+        assert!(output.stdout.is_empty(), "{output}");
+    }
+    agentctl(&home).arg("token").run().code(0);
+}
