@@ -13,6 +13,7 @@ mod support;
 
 mod approval;
 mod audit;
+mod benches;
 mod browser;
 mod chat;
 mod cmd;
