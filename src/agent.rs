@@ -3,6 +3,7 @@
 //! The model's messages are proposals. Nothing in this file decides whether something is allowed; refusals go back to the
 //! model as data, and only what makes an honest continuation impossible ends a turn with an error.
 
+mod kept;
 mod rehearse;
 mod resume;
 
@@ -15,7 +16,7 @@ use crate::{
     call::{Outcome, RunId, ToolCall, ToolOutput},
     dispatch::{self, Dispatcher},
     event::{Event, Tell},
-    model::{self, Completion, Message, Model, ToolDefinition, WireCall},
+    model::{self, Completion, Message, Model, ToolDefinition},
     store::{
         journal::{self, Journal},
         stop,
@@ -76,18 +77,20 @@ pub struct TurnEnd {
     pub limit: Option<LimitReached>,
 }
 
-/// A conversation so far.
+/// A conversation so far. Each message has the same place in the journal as here.
 #[derive(Debug)]
 pub struct Conversation {
     run: RunId,
     messages: Vec<Message>,
+    /// What the model is told first has been written down.
+    begun: bool,
 }
 
 impl Conversation {
     /// A new one, with what the model is told first.
     #[must_use]
     pub fn new(run: RunId, person: Option<&str>) -> Self {
-        Self { run, messages: vec![Message::System { content: system_prompt(person) }] }
+        Self { run, messages: vec![Message::System { content: system_prompt(person) }], begun: false }
     }
 
     /// The same with what the user wants the model to know from the beginning. It is added to what the model is told
@@ -107,7 +110,7 @@ impl Conversation {
     /// If what was saved is no conversation.
     pub fn saved(run: RunId, messages: Vec<Value>) -> Result<Self, serde_json::Error> {
         let messages = messages.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?;
-        Ok(Self { run, messages })
+        Ok(Self { run, messages, begun: true })
     }
 
     /// The model's last word, if the conversation ends with one.
@@ -147,9 +150,20 @@ impl Agent {
     /// # Errors
     /// If the model fails, or something could not be written down. What was said until then stays in the conversation.
     pub async fn turn(&self, conversation: &mut Conversation, prompt: &str, tell: Tell<'_>) -> Result<TurnEnd, Error> {
+        self.begin(conversation)?;
+        self.unseal(conversation).await?;
         self.settle(conversation)?;
         self.keep(conversation, Message::User { content: prompt.to_owned() })?;
         self.go_on(conversation, TurnEnd::default(), tell).await
+    }
+
+    /// Writes down what the model is told first, so that it is told the same when the run is resumed.
+    fn begin(&self, conversation: &mut Conversation) -> Result<(), Error> {
+        if let Some(first) = conversation.messages.first().filter(|_| !conversation.begun) {
+            self.journal.append_message(&conversation.run, &serde_json::to_value(first).unwrap_or(Value::Null))?;
+            conversation.begun = true;
+        }
+        Ok(())
     }
 
     /// Asks the model until it has nothing more to ask for.
@@ -179,8 +193,7 @@ impl Agent {
                 tell(Event::TextDone { text: text.clone() });
             }
             let content = (!text.is_empty()).then(|| text.clone());
-            let wire = tool_calls.iter().map(WireCall::from).collect();
-            self.keep(conversation, Message::Assistant { content, tool_calls: wire })?;
+            self.keep_answer(conversation, content, &tool_calls).await?;
             end.text = text;
             if tool_calls.is_empty() {
                 end.limit = truncated.then_some(LimitReached::Tokens);

@@ -4,6 +4,7 @@
 //! impossible to go on honestly, a journal or a log that cannot be written, is an error.
 
 mod entry;
+mod kept;
 mod resume;
 
 use std::{rc::Rc, sync::Arc};
@@ -25,7 +26,8 @@ use crate::{
     store::{
         audit::{self, Audit},
         credentials::{self, Store},
-        journal::{self, ApprovalRow, ApprovalState, CallRow, ExecutionEnd, ExecutionRow, Journal},
+        journal::{self, ApprovalRow, ApprovalState, ExecutionEnd, ExecutionRow, Journal},
+        seal,
     },
     tool::{Plan, PlanError, Registry, Tool},
 };
@@ -39,6 +41,9 @@ pub enum Error {
     /// The key of the audit log.
     #[error("the key of the audit log cannot be had, so nothing was done: {0}")]
     Key(#[from] credentials::Error),
+    /// A sensitive value, which does not go on the disk in clear.
+    #[error("a sensitive value cannot be sealed, so nothing was done: {0}")]
+    Seal(#[from] seal::Error),
     /// The journal.
     #[error("the journal cannot be written, so nothing was done: {0}")]
     Journal(#[from] journal::Error),
@@ -63,6 +68,7 @@ impl Error {
         let why = match self {
             Self::Audit(error) => error.to_string(),
             Self::Key(error) => error.to_string(),
+            Self::Seal(error) => error.to_string(),
             Self::Journal(error) => error.to_string(),
             Self::Approval(error) => error.to_string(),
             Self::Afterwards { why, .. } => why,
@@ -131,16 +137,7 @@ impl Dispatcher {
         };
         let action = &plan.action;
         tell(planned(action));
-        self.journal.open_call(&CallRow {
-            action: action.id.clone(),
-            run: run.clone(),
-            call: call.id.clone(),
-            tool: action.tool.clone(),
-            arguments: Value::Object(action.arguments.clone()).to_string(),
-            plan: plan.to_json().to_string(),
-            digest: action.digest.to_text(),
-            started_at: self.clock.now(),
-        })?;
+        self.journal.open_call(&self.kept_call(call, &plan, run).await?)?;
         self.unlock_log().await?;
         let entry = Entry::open(self, action, run)?;
         self.decide_and_do(tool, plan, entry, run, tell).await
@@ -156,7 +153,7 @@ impl Dispatcher {
         tell: Tell<'_>,
     ) -> Result<ToolOutput, Error> {
         let action = &plan.action;
-        if action.effect != "read" && self.journal.unclear_in_run(run, &action.tool, &action.digest.to_text())? {
+        if action.effect != "read" && self.journal.unclear_in_run(run, &action.tool, &self.kept_digest(action)?)? {
             let reason = "this very call was sent before in this run, and whether it happened is not known: it is neither \
                           approved nor sent again; the user should look whether it happened";
             return entry.close(ToolOutput::refused(Outcome::Unknown, reason), None, &Record::default(), tell);
@@ -181,11 +178,9 @@ impl Dispatcher {
             Decision::Denial { outcome, reason, record } => {
                 let output = match progress {
                     // What could only not be looked at now can be looked at later.
-                    Progress::Begun if matches!(outcome, Outcome::Failed | Outcome::LoginNeeded) => {
-                        return Ok(entry.leave(&not_again_yet(&reason), tell));
-                    }
+                    Progress::Begun if may_pass(outcome) => return Ok(entry.leave(&not_again_yet(&reason), tell)),
                     Progress::Begun => self.unknown(&entry, &reason)?,
-                    Progress::Asked if outcome == Outcome::Failed && self.is_open(&entry.action)? => {
+                    Progress::Asked if may_pass(outcome) && self.is_open(&entry.action)? => {
                         return Ok(entry.leave(&reason, tell));
                     }
                     Progress::Asked => {
@@ -215,9 +210,16 @@ impl Dispatcher {
         }
         // A read changes nothing, so there is nothing to repeat or to recover.
         if has_effect && progress != Progress::Begun {
-            let key = plan.idempotency_key().unwrap_or_default();
-            let digest = action.digest.to_text();
-            self.journal.start_execution(&action.id, Some(&entry.run), &action.tool, &digest, key, self.clock.now())?;
+            let key = self.kept_idempotency_key(&plan)?.unwrap_or_default();
+            let digest = self.kept_digest(&action)?;
+            self.journal.start_execution(
+                &action.id,
+                Some(&entry.run),
+                &action.tool,
+                &digest,
+                &key,
+                self.clock.now(),
+            )?;
         }
         entry.doing.replace(Some(record));
         let mut executed = plan.execute(permit, tool, &self.http, &*self.clock).await;
@@ -380,6 +382,11 @@ enum Progress {
     Asked,
     /// It may have been sent.
     Begun,
+}
+
+/// Whether a refusal may be over another time: nothing was decided, only not found out.
+fn may_pass(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Failed | Outcome::LoginNeeded)
 }
 
 fn not_again_yet(why: &str) -> String {

@@ -7,6 +7,8 @@ mod forecast;
 mod permission;
 mod restore;
 
+use std::cell::RefCell;
+
 use serde::Serialize;
 
 pub use self::{
@@ -216,16 +218,29 @@ impl Guard {
         record: &mut Record,
     ) -> Result<Option<AccessToken>, Refusal> {
         let account = self.checks(action, run, record).await?;
-        let mut approved = None;
+        let (mut approved, mut turn) = (None, None);
         let mut unused = Unused { approvals: &self.approvals, approval: None };
         if let Some(approval) = policy::approval(action, &record.policy) {
             self.reachable(action, true).await?;
             let wanted = approval.wanted(&action.requirements.credential);
-            let granted = self
-                .approvals
-                .ask(action, &approval, wanted, record.permission.words(), run, tell)
-                .await
-                .map_err(|error| (error.outcome(), error.to_string()))?;
+            let words = record.permission.words();
+            // Until the person's turn has come, another call may have spent what this one would.
+            let over = RefCell::new(None);
+            let still = || {
+                let mut applied = Vec::new();
+                self.affordable(action, run, &account, &mut applied).map_err(|refusal| {
+                    over.replace(Some((refusal, applied)));
+                    approval::Error::NotAsked
+                })
+            };
+            let granted = self.approvals.ask(action, &approval, wanted, words, run, &still, tell).await;
+            if let Some((refusal, applied)) = over.take() {
+                record.policy.extend(applied);
+                return Err(refusal);
+            }
+            let granted = granted.map_err(|error| (error.outcome(), error.to_string()))?;
+            // Held until what it spends is written down.
+            turn = granted.turn;
             unused.approval = Some(granted.evidence.approval.clone());
             record.approval = Some(granted.evidence);
             approved = Some(granted.token);
@@ -235,6 +250,7 @@ impl Guard {
         }
         let token = self.credential(action, approved, record).await?;
         self.reserve(action, run, &account, record)?;
+        drop(turn);
         unused.approval = None;
         Ok(token)
     }

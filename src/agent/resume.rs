@@ -28,6 +28,7 @@ impl Agent {
         tell: Tell<'_>,
     ) -> Result<TurnEnd, Error> {
         let mut end = TurnEnd::default();
+        self.unseal(conversation).await?;
         let open = self.journal.open_calls(&conversation.run)?;
         self.end_calls(conversation, open, anew, &mut end, tell).await?;
         // What the model asked for last, and was cut off before it began.

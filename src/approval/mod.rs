@@ -8,6 +8,7 @@ mod error;
 mod evidence;
 mod foresee;
 mod judge;
+mod kept;
 mod life;
 mod many;
 mod patience;
@@ -43,6 +44,7 @@ use crate::{
         credentials::Store,
         journal::{ApprovalChange, ApprovalState, Journal, NewApproval},
         lock::GrantLock,
+        sealed,
         stop::Stop,
     },
 };
@@ -61,6 +63,8 @@ pub struct Granted {
     pub token: AccessToken,
     /// What proves it.
     pub evidence: Evidence,
+    /// The person's turn: nobody else's question reaches them as long as it is held.
+    pub turn: Option<GrantLock>,
 }
 
 /// Asks people.
@@ -120,10 +124,12 @@ struct Prepared<'a> {
 
 impl Approvals {
     /// Asks the person about one action and waits for the answer, as long as somebody has patience. An approval of a run stays
-    /// open when nobody waits any more; that of a single call is given up with it, because nothing could take it up.
+    /// open when nobody waits any more; one without a run is given up with it, because nothing could take it up. When the
+    /// person's turn has come, `still` says whether there is anything left to ask: others may have been before.
     ///
     /// # Errors
     /// Everything that is not this person's yes to this action.
+    #[expect(clippy::too_many_arguments, reason = "all that is known about one question")]
     pub async fn ask(
         &self,
         action: &Action,
@@ -131,6 +137,7 @@ impl Approvals {
         wanted: &TokenWanted,
         permission: &str,
         run: Option<&RunId>,
+        still: &dyn Fn() -> Result<(), Error>,
         tell: Tell<'_>,
     ) -> Result<Granted, Error> {
         if self.patience.on_approval() == OnApproval::Deny {
@@ -139,8 +146,9 @@ impl Approvals {
         let account = self.session.account().await.map_err(Error::Session)?.ok_or(Error::LoginNeeded)?;
         let Prepared { client, metadata, message, details, without_details, needed, .. } =
             self.prepare(action, approval, run, &code_from(random()?)).await?;
-        let _turn = self.turn(&account).await?;
+        let turn = self.turn(&account).await?;
         self.stop.check()?;
+        still()?;
         let now = self.clock.now();
         if let Some(wait) =
             self.journal.reserve_push(&account.iss, &account.sub, now, WINDOW, self.pushes_per_minute)?
@@ -150,6 +158,8 @@ impl Approvals {
         let id = ApprovalId::mint();
         let terms = terms(details.clone(), without_details, needed, &message, wanted);
         let asking = Asking { action, wanted, account, metadata, client, details, needed, permission, id };
+        let hides = sealed::any(&action.arguments, &action.sensitive);
+        let plan = self.kept_plan(action, &asking.id).await?;
         self.journal.insert_approval(&NewApproval {
             id: asking.id.clone(),
             action: action.id.clone(),
@@ -158,17 +168,17 @@ impl Approvals {
             subject: asking.account.sub.clone(),
             client_id: client.id.clone(),
             tool: action.tool.clone(),
-            plan: action.to_json().to_string(),
-            digest: action.digest.to_text(),
+            plan,
+            digest: if hides { sealed::HIDDEN.to_owned() } else { action.digest.to_text() },
             binding_message: message.text.clone(),
             code: message.code.clone(),
-            terms: terms.to_text(),
+            terms: self.kept_terms(&asking, &terms).await?,
             created_at: self.clock.now(),
         })?;
         let mut single = Single { road: self, approval: run.is_none().then(|| asking.id.clone()) };
         let granted = self.request_and_wait(&asking, approval, message, terms, tell).await;
         single.approval = None;
-        granted
+        Ok(Granted { turn: Some(turn), ..granted? })
     }
 
     /// One question at a time reaches a person.
@@ -308,11 +318,15 @@ impl Approvals {
             .denial_may_mean_expiry(self.provider.denial_may_mean_expiry());
         let expires_at = sent_at + lifetime;
         let terms = Terms { message_is_whole: sent.whole, ..terms };
+        let reworded = match sent != message {
+            true => Some((sent.text.clone(), self.kept_terms(asking, &terms).await?)),
+            false => None,
+        };
         let change = ApprovalChange {
             sealed_auth_req_id: Some(sealed),
             expires_at: Some(expires_at),
             interval_s: Some(poll.interval().as_secs()),
-            reworded: (sent != message).then(|| (sent.text.clone(), terms.to_text())),
+            reworded,
             ..ApprovalChange::at(self.clock.now())
         };
         let life = Life::at(asking.id.clone(), ApprovalState::Planned);

@@ -10,7 +10,10 @@ use crate::{
     policy::{Action, Approval, TokenWanted},
     secret::{AccessToken, AuthReqId},
     session::Account,
-    store::journal::{ApprovalRow, ApprovalState},
+    store::{
+        journal::{ApprovalRow, ApprovalState},
+        sealed,
+    },
 };
 
 impl Approvals {
@@ -18,18 +21,21 @@ impl Approvals {
     /// is hashed anew: neither it nor its digest is taken at its word.
     ///
     /// # Errors
-    /// If anything differs.
-    pub fn verify(&self, row: &ApprovalRow, action: &Action, account: &Account) -> Result<(), Error> {
+    /// If anything differs, or what was sealed cannot be opened.
+    pub async fn verify(&self, row: &ApprovalRow, action: &Action, account: &Account) -> Result<(), Error> {
         let asked = &row.asked;
         let changed = |why| Err(Error::Changed(why));
-        let plan: serde_json::Value = serde_json::from_str(&asked.plan).unwrap_or_default();
+        let plan = self.read(row, "plan", &asked.plan).await?;
+        let plan: serde_json::Value = serde_json::from_str(&plan).unwrap_or_default();
         let arguments = plan["arguments"].as_object().cloned().unwrap_or_default();
         let text = |name: &str| plan[name].as_str().unwrap_or_default();
         let digest = Action::digest_of(text("tool"), text("origin"), &arguments).map(Digest::to_text);
-        if digest.ok().as_ref() != Some(&asked.digest) || text("digest") != asked.digest {
+        // A plan that was sealed holds its digest, and nobody without the key wrote either.
+        let asked_digest = if sealed::is_sealed(&asked.plan) { text("digest") } else { &asked.digest };
+        if digest.ok().as_deref() != Some(asked_digest) || text("digest") != asked_digest {
             return changed("its plan in the journal is not the one that was approved");
         }
-        if asked.action != action.id || asked.tool != action.tool || asked.digest != action.digest.to_text() {
+        if asked.action != action.id || asked.tool != action.tool || asked_digest != action.digest.to_text() {
             return changed("the call would be another one today");
         }
         if (&asked.issuer, &asked.subject) != (&account.iss, &account.sub) {
@@ -57,7 +63,7 @@ impl Approvals {
     ) -> Result<Granted, Error> {
         self.stop.check()?;
         let prepared = self.prepare(action, approval, None, &row.asked.code).await?;
-        let then = Terms::of(row)?;
+        let then = self.terms_of(row).await?;
         let now = terms(prepared.details, prepared.without_details, prepared.needed, &prepared.message, wanted);
         if !then.are_those_of(&now) {
             let error = Error::Changed("the tool, the settings or the server ask for something else today");
@@ -115,7 +121,7 @@ impl Approvals {
         if evidence.binding < terms.needed || evidence.approval != row.asked.id {
             return Err(Error::Changed("its evidence is not that of this call"));
         }
-        Ok(Granted { token, evidence })
+        Ok(Granted { token, evidence, turn: None })
     }
 
     /// A wait as it stands in the journal. Never asks too early: what is left of the interval is counted from the journaled
@@ -126,7 +132,7 @@ impl Approvals {
         person: impl Into<std::rc::Rc<str>>,
     ) -> Result<Waiting, Error> {
         let auth_req_id = AuthReqId::new(self.open(row, "auth_req_id", row.sealed_auth_req_id.as_deref()).await?);
-        let terms = Terms::of(row)?;
+        let terms = self.terms_of(row).await?;
         let now = self.clock.now();
         let requested_at = row.requested_at.unwrap_or(row.asked.created_at);
         let expires_at = row.expires_at.unwrap_or(requested_at);

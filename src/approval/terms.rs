@@ -34,8 +34,8 @@ impl Terms {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    pub(super) fn of(row: &ApprovalRow) -> Result<Self, Error> {
-        serde_json::from_str(&row.asked.terms).map_err(|_| Error::Changed("what was asked is not legible any more"))
+    pub(super) fn read(text: &str) -> Result<Self, Error> {
+        serde_json::from_str(text).map_err(|_| Error::Changed("what was asked is not legible any more"))
     }
 
     /// Whether today the same would be asked. The server may have had the message shortened.

@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use super::{Approvals, Error, Granted, evidence, life::Life, seal_label, terms::Terms};
+use super::{Approvals, Error, Granted, evidence, life::Life, seal_label};
 use crate::{
     call::ApprovalId,
     event::{Event, Tell},
@@ -136,7 +136,7 @@ impl Approvals {
 
     async fn approved(&self, waiting: &mut Waiting, tokens: &TokenResponse) -> Result<Granted, Error> {
         let row = self.journal.approval(&waiting.id)?.ok_or(Error::Abandoned)?;
-        let terms = Terms::of(&row)?;
+        let terms = self.terms_of(&row).await?;
         let judged = self.judge(&row, &terms, tokens, &waiting.auth_req_id).await?;
         let at = self.clock.now();
         let signed = self.keep_signed(&waiting.id, &judged.claims, tokens).await?;
@@ -154,7 +154,7 @@ impl Approvals {
             ..ApprovalChange::at(at)
         };
         waiting.step(self, ApprovalState::Approved, &change)?;
-        Ok(Granted { token: tokens.access_token.clone(), evidence })
+        Ok(Granted { token: tokens.access_token.clone(), evidence, turn: None })
     }
 
     /// Writes down that an approval ended without a yes that can be used; it goes on if the error says so.

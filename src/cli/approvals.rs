@@ -1,6 +1,9 @@
 //! `agentctl approvals`: what waits for a person, and what became of it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use clap::{Args as ClapArgs, Subcommand};
@@ -15,10 +18,18 @@ use super::{
     words::count,
 };
 use crate::{
-    call::ApprovalId,
+    approval,
+    call::{ApprovalId, RunId},
     dispatch,
-    store::journal::{ApprovalFilter, ApprovalRow, ApprovalState},
+    store::{
+        journal::{ApprovalFilter, ApprovalRow, ApprovalState, Journal},
+        lock::GrantLock,
+        sealed,
+    },
 };
+
+/// How often it is looked whether another process has learnt an answer.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// See, wait for and give up approvals
 #[derive(Debug, ClapArgs)]
@@ -150,7 +161,7 @@ pub(crate) fn to_json(row: &ApprovalRow, now: DateTime<Utc>) -> Value {
         "run": asked.run,
         "action": asked.action,
         "tool": asked.tool,
-        "plan": parse(&asked.plan),
+        "plan": sealed::shown(&asked.plan),
         "binding_message": asked.binding_message,
         "code": asked.code,
         "state": row.state.word(),
@@ -211,49 +222,95 @@ async fn wait(app: &App, args: &WaitArgs) -> Result<(), Failure> {
             app.approvals().await
         })
         .await?;
-    let mut others = Vec::new();
-    let mut mine = Vec::new();
+    let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
+    let tell = |event| show.answer(event);
+    let mut stopped = None;
     // Held to the end of the wait: whoever resumes such a run meanwhile would take a poll under way for a crash.
     let mut leases = BTreeMap::new();
-    for id in &ids {
-        // A run that another process works on is waited for there.
-        let run = journal.approval(id)?.and_then(|row| row.asked.run);
-        let held = match run {
-            Some(run) if !leases.contains_key(&run) => {
-                app.lease(&run).map(|lease| drop(leases.insert(run, lease))).is_err()
-            }
-            _ => false,
-        };
-        if held { others.push(id.clone()) } else { mine.push(id.clone()) }
-    }
-    let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
-    let waiting = mine.len();
-    if waiting > 0 && !app.ui.json() {
-        let mut wait =
-            Wait::for_machine(&format!("Waiting for {}", count(waiting as u64, "answer", "answers")), &app.clock);
-        wait.long = true;
-        app.ui.begin_wait(wait);
-    }
-    let tell = |event| show.answer(event);
-    let mut work = std::pin::pin!(approvals.wait_for_many(&mine, &tell));
-    let (result, stopped) = tokio::select! {
-        biased;
-        result = &mut work => (result, None),
-        failure = stop.next() => {
-            approvals.patience.end();
-            (work.await, Some(failure))
+    let mut told = false;
+    loop {
+        let (mine, others) = divide(app, &journal, &ids, &mut leases)?;
+        if mine.is_empty() && others == 0 {
+            break;
         }
-        never = app.heartbeats() => match never {},
-    };
+        if !app.ui.json() && !told {
+            told = true;
+            let mut wait = Wait::for_machine(
+                &format!("Waiting for {}", count((mine.len() + others) as u64, "answer", "answers")),
+                &app.clock,
+            );
+            wait.long = true;
+            app.ui.begin_wait(wait);
+        }
+        // Those of a run that another process works on are answered there; should it end, they are waited for here.
+        let nobody_else = others == 0;
+        let mut work = std::pin::pin!(async {
+            let failed = approvals.wait_for_many(&mine, &tell).await?;
+            if !nobody_else {
+                app.clock.sleep(LOOK_AGAIN).await;
+            }
+            Ok::<_, approval::Error>(failed)
+        });
+        let result = tokio::select! {
+            biased;
+            result = &mut work => result,
+            failure = stop.next() => {
+                approvals.patience.end();
+                stopped = Some(failure);
+                work.await
+            }
+            never = app.heartbeats() => match never {},
+        };
+        let failed = result.map_err(|error| {
+            app.ui.end_wait();
+            Failure::caused(Kind::Failed, "wait for approvals", &error)
+        })?;
+        for (id, error) in failed {
+            app.ui.warn(&format!("{id}: {error}"));
+        }
+        if stopped.is_some() || nobody_else {
+            break;
+        }
+    }
     app.ui.end_wait();
-    for (id, error) in result.map_err(|error| Failure::caused(Kind::Failed, "wait for approvals", &error))? {
-        app.ui.warn(&format!("{id}: {error}"));
-    }
-    for id in &others {
-        app.ui.warn(&format!("{id} is waited for by another agentctl process"));
-    }
     drop(leases);
     verdict(app, &ids, stopped)
+}
+
+/// The approvals without an answer that are waited for here, and how many are another process's.
+fn divide(
+    app: &App,
+    journal: &Journal,
+    ids: &[ApprovalId],
+    leases: &mut BTreeMap<RunId, GrantLock>,
+) -> Result<(Vec<ApprovalId>, usize), Failure> {
+    let (mut mine, mut others) = (Vec::new(), 0);
+    for id in ids {
+        let Some(row) = journal.approval(id)? else { continue };
+        let Some(run) = row.asked.run.filter(|_| is_on_its_way(row.state)) else { continue };
+        if let Entry::Vacant(lease) = leases.entry(run) {
+            match GrantLock::try_take(&app.lease_file(lease.key())?) {
+                Ok(Some(taken)) => drop(lease.insert(taken)),
+                Ok(None) => {
+                    others += 1;
+                    continue;
+                }
+                Err(error) => {
+                    let what = format!("hold the run {}", lease.key());
+                    return Err(Failure::caused(Kind::Failed, &what, &error));
+                }
+            }
+        }
+        // With the run in hand nobody is at work on the others: a crash left them so, and `resume` sees to them.
+        if row.state == ApprovalState::Requested {
+            mine.push(id.clone());
+        }
+    }
+    Ok((mine, others))
+}
+
+fn is_on_its_way(state: ApprovalState) -> bool {
+    matches!(state, ApprovalState::Planned | ApprovalState::Requested | ApprovalState::Redeeming)
 }
 
 /// 0 if all were approved; else the first of denied, expired, pending.
@@ -269,8 +326,16 @@ fn verdict(app: &App, ids: &[ApprovalId], stopped: Option<Failure>) -> Result<()
         Some(failure) if failure.kind != Kind::Timeout => Some(failure),
         _ if is(&[S::Denied]) => Some(Failure::new(Kind::Denied, "not all were approved")),
         _ if is(&[S::Expired]) => Some(Failure::new(Kind::Expired, "not all were answered in time")),
-        _ if is(&[S::Planned, S::Requested, S::Redeeming]) => {
+        _ if is(&[S::Requested]) => {
             Some(Failure::new(Kind::Pending, "not all are answered yet").hint("run it again to go on waiting"))
+        }
+        _ if is(&[S::Planned, S::Redeeming]) => {
+            let cut = rows.iter().filter(|row| matches!(row.state, S::Planned | S::Redeeming));
+            let why = "the program was stopped while it asked, or while it fetched the answer";
+            Some(cut.fold(Failure::new(Kind::Failed, why), |failure, row| match &row.asked.run {
+                Some(run) => failure.hint(format!("`agentctl resume {run}` finds out what is left of it")),
+                None => failure.hint(format!("`agentctl approvals abandon {}` gives it up", row.asked.id)),
+            }))
         }
         _ if is(&[S::Abandoned, S::CredentialLost, S::Failed]) => {
             Some(Failure::new(Kind::Failed, "not all can be answered any more"))
@@ -295,6 +360,7 @@ fn verdict(app: &App, ids: &[ApprovalId], stopped: Option<Failure>) -> Result<()
         .filter(|row| row.state == S::Approved)
         .filter_map(|row| Some(row.asked.run.as_ref()?.as_str()))
         .collect();
+    runs.sort_unstable();
     runs.dedup();
     for run in runs {
         app.ui.hint(&format!("`agentctl resume {run}` does what was approved"));

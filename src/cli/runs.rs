@@ -13,7 +13,10 @@ use super::{
 use crate::{
     call::RunId,
     dispatch,
-    store::journal::{ApprovalFilter, Journal, SavedRun},
+    store::{
+        journal::{ApprovalFilter, Journal, SavedRun},
+        sealed,
+    },
 };
 
 /// See and delete saved conversations
@@ -123,7 +126,7 @@ fn list(app: &App, journal: &Journal, all: bool) -> Result<(), Failure> {
 fn show(app: &App, journal: &Journal, run: &SavedRun) -> Result<(), Failure> {
     let id = &run.row.id;
     let state = state(app, journal, run)?;
-    let messages = journal.messages(id)?;
+    let messages: Vec<Value> = journal.messages(id)?.into_iter().map(shown).collect();
     let asked = journal.approvals(&ApprovalFilter { run: Some(id.clone()), open: false })?;
     if app.ui.json() {
         let now = app.clock.now();
@@ -153,6 +156,17 @@ fn show(app: &App, journal: &Journal, run: &SavedRun) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// A message as it may be shown: what is sealed in it stays so.
+fn shown(mut message: Value) -> Value {
+    for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+        let Some(arguments) = call.pointer_mut("/function/arguments") else { continue };
+        if let Some(text) = arguments.as_str().filter(|text| sealed::is_sealed(text)) {
+            *arguments = sealed::shown(text).to_string().into();
+        }
+    }
+    message
 }
 
 fn delete(app: &App, journal: &Journal, run: &SavedRun, force: bool) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ use crate::{
     call::{ActionId, Outcome},
     clock::SharedClock,
     event::{ApprovalShown, Event, WaitNews},
+    store::sealed,
 };
 
 /// What can be done while an approval is waited for.
@@ -250,8 +251,7 @@ pub(crate) fn call_line(tool: &str, arguments: &Value) -> Line {
 
 /// A call inside a sentence: `buy_product (product: "phones", qty: 2)`. The plan is that of the journal.
 pub(crate) fn call_in_words(tool: &str, plan: &str) -> String {
-    let plan: Value = serde_json::from_str(plan).unwrap_or_default();
-    let pairs = pairs(&plan["arguments"]);
+    let pairs = pairs(&sealed::shown(plan)["arguments"]);
     if pairs.is_empty() {
         return tool.to_owned();
     }

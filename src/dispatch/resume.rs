@@ -6,13 +6,13 @@
 use super::{
     Dispatcher, Error, Progress,
     entry::{Entry, Logged},
+    kept::digest_of,
     planned,
 };
 use crate::{
-    call::{Digest, Outcome, ToolOutput},
+    call::{Outcome, ToolOutput},
     event::Tell,
     guard::{Journaled, Record},
-    policy::Action,
     store::journal::{ApprovalChange, ApprovalRow, ApprovalState, CallRow, ExecutionRow},
     tool::{Plan, Tool},
 };
@@ -24,6 +24,7 @@ impl Dispatcher {
     /// If the log or the journal cannot be read or written.
     pub async fn resume(&self, row: &CallRow, anew: bool, tell: Tell<'_>) -> Result<ToolOutput, Error> {
         self.unlock_log().await?;
+        let row = &self.opened(row).await?;
         let logged = Logged::of(&self.audit, &row.action)?;
         let plan = self.plan_again(row);
         let approval = self.journal.approval_of(&row.action)?;
@@ -78,7 +79,7 @@ impl Dispatcher {
         }
         let key = Some(execution.idempotency_key.as_str()).filter(|key| !key.is_empty());
         match plan {
-            Ok((tool, plan)) if key.is_some() && plan.idempotency_key() == key => {
+            Ok((tool, plan)) if key.is_some() && self.kept_idempotency_key(&plan)?.as_deref() == key => {
                 let journaled = Journaled::Begun(approval.as_ref());
                 let decision = self.guard.restore(&plan.action, journaled, Some(&row.run), tell).await;
                 self.follow(decision, tool, plan, entry, Progress::Begun, tell).await
@@ -188,10 +189,7 @@ impl Dispatcher {
         let tool = self.registry.get(&row.tool).ok_or_else(|| format!("there is no tool `{}` any more", row.tool))?;
         let plan = tool.plan_as(&row.arguments, row.action.clone()).map_err(|error| error.to_string())?;
         let journaled: serde_json::Value = serde_json::from_str(&row.plan).unwrap_or_default();
-        let arguments = journaled["arguments"].as_object().cloned().unwrap_or_default();
-        let text = |name: &str| journaled[name].as_str().unwrap_or_default();
-        let digest = Action::digest_of(text("tool"), text("origin"), &arguments).map(Digest::to_text);
-        if digest.ok().as_ref() != Some(&row.digest) {
+        if digest_of(&row.plan).as_ref() != Some(&row.digest) {
             return Err("its plan in the journal was changed".to_owned());
         }
         if journaled != plan.to_json() || plan.action.digest.to_text() != row.digest {

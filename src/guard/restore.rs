@@ -4,7 +4,7 @@
 //! the tool makes now, policy and permission are asked again, and the person must still be the one who is logged in. Only
 //! the question to the person is not repeated.
 
-use super::{Decision, Guard, Record, Refusal, Unused, decision};
+use super::{Decision, Guard, Record, Refusal, Unused, decision, permission::Answer};
 use crate::{
     call::{Outcome, RunId},
     event::Tell,
@@ -34,6 +34,11 @@ impl Guard {
     ) -> Decision {
         let mut record = Record::default();
         let decided = self.decide_again(action, journaled, run, tell, &mut record).await;
+        // Nobody could say whether it is permitted: that is no yes, and no reason to give up what was approved either.
+        let decided = decided.map_err(|(outcome, why)| match record.permission.answer {
+            Answer::Unknown if outcome == Outcome::NotPermitted => (Outcome::Failed, why),
+            _ => (outcome, why),
+        });
         decision(action, decided, record)
     }
 
@@ -64,7 +69,7 @@ impl Guard {
                 let wanted = approval.wanted(&action.requirements.credential);
                 let permission = record.permission.words().to_owned();
                 let granted = async {
-                    self.approvals.verify(row, action, &account)?;
+                    self.approvals.verify(row, action, &account).await?;
                     self.approvals.take_up(row, action, &approval, wanted, &permission, tell).await
                 };
                 let granted = granted.await.map_err(|error| (error.outcome(), error.to_string()))?;

@@ -5,6 +5,7 @@ pub mod credentials;
 pub mod journal;
 pub mod lock;
 pub mod seal;
+pub mod sealed;
 pub mod stop;
 pub mod tokens;
 

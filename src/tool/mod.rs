@@ -238,6 +238,12 @@ impl Tool {
         self.spec.effect
     }
 
+    /// The names of the parameters whose values no log may show.
+    #[must_use]
+    pub fn sensitive(&self) -> &[String] {
+        &self.spec.sensitive
+    }
+
     /// Whether the person is asked.
     #[must_use]
     pub fn needs_approval(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The shell, on a terminal: what a person sees.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Dev, Home, Terminal, agentctl};
 
@@ -138,6 +138,25 @@ fn an_interrupted_wait_goes_on_behind_the_prompt() {
     assert_eq!(dev.orders().len(), 1);
     terminal.control('d');
     assert_eq!(terminal.finish().0, 0);
+    // What is kept is what the model was sent: the rules it works under, and the result in the place of the call.
+    let kept = kept_messages(&home);
+    assert!(kept[0]["role"] == "system" && text(&kept[0]).starts_with("You are agentctl"), "{kept:?}");
+    let results: Vec<&str> = kept.iter().filter(|message| message["role"] == "tool").map(text).collect();
+    assert!(results[0].contains("ord_81") && !results.iter().any(|result| result.contains("pending")), "{kept:?}");
+}
+
+/// The messages of the only run.
+fn kept_messages(home: &Home) -> Vec<Value> {
+    let read = |args: &[&str]| -> Value {
+        serde_json::from_str(&agentctl(home).args(args.iter().copied()).run().code(0).stdout).expect("one object")
+    };
+    let runs = read(&["runs", "list", "--json"]);
+    let run = read(&["runs", "show", runs["runs"][0]["id"].as_str().unwrap(), "--json"]);
+    run["run"]["messages"].as_array().unwrap().clone()
+}
+
+fn text(message: &Value) -> &str {
+    message["content"].as_str().unwrap_or_default()
 }
 
 #[test]

@@ -184,6 +184,26 @@ fn what_may_have_been_spent_counts() {
     assert_eq!(dev.orders().len(), 1);
 }
 
+/// The second question waits for its turn, and by then the money is spent: the phone does not ring for it.
+#[test]
+fn nobody_is_asked_for_what_is_over_the_limit_by_then() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    policy(&home, "[max_spend]\nper_day = \"900 EUR\"");
+    let buy = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=1", "--arg", "price_limit=500"];
+    let first = agentctl(&home).args(buy).start();
+    first.wait_for_stderr("Check that it shows:");
+    let second = agentctl(&home).args(buy).start();
+    // It has planned its call by now, and waits.
+    second.wait_for_stderr("buy_product");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    answer(&dev, "approve");
+    first.finish().code(0);
+    second.finish().code(14).err(&["after 500.00 EUR"]);
+    let pushes = dev.history("ciba").iter().filter(|request| request["path"].to_string().contains("bc-")).count();
+    assert_eq!((dev.orders().len(), pushes), (1, 1));
+}
+
 #[test]
 fn what_may_be_spent_in_a_day_holds_across_processes() {
     let dev = Dev::start();

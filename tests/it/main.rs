@@ -5,8 +5,9 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "the helpers of tests may do what tests may: fail loudly, look at the clock, and read what CI has set"
+    reason = "the helpers of tests may do what tests may: fail loudly, say which case it was, look at the clock, and read what CI has set"
 )]
 
 mod support;

@@ -58,7 +58,7 @@ impl Known {
         }
         let (mut missing, older): (Vec<Logged>, Vec<Logged>) =
             self.actions.into_values().partition(|known| self.began.is_none_or(|began| known.at >= began));
-        missing.sort_by(|one, other| one.at.cmp(&other.at));
+        missing.sort_by_key(|known| known.at);
         let Some(first) = missing.first() else { return older.len() };
         let what = format!("{} ({}, {})", first.action, first.tool, rfc3339(first.at));
         let more = match missing.len() - 1 {

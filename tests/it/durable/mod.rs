@@ -2,6 +2,7 @@
 
 mod kill;
 mod panic;
+mod sealed;
 
 use std::time::Duration;
 
@@ -148,6 +149,66 @@ fn many_are_waited_for_at_once() {
     assert_eq!((dev.orders().len(), pushes(&dev)), (2, 3));
     let early = dev.history("ciba_poll").iter().filter(|poll| poll["answer"]["body"]["error"] == "slow_down").count();
     assert_eq!(early, 0, "polls are never early");
+}
+
+#[test]
+fn who_can_not_be_asked_now_ends_nothing() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    dev.auto("approve", "approve");
+    for step in ["after:approved", "after:execution_started"] {
+        agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_DIE_AT", step).run();
+        let orders = dev.orders().len();
+        dev.fault(&json!({ "on": "fga", "kind": "status", "status": 503, "times": 99 }));
+        agentctl(&home).args(["resume", "--last"]).run().code(10).err(&["agentctl resume run_"]);
+        dev.delete("/faults", &json!({}));
+        agentctl(&home).args(["resume", "--last"]).run().code(0);
+        assert_eq!(dev.orders().len(), orders + 1, "{step}");
+    }
+    assert_eq!(pushes(&dev), 2);
+    // Who is not permitted any more is refused, and what may have been sent is unknown.
+    agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_DIE_AT", "after:execution_started").run();
+    dev.delete("/tuples", &json!({ "user": "ada", "relation": "can_buy", "object": "shop:main" }));
+    agentctl(&home).args(["resume", "--last"]).run().code(21).err(&["may have happened"]);
+    assert_eq!(dev.orders().len(), 2);
+}
+
+#[test]
+fn two_may_wait_for_the_same_answer() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    detached(&home, "buy 2 phones");
+    let wait = || agentctl(&home).args(["approvals", "wait", "--all", "--json"]).start();
+    let (first, second) = (wait(), wait());
+    // Whichever holds the run asks; should it be killed, the other one does.
+    std::thread::sleep(Duration::from_secs(1));
+    first.signal("KILL");
+    first.finish();
+    let third = wait();
+    approve(&dev);
+    for waiting in [second, third] {
+        let output = waiting.finish().code(0);
+        assert_eq!(output.json()["approvals"][0]["state"], "approved", "{output}");
+    }
+    agentctl(&home).args(["resume", "--last"]).run().code(0);
+    assert_eq!((dev.orders().len(), pushes(&dev)), (1, 1));
+}
+
+#[test]
+fn what_a_crash_cut_is_not_waited_for() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    dev.auto("approve", "approve");
+    for step in ["after:planned", "after:redeeming"] {
+        agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_DIE_AT", step).run();
+        agentctl(&home)
+            .args(["approvals", "wait", "--all"])
+            .run()
+            .code(1)
+            .err(&["was stopped", "agentctl resume run_"]);
+        agentctl(&home).args(["resume", "--last"]).run().code(21);
+    }
+    assert!(dev.orders().is_empty());
 }
 
 /// Otherwise a poll that is under way would look like a crash to the one who resumes, and its yes be lost.

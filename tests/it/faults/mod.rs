@@ -185,19 +185,16 @@ impl World {
         }
         // Until there is nothing to go on with; at last the weather is fine, and nobody sleeps any more.
         let resume = || ended(self.program(&home, weather, &["resume", "--last"]).run());
-        if weather.door != Door::Call {
-            if [None, Some(4), Some(10)].contains(&ends) {
-                said.push(resume());
-                ends = said.last().unwrap().status.code();
-            }
-            dev.delete("/faults", &json!({}));
-            self.answers(if weather.person == Person::Sleeps { Person::Denies } else { weather.person }, 0);
-            if ends == Some(4) {
-                said.push(login().run().code(0));
-            }
+        if [None, Some(4), Some(10)].contains(&ends) {
             said.push(resume());
+            ends = said.last().unwrap().status.code();
         }
         dev.delete("/faults", &json!({}));
+        self.answers(if weather.person == Person::Sleeps { Person::Denies } else { weather.person }, 0);
+        if ends == Some(4) {
+            said.push(login().run().code(0));
+        }
+        said.push(resume());
         self.look(&home, weather, &said, killed);
     }
 
@@ -268,8 +265,7 @@ impl World {
         let pending = pending["approvals"].as_array().unwrap().len();
         let log = || format!("{calls:#?}\n{}", shown());
         let open = calls.values().filter(|call| call.outcome.is_none()).count();
-        let may_be_open = if weather.door == Door::Call { usize::from(killed) } else { pending };
-        assert!(open <= may_be_open, "{open} calls without an end\n{}", log());
+        assert!(open <= pending, "{open} calls without an end\n{}", log());
         let ended_as = |words: &[&str]| {
             let with_effect = calls.values().filter(|call| ["buy_product", "reset_password"].contains(&&*call.tool));
             with_effect.filter(|call| call.outcome.as_deref().is_some_and(|outcome| words.contains(&outcome))).count()
@@ -278,7 +274,7 @@ impl World {
         assert!(ended_as(&["done"]) <= effects, "the log says done, and nothing was\n{}", log());
         let perhaps = ended_as(&["done", "unknown"]) + open as u64;
         assert!(effects <= perhaps, "something was done that the log denies\n{}", log());
-        if weather.task != Task::Vault && said.iter().skip(1).any(|output| is_answer(output)) {
+        if weather.task != Task::Vault && said.iter().skip(1).any(is_answer) {
             assert!(effects == 1 || weather.door != Door::Call, "it says that it was done\n{}", log());
         }
         no_secret_is_seen(dev, home, said);
