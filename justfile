@@ -30,3 +30,8 @@ mutants *names:
 # N bad days instead of the few hundred of `just test`: what goes wrong, when the process dies, what the person answers.
 sweep N="3000":
     AGENTCTL_SWEEP={{N}} cargo test --locked --test it -- faults:: --nocapture
+
+# agentctl beside aichat, codex, opencode, llm and curl, in turn: docs/performance.md. `just peers --only agentctl,curl` for some.
+peers *args:
+    cargo build --locked --profile dist
+    benches/peers/run.py {{args}}

@@ -16,9 +16,13 @@ import sqlite3
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
-from compare import Tenant, measure
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
+
+from measure import Launcher  # noqa: E402
+from tenant import Tenant  # noqa: E402
 
 
 def agentctl(binary, environment, *words, code=0):
@@ -54,6 +58,8 @@ def main():
     parser.add_argument("--messages", type=int, default=10_000)
     parser.add_argument("--runs", type=int, default=5)
     args = parser.parse_args()
+    work = tempfile.TemporaryDirectory()
+    launcher = Launcher(pathlib.Path(work.name))
     tenant = Tenant(args.binary, "--interval", "1")
     try:
         environment = {"PATH": os.environ["PATH"], **tenant.environment}
@@ -63,10 +69,10 @@ def main():
         for turn in range(args.runs):
             for messages in times:
                 run = prepared(args.binary, tenant, environment, messages)
-                wall, _, code = measure([args.binary, "resume", run], environment)
-                if code != 0:
-                    sys.exit(f"resume ended with {code}")
-                times[messages].append(wall)
+                done = launcher.piped([os.path.abspath(args.binary), "resume", run], environment, work.name)
+                if done.status:
+                    sys.exit(f"resume ended with {done.status}")
+                times[messages].append(done.wall_ms)
                 # Five approvals a minute are all that one person gets.
                 if turn + 1 < args.runs:
                     time.sleep(13)
@@ -74,6 +80,7 @@ def main():
         print(f"{args.messages} messages: {many:.0f} ms; 10 messages: {few:.0f} ms; ratio {many / few:.2f}")
     finally:
         tenant.close()
+        work.cleanup()
 
 
 main()

@@ -1,5 +1,5 @@
 //! What agentctl itself adds to one call, step by step. `cargo bench --bench road`; for whole processes beside other
-//! programs see `benches/compare.py`.
+//! programs see `benches/peers`.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot be set up has nothing to measure")]
 
 use std::{collections::BTreeMap, hint::black_box, io::Write as _, path::Path};

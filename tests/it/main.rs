@@ -14,6 +14,7 @@ mod support;
 
 mod approval;
 mod audit;
+mod benches;
 mod browser;
 mod chat;
 mod cmd;

@@ -1,0 +1,36 @@
+//! The harness that measures agentctl beside its peers still runs: benches/peers/run.py.
+
+use std::{env, fs, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Home, command, peer_is_missing, program,
+};
+
+#[test]
+fn the_comparison_with_peers_takes_every_row_of_agentctl() {
+    if let Some(missing) = ["python3", "cc", "curl"].into_iter().find(|name| program(name).is_none()) {
+        peer_is_missing(missing, "install its package");
+        return;
+    }
+    let home = Home::new();
+    let out = home.work();
+    let run = command(&home, "python3")
+        .args([concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/run.py"), "--only", "agentctl,curl", "--rounds", "2"])
+        .args(["--binary", env!("CARGO_BIN_EXE_agentctl"), "--out"])
+        .arg(&out)
+        .env("PATH", &env::var("PATH").unwrap())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .limit(Duration::from_secs(240))
+        .run()
+        .code(0)
+        .out(&["| 50 tokens | curl |"]);
+
+    let results: Value = serde_json::from_slice(&fs::read(out.join("results.json")).unwrap()).unwrap();
+    assert_eq!(results["left_out"], json!({}), "{}", run.stderr);
+    let rows = ["--version", "--help", "whoami", "50 tokens", "tool turn", "prompt"];
+    for row in rows.into_iter().chain(["20,000 tokens, pipe", "20,000 tokens, terminal"]) {
+        assert_eq!(results["runs"][row]["agentctl"].as_array().map(Vec::len), Some(2), "{row}");
+    }
+}
