@@ -309,13 +309,14 @@ impl Drop for Dispatcher {
 }
 
 /// Writes down the end of a call whose approval the person gave up while no process was at work on it, unless it stands
-/// there: whoever was killed in between does it again.
+/// there: whoever was killed in between does it again. Says whether there was anything to write.
 ///
 /// # Errors
 /// If the log or the journal cannot be written.
-pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTime<Utc>) -> Result<(), Error> {
+pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTime<Utc>) -> Result<bool, Error> {
     let action = &row.asked.action;
-    if !audit.entries_of(action)?.iter().any(|entry| entry.kind == audit::Kind::Response) {
+    let open = !audit.entries_of(action)?.iter().any(|entry| entry.kind == audit::Kind::Response);
+    if open {
         let body = json!({
             "outcome": Outcome::Cancelled.word(),
             "message": "the approval was given up; nothing was done",
@@ -332,7 +333,7 @@ pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTim
     {
         journal.close_call(action, at)?;
     }
-    Ok(())
+    Ok(open)
 }
 
 /// Writes down the end of every call of a run that is about to be forgotten: each request of the log gets its response.

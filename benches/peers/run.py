@@ -153,6 +153,12 @@ def machine():
     return f"{os.cpu_count()} cores, {model}, {platform.system()} {platform.release()}"
 
 
+def figures(run):
+    """A run's figures; None is one that was not measured, because JSON has no NaN."""
+    all_of_them = {"wall_ms": run.wall_ms, "cpu_ms": run.cpu_ms, "peak_mib": run.peak_mib}
+    return {name: None if math.isnan(value) else value for name, value in all_of_them.items()}
+
+
 def chosen(text, all_of_them, what):
     if not text:
         return all_of_them
@@ -213,8 +219,8 @@ def main():
     print(text)
     raw = {"began": began.isoformat(), "machine": machine(), "load": [load, after], "rounds": options.rounds,
            "contestants": about, "left_out": left_out,
-           "runs": {row: {name: [{"wall_ms": run.wall_ms, "cpu_ms": run.cpu_ms, "peak_mib": run.peak_mib} for run in runs]
-                          for name, runs in found.items()} for row, found in results.items()}}
+           "runs": {row: {name: [figures(run) for run in runs] for name, runs in found.items()}
+                    for row, found in results.items()}}
     (options.out / "results.json").write_text(json.dumps(raw, indent=1) + "\n")
     (options.out / "results.md").write_text(text)
     if "agentctl" in names and any("agentctl" in found for found in left_out.values()):

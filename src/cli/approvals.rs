@@ -372,9 +372,13 @@ fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
     let id = &row.asked.id;
     let journal = app.journal()?;
     let now = app.clock.now();
-    let unfinished = row.state == ApprovalState::Abandoned
+    let open = row.state == ApprovalState::Abandoned
         && dispatch::given_up_and_open(&journal)?.iter().any(|open| open.asked.id == *id);
-    if !unfinished && (row.state.is_final() || !journal.abandon(id, now)?) {
+    let given_up = !row.state.is_final() && journal.abandon(id, now)?;
+    // The process that waits for it learns it at its next step, and ends the call itself.
+    let alive = row.asked.run.as_ref().is_some_and(|run| app.lease(run).is_err());
+    let ended = (given_up || open) && !alive && dispatch::given_up(&app.audit()?, &journal, row, now)?;
+    if !given_up && !ended {
         let state = journal.approval(id)?.map_or(row.state, |row| row.state);
         let failure = Failure::new(Kind::Usage, format!("{id} is {state}; there is nothing to give up"));
         return Err(if state == ApprovalState::Executing {
@@ -382,11 +386,6 @@ fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
         } else {
             failure
         });
-    }
-    // The process that waits for it learns it at its next step, and ends the call itself.
-    let alive = row.asked.run.as_ref().is_some_and(|run| app.lease(run).is_err());
-    if !alive {
-        dispatch::given_up(&app.audit()?, &journal, row, now)?;
     }
     if app.ui.json() {
         let row = journal.approval(id)?;
