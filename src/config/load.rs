@@ -320,11 +320,15 @@ impl Reader<'_> {
         let table = &self.profile.limits;
         let turns = self.profile(table.max_turns).unwrap_or(Setting::default(MAX_TURNS));
         let keep = self.profile(table.keep_runs_days).unwrap_or(Setting::default(KEEP_RUNS_DAYS));
+        let audit = self.profile(table.keep_audit_days);
         let pushes = self.profile(table.pushes_per_minute).unwrap_or(Setting::default(MAX_PUSHES));
         Ok(Limits {
             max_turns: turns.map("limits.max_turns", |count| within(count, 1, 1000))?,
             pushes_per_minute: pushes.map("limits.pushes_per_minute", |count| within(count, 1, MAX_PUSHES))?,
             keep_runs_days: keep.map("limits.keep_runs_days", |days| within(days, 1, 36_500))?,
+            keep_audit_days: audit
+                .map(|audit| audit.map("limits.keep_audit_days", |days| within(days, 30, 36_500)))
+                .transpose()?,
         })
     }
 
