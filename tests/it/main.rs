@@ -40,5 +40,6 @@ mod run;
 mod session;
 mod shell;
 mod support_itself;
+mod surroundings;
 mod tidy;
 mod ways;

@@ -112,6 +112,14 @@ fn a_dry_run_plans_and_does_nothing() {
     assert!(buy["would_run"] == true && buy["would_ask"] == true && buy["arguments"]["qty"] == 2, "{buy}");
     assert_eq!((&last(&output)["dry_run"], &last(&output)["type"]), (&json!(true), &json!("run.completed")));
     assert!(!output.stdout.contains("tool.completed") && !output.stdout.contains("approval."), "{output}");
+    // The model is told, and says so.
+    let asked = dev.history("model");
+    let result = asked.last().unwrap()["body"]["messages"].as_array().unwrap().last().unwrap()["content"].clone();
+    let result: Value = serde_json::from_str(result.as_str().unwrap()).unwrap();
+    assert_eq!((&result["outcome"], &result["result"]["dry_run"]), (&json!("rehearsed"), &json!(true)), "{result}");
+    assert!(result["result"]["note"].as_str().unwrap().starts_with("Nothing was done"), "{result}");
+    let answer = last(&output)["text"].as_str().unwrap().to_owned();
+    assert!(answer.contains("nothing was ordered") && !answer.contains("Ordered"), "{answer}");
     // One that would not run decides the exit code, whatever the next one is.
     let call = |arguments: Value| json!({ "tool_calls": [{ "name": "buy_product", "arguments": arguments }] });
     let good = json!({ "product": "phones", "qty": 1, "price_limit": 10 });
