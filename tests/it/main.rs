@@ -34,6 +34,7 @@ mod limits;
 mod login;
 mod peers;
 mod peers_fga;
+mod peers_llama;
 mod peers_vault;
 mod races;
 mod run;
