@@ -131,6 +131,8 @@ pub enum Outcome {
     Unknown,
     /// It was stopped by the person before it ended.
     Cancelled,
+    /// It would have run, and nothing was done: a dry run.
+    Rehearsed,
 }
 
 impl Outcome {
@@ -150,6 +152,7 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Unknown => "unknown",
             Self::Cancelled => "cancelled",
+            Self::Rehearsed => "rehearsed",
         }
     }
 }

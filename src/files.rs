@@ -124,17 +124,46 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 /// If it cannot be written; then the old content is still there.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
     check(path)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    private_dir(folder)?;
+    private_dir(folder_of(path))?;
+    replace(path, content, None)
+}
+
+/// Writes a file where the person said: their folder stays as it is, a link is followed, a file that is there keeps its
+/// permissions, and a pipe or a device is written to. A regular file is replaced as a whole; a new one is 0600.
+///
+/// # Errors
+/// If it cannot be written; a regular file then has its old content.
+pub fn put(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let there = fs::metadata(path).ok();
+    if there.as_ref().is_some_and(|there| !there.is_file()) {
+        let written = OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(content));
+        return written.map_err(|source| Error::new("written", path, source));
+    }
+    // What a link points to is replaced, not the link. One that points to nothing stays an error.
+    let target = match fs::symlink_metadata(path) {
+        Ok(_) => fs::canonicalize(path).map_err(|source| Error::new("written", path, source))?,
+        Err(_) => path.to_owned(),
+    };
+    replace(&target, content, there.map(|there| there.permissions()))
+}
+
+/// Where a file lies: a bare name is in the working directory.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn replace(path: &Path, content: &[u8], permissions: Option<fs::Permissions>) -> Result<(), Error> {
     let temporary = beside(path, &format!(".{}.tmp", uuid::Uuid::new_v4().simple()));
-    let result = write_new(&temporary, content)
-        .and_then(|()| fs::rename(&temporary, path).map_err(|source| Error::new("written", path, source)));
+    let keep = || permissions.map_or(Ok(()), |permissions| fs::set_permissions(&temporary, permissions));
+    let result = write_new(&temporary, content).and_then(|()| {
+        keep().and_then(|()| fs::rename(&temporary, path)).map_err(|source| Error::new("written", path, source))
+    });
     if result.is_err() {
         // What went wrong is already known; a temporary file that cannot be removed adds nothing to it.
         let _ = fs::remove_file(&temporary);
         return result;
     }
-    sync_dir(folder)
+    sync_dir(folder_of(path))
 }
 
 /// Removes a file; true if it was there.
@@ -273,6 +302,27 @@ pub(crate) mod tests {
         std::os::unix::fs::symlink(dir.path("nowhere"), dir.path("dangling")).unwrap();
         assert!(matches!(write(&dir.path("dangling"), b"ours"), Err(Error::Symlink(_))));
         assert!(matches!(read(&dir.0), Err(Error::NotAFile(_))));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_of_the_persons_own_stays_as_it_is() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let dir = TempDir::new();
+        fs::set_permissions(&dir.0, fs::Permissions::from_mode(0o755)).unwrap();
+        let (target, link) = (dir.path("target"), dir.path("link"));
+        put(&target, b"one").unwrap();
+        assert_eq!((mode(&dir.0), mode(&target)), (0o755, 0o600));
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink("target", &link).unwrap();
+        put(&link, b"two").unwrap();
+        assert_eq!((mode(&target), fs::read(&target).unwrap().as_slice()), (0o644, &b"two"[..]));
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        put(Path::new("/dev/null"), b"three").unwrap();
+        assert!(matches!(put(&dir.path("no/such"), b"x"), Err(Error::Io { .. })));
+        assert!(matches!(put(&dir.0, b"x"), Err(Error::Io { .. })));
+        assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 2, "nothing is left beside it");
     }
 
     #[test]

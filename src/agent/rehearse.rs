@@ -23,10 +23,10 @@ impl Agent {
         let output = match forecast.refused {
             Some(refused) => ToolOutput::refused(refused.outcome, refused.reason),
             None => ToolOutput {
-                outcome: Outcome::Done,
+                outcome: Outcome::Rehearsed,
                 message: if would_ask { "it would run, once the user approves it" } else { "it would run" }.to_owned(),
-                data: Some(json!({ "dry_run": true, "note": "This is a rehearsal: nothing was done, and there is no \
-                     result. Plan on as if it had succeeded, and say at the end what would be done." })),
+                data: Some(json!({ "dry_run": true, "note": "Nothing was done: this is a dry run, and there is no \
+                     result. Plan on as if it had succeeded, and say at the end that nothing was done and what would be." })),
             },
         };
         tell(foreseen(&plan.action.tool, json!(plan.action.arguments), &output, would_ask));
@@ -38,7 +38,7 @@ fn foreseen(tool: &str, arguments: serde_json::Value, output: &ToolOutput, would
     Event::ToolForeseen {
         tool: tool.to_owned(),
         arguments,
-        would_run: output.outcome == Outcome::Done,
+        would_run: output.outcome == Outcome::Rehearsed,
         would_ask,
         outcome: output.outcome,
         message: output.message.clone(),

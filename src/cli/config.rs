@@ -207,10 +207,12 @@ async fn write(app: &App, args: &InitArgs) -> Result<(), Failure> {
             .map_err(|error| Failure::caused(Kind::Failed, "keep the old configuration", &error))?;
         app.ui.status(format!("The old file is {}", old.display()));
     }
-    if let Some(folder) = file.parent() {
-        files::private_dir(folder)?;
+    let (text, ours) = (init::text(&answers), app.dirs()?.config);
+    // A folder that is there and that a flag or a variable names is the person's own, and stays as it is.
+    match file.parent().is_some_and(|folder| folder.is_dir() && folder != ours) {
+        true => files::put(&file, text.as_bytes())?,
+        false => files::write(&file, text.as_bytes())?,
     }
-    files::write(&file, init::text(&answers).as_bytes())?;
     tell(&app.ui, &file, &answers);
     Ok(())
 }

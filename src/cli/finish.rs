@@ -81,10 +81,13 @@ pub(crate) fn finish_as(
     let (text, mut ended) = match turn {
         Ok(end) if ending.dry_run => judge_each(end),
         Ok(end) => judge(end),
+        Err(failure) if failure.kind == Kind::Model => {
+            (String::new(), Err(failure.hint(format!("`agentctl resume {run}` asks the model again"))))
+        }
         Err(failure) => (String::new(), Err(failure)),
     };
     if let Some(file) = ending.output_last.filter(|_| !text.is_empty())
-        && let Err(error) = files::write(file, format!("{}\n", text.trim_end()).as_bytes())
+        && let Err(error) = files::put(file, format!("{}\n", text.trim_end()).as_bytes())
     {
         let failure = Failure::caused(Kind::Failed, "write the answer for --output-last", &error);
         // What the run itself ended with says more.
@@ -98,6 +101,8 @@ pub(crate) fn finish_as(
     rest(app, run, &mut open, ended.as_ref().err().map(|failure| failure.kind));
     let used = used(app, show)?;
     if app.ui.json() {
+        // Half an answer is no answer, but nobody who reads events has to put it together again.
+        let text = if text.is_empty() { show.heard() } else { text };
         let mut event = terminal(app.clock.now(), Some(run), &text, ended.as_ref().err());
         open.add_to(run, &mut event);
         if ending.dry_run {

@@ -5,7 +5,7 @@ use std::{fs, io, path::PathBuf};
 use clap::{Args as ClapArgs, CommandFactory as _, Subcommand, ValueEnum};
 
 use super::{
-    Cli,
+    Cli, candidates,
     failure::{Failure, Kind},
     schema,
     ui::Ui,
@@ -14,6 +14,7 @@ use super::{
 /// Print shell completions or a schema, or write man pages
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
+  source <(agentctl generate completions bash)   # this shell only
   agentctl generate completions bash > ~/.local/share/bash-completion/completions/agentctl
   agentctl generate man ~/.local/share/man/man1
   agentctl generate events-schema > events.schema.json")]
@@ -53,7 +54,7 @@ enum Shell {
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), Failure> {
     match &args.what {
         What::Completions { shell } => {
-            ui.bytes(&completions(*shell));
+            ui.bytes(&completions(*shell)?);
             Ok(())
         }
         What::EventsSchema => {
@@ -75,18 +76,14 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), Failure> {
     }
 }
 
-fn completions(shell: Shell) -> Vec<u8> {
-    use clap_complete::{generate, shells};
-    let (mut command, mut script) = (Cli::command(), Vec::new());
-    let name = "agentctl";
-    match shell {
-        Shell::Bash => generate(shells::Bash, &mut command, name, &mut script),
-        Shell::Zsh => generate(shells::Zsh, &mut command, name, &mut script),
-        Shell::Fish => generate(shells::Fish, &mut command, name, &mut script),
-        Shell::Elvish => generate(shells::Elvish, &mut command, name, &mut script),
-        Shell::Power => generate(shells::PowerShell, &mut command, name, &mut script),
-    }
-    script
+fn completions(shell: Shell) -> Result<Vec<u8>, Failure> {
+    candidates::script(match shell {
+        Shell::Bash => "bash",
+        Shell::Zsh => "zsh",
+        Shell::Fish => "fish",
+        Shell::Elvish => "elvish",
+        Shell::Power => "powershell",
+    })
 }
 
 /// Every page and its file name.
@@ -136,7 +133,10 @@ mod tests {
         ];
         for (shell, name) in shells {
             let file = root.join("completions").join(name);
-            assert!(fs::read(&file).unwrap_or_default() == completions(shell), "completions/{name} is out of date");
+            assert!(
+                fs::read(&file).unwrap_or_default() == completions(shell).unwrap(),
+                "completions/{name} is out of date"
+            );
         }
     }
 }

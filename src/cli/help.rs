@@ -36,6 +36,11 @@ const TOPICS: &[Topic] = &[
     ("security", || include_str!("help/security.txt").to_owned()),
 ];
 
+/// The names of the pages.
+pub(crate) fn topics() -> impl Iterator<Item = &'static str> {
+    TOPICS.iter().map(|(name, _)| *name)
+}
+
 /// Does it.
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), Failure> {
     let words: Vec<&str> = args.words.iter().map(String::as_str).collect();

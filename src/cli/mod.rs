@@ -9,6 +9,7 @@ mod args;
 mod attach;
 mod browser;
 mod caller;
+mod candidates;
 mod clients;
 mod complete;
 mod failure;
@@ -160,6 +161,9 @@ enum Command {
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let env = EnvVars::from_process();
+    if candidates::answered(&args, env.as_ref().ok()) {
+        return ExitCode::SUCCESS;
+    }
     let agent = env.as_ref().is_ok_and(|env| caller::calling_agent(|name| env.get(name).map(str::to_owned)).is_some());
     let mut around = env.as_ref().map_or_else(|_| Surroundings::default(), surroundings);
     around.no_color |= agent;
@@ -176,6 +180,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         no_input,
         still: verbose > 0,
         verbose: verbose > 0,
+        mute: false,
         agent,
         around,
     }));

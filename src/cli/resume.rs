@@ -24,9 +24,10 @@ use crate::{
 /// Go on with a run that waits for your approval or was cut off
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "It waits for the approvals of the run as the run itself did, does what was
-approved, gives the result to the model and goes on to its answer. Exit codes
-and --json are those of `agentctl run`; for a single call, those of `agentctl
-tools call`.
+approved, gives the result to the model and goes on to its answer. A run that
+ended before the model's last word (its server failed, a limit was reached)
+goes on, too, if you name it. Exit codes and --json are those of `agentctl
+run`; for a single call, those of `agentctl tools call`.
 
 Examples:
   agentctl resume --last
@@ -59,7 +60,9 @@ async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
     let run = find(app, &journal, args)?;
     let _lease = app.lease(&run)?;
     let saved = saved(app, &journal, &run)?;
-    if saved.ended_at.is_some() && journal.open_calls(&run)?.is_empty() {
+    // What ended without the model's last word, because its server failed or a signal came, can be asked for again.
+    let owes = || Ok::<_, Failure>(!saved.row.is_single_call() && load(&journal, &run)?.last_word().is_none());
+    if saved.ended_at.is_some() && journal.open_calls(&run)?.is_empty() && !owes()? {
         let failure = Failure::new(Kind::Usage, format!("{run} has ended; nothing of it waits"));
         return Err(match saved.row.is_single_call() {
             true => failure.hint(format!("`agentctl runs show {run}` shows what it brought")),

@@ -189,6 +189,7 @@ fn kinds() -> Value {
         Outcome::Failed,
         Outcome::Unknown,
         Outcome::Cancelled,
+        Outcome::Rehearsed,
     ];
     json!({
         "text": { "type": "string" },

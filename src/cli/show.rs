@@ -48,6 +48,8 @@ struct State {
     refusal_shown: bool,
     /// Tokens read and written so far, if the server counts them.
     used: Option<(u64, u64)>,
+    /// What has arrived of an answer that is not whole.
+    heard: String,
 }
 
 impl<'a> Show<'a> {
@@ -78,6 +80,8 @@ impl<'a> Show<'a> {
                 let (read, written) = state.used.unwrap_or_default();
                 state.used = Some((read.saturating_add(*prompt_tokens), written.saturating_add(*completion_tokens)));
             }
+            Event::Text { text } => self.state.borrow_mut().heard.push_str(text),
+            Event::TextDone { .. } => self.state.borrow_mut().heard.clear(),
             _ => {}
         }
         if self.lines {
@@ -118,6 +122,11 @@ impl<'a> Show<'a> {
     /// How many tokens were read and written, as the server counts.
     pub(crate) fn used(&self) -> Option<(u64, u64)> {
         self.state.borrow().used
+    }
+
+    /// What has arrived of an answer that broke off.
+    pub(crate) fn heard(&self) -> String {
+        self.state.borrow().heard.clone()
     }
 
     /// Whether an approval is waited for.

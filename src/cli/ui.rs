@@ -65,6 +65,8 @@ pub(crate) struct Manner {
     pub(crate) verbose: bool,
     /// Another agent runs the program.
     pub(crate) agent: bool,
+    /// Nothing is said at all.
+    pub(crate) mute: bool,
     /// What the environment says.
     pub(crate) around: Surroundings,
 }
@@ -75,9 +77,10 @@ impl Ui {
         let look = |terminal| Look::decide(manner.color, terminal, manner.around);
         let (out, mut err) = (look(io::stdout().is_terminal()), look(io::stderr().is_terminal()));
         err.motion &= !manner.still;
+        let talk = if manner.mute { Sink::Nowhere } else { Sink::Err(io::stderr()) };
         Self {
             out: Stream { look: out, sink: RefCell::new(Sink::Out(io::stdout())) },
-            err: Stream { look: err, sink: RefCell::new(Sink::Err(io::stderr())) },
+            err: Stream { look: err, sink: RefCell::new(talk) },
             quiet: manner.quiet,
             json: manner.json,
             verbose: manner.verbose,
@@ -471,6 +474,7 @@ struct Stream {
 enum Sink {
     Out(io::Stdout),
     Err(io::Stderr),
+    Nowhere,
     #[cfg(test)]
     Buffer(Vec<u8>),
 }
@@ -484,6 +488,7 @@ impl Stream {
                 out.flush()
             }
             Sink::Err(err) => err.lock().write_all(bytes),
+            Sink::Nowhere => Ok(()),
             #[cfg(test)]
             Sink::Buffer(buffer) => buffer.write_all(bytes),
         }
@@ -493,6 +498,7 @@ impl Stream {
         match &mut *self.sink.borrow_mut() {
             Sink::Out(out) => out.flush(),
             Sink::Err(err) => err.flush(),
+            Sink::Nowhere => Ok(()),
             #[cfg(test)]
             Sink::Buffer(_) => Ok(()),
         }

@@ -40,7 +40,7 @@ pub(crate) fn of_each(calls: &[(String, Outcome)], limit: bool) -> Option<Kind> 
 /// What the exit code says about one call that was not made good later.
 pub(crate) fn kind(outcome: Outcome) -> Option<Kind> {
     match outcome {
-        Outcome::Done => None,
+        Outcome::Done | Outcome::Rehearsed => None,
         Outcome::LoginNeeded => Some(Kind::LoginNeeded),
         Outcome::NotPermitted => Some(Kind::NotPermitted),
         Outcome::Denied => Some(Kind::Denied),
@@ -136,10 +136,10 @@ mod tests {
             of_each(&outcomes.iter().map(|outcome| ("buy".to_owned(), *outcome)).collect::<Vec<_>>(), limit)
         };
         assert_eq!(of(&[], false), None);
-        assert_eq!(of(&[Done, Done], false), None);
-        assert_eq!(of(&[NotPermitted, Done], false), Some(Kind::NotPermitted));
+        assert_eq!(of(&[Rehearsed, Rehearsed], false), None);
+        assert_eq!(of(&[NotPermitted, Rehearsed], false), Some(Kind::NotPermitted));
         assert_eq!(of(&[ConnectionNeeded, NotPermitted], false), Some(Kind::NotPermitted));
-        assert_eq!(of(&[Done], true), Some(Kind::Limit));
+        assert_eq!(of(&[Rehearsed], true), Some(Kind::Limit));
     }
 
     #[test]

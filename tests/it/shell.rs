@@ -87,6 +87,29 @@ fn an_answer_that_breaks_off_is_not_taken_for_a_whole_one() {
 }
 
 #[test]
+fn an_answer_that_broke_off_can_be_asked_for_again() {
+    let (dev, home) = scripted(json!([
+        { "text": ["One ", "two ", "three"], "cut": { "after": 4 } },
+        { "expect": { "contains": ["count"] }, "text": "One two three." },
+    ]));
+    let file = home.work().join("answer");
+    let output = agentctl(&home).args(["run", "--json", "--output-last", "answer", "count"]).run().code(20);
+    let end = output.lines().pop().unwrap();
+    assert_eq!(
+        (&end["text"], file.exists()),
+        (&json!("One two three"), false),
+        "half an answer is told, not kept\n{output}"
+    );
+    let next = format!("agentctl resume {}", end["run"].as_str().unwrap());
+    assert!(end["hints"].to_string().contains(&next), "{output}");
+    let words: Vec<&str> = next.split(' ').skip(1).collect();
+    agentctl(&home).args(words.clone()).run().code(0).out(&["One two three.\n"]);
+    agentctl(&home).args(words).run().code(2).err(&["has ended"]);
+    let asked = dev.history("model");
+    assert_eq!(asked[0]["body"]["messages"], asked[1]["body"]["messages"], "the same question");
+}
+
+#[test]
 fn a_conversation_that_is_too_long_says_what_to_do() {
     let error =
         json!({ "error": { "message": "maximum context length is 10 tokens", "code": "context_length_exceeded" } });

@@ -53,15 +53,23 @@ fn a_task_of_ten_megabytes_is_refused() {
 
 #[test]
 fn the_answer_goes_into_a_file_as_well() {
-    let dev = Dev::scripted(json!([{ "text": "Forty-two." }]));
+    let dev = Dev::scripted(json!([{ "text": "Forty-two.", "repeat": 3 }]));
     let home = dev.logged_in();
     let file = home.path().join("answer.txt");
     let path = file.display().to_string();
     agentctl(&home).args(["run", "-q", "--output-last", &path, "go"]).run().code(0).out(&["Forty-two.\n"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), "Forty-two.\n");
+    // The folder is the user's, and others may have to read in it. A bare name is in the working directory.
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(home.work(), fs::Permissions::from_mode(0o755)).unwrap();
+    agentctl(&home).args(["run", "-q", "--output-last", "answer.txt", "go"]).run().code(0);
+    assert_eq!(fs::read_to_string(home.work().join("answer.txt")).unwrap(), "Forty-two.\n");
+    assert_eq!(fs::metadata(home.work()).unwrap().permissions().mode() & 0o777, 0o755);
+    let piped = agentctl(&home).args(["run", "-q", "--output-last", "/dev/stderr", "go"]).run().code(0);
+    assert_eq!(piped.stderr, "Forty-two.\n");
     let nowhere = home.path().join("no/such/folder").display().to_string();
     agentctl(&home).args(["run", "--output-last", &nowhere, "go"]).run().code(2).silent();
-    assert_eq!(dev.history("model").len(), 1, "a place that cannot be is found out before the model is asked");
+    assert_eq!(dev.history("model").len(), 3, "a place that cannot be is found out before the model is asked");
 }
 
 #[test]
@@ -112,6 +120,14 @@ fn a_dry_run_plans_and_does_nothing() {
     assert!(buy["would_run"] == true && buy["would_ask"] == true && buy["arguments"]["qty"] == 2, "{buy}");
     assert_eq!((&last(&output)["dry_run"], &last(&output)["type"]), (&json!(true), &json!("run.completed")));
     assert!(!output.stdout.contains("tool.completed") && !output.stdout.contains("approval."), "{output}");
+    // The model is told, and says so.
+    let asked = dev.history("model");
+    let result = asked.last().unwrap()["body"]["messages"].as_array().unwrap().last().unwrap()["content"].clone();
+    let result: Value = serde_json::from_str(result.as_str().unwrap()).unwrap();
+    assert_eq!((&result["outcome"], &result["result"]["dry_run"]), (&json!("rehearsed"), &json!(true)), "{result}");
+    assert!(result["result"]["note"].as_str().unwrap().starts_with("Nothing was done"), "{result}");
+    let answer = last(&output)["text"].as_str().unwrap().to_owned();
+    assert!(answer.contains("nothing was ordered") && !answer.contains("Ordered"), "{answer}");
     // One that would not run decides the exit code, whatever the next one is.
     let call = |arguments: Value| json!({ "tool_calls": [{ "name": "buy_product", "arguments": arguments }] });
     let good = json!({ "product": "phones", "qty": 1, "price_limit": 10 });

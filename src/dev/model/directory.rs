@@ -202,6 +202,7 @@ pub(super) fn report(task: &Task, exchange: &Exchange<'_>) -> String {
     let nothing = if looks { "nothing was looked up" } else { "nothing was changed" };
     match exchange.outcome() {
         "done" => done(task, &exchange.answer["result"]),
+        "rehearsed" => sentence(&format!("This is a dry run, so {nothing}"), message),
         "denied" => format!("This was denied, so {nothing}."),
         "expired" => format!("Nobody answered the approval in time, so {nothing}."),
         "pending" => format!("This still waits for approval; {nothing} yet."),
@@ -325,6 +326,7 @@ mod tests {
             |task: &Task, answer: Value| report(task, &Exchange { name: "tool", arguments: Value::Null, answer });
         let bob = Task::ResetPassword { user: "bob".to_owned() };
         let table = [
+            ("rehearsed", "This is a dry run, so nothing was changed: why."),
             ("denied", "This was denied, so nothing was changed."),
             ("expired", "Nobody answered the approval in time, so nothing was changed."),
             ("pending", "This still waits for approval; nothing was changed yet."),

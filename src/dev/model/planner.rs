@@ -404,6 +404,7 @@ fn report_purchase(purchase: &Exchange, buy: Option<&Buy>, limit: Option<Decimal
             }
             text
         }
+        "rehearsed" => sentence("This is a dry run, so nothing was ordered", message),
         "denied" => "The purchase was denied, so nothing was ordered.".to_owned(),
         "expired" => "Nobody answered the approval in time, so nothing was ordered.".to_owned(),
         "pending" => "The purchase still waits for approval; nothing has been ordered yet.".to_owned(),
@@ -426,6 +427,7 @@ pub(super) fn sentence(what: &str, message: &str) -> String {
 fn report_any(exchange: &Exchange) -> String {
     let (name, message) = (exchange.name, exchange.message());
     match exchange.outcome() {
+        "rehearsed" => sentence(&format!("This is a dry run, so {name} was not done"), message),
         "done" => match &exchange.answer["result"] {
             Value::Null => sentence(&format!("{name} is done"), message),
             result => format!("{name} answered: {result}"),

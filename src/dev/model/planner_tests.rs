@@ -235,6 +235,7 @@ fn every_outcome_is_one_sentence_and_never_a_retry() {
         ("cancelled", "", "The purchase was cancelled, so nothing was ordered."),
         ("unknown", "", "I do not know whether the order was placed; look at your orders before you try again."),
         ("surprise", "", "The tool's answer means nothing to me, so I do not know whether anything was ordered."),
+        ("rehearsed", "it would run", "This is a dry run, so nothing was ordered: it would run."),
         ("done", "", "Ordered 2 x phones."),
     ];
     for (outcome, message, wanted) in table {

@@ -1,0 +1,115 @@
+//! Surroundings that are not as one would wish: closed streams, odd locales, files from other systems, signals in the
+//! middle of an answer.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{Dev, Home, agentctl, command};
+
+const ASK: &str = "what phones are there";
+
+/// The program as a shell starts it with these redirections.
+fn redirected(home: &Home, arguments: &str, redirections: &str) -> crate::support::Output {
+    let line = format!("\"$0\" {arguments} {redirections}");
+    command(home, "/bin/sh").args(["-c", &line, env!("CARGO_BIN_EXE_agentctl")]).run()
+}
+
+#[test]
+fn closed_streams_hinder_nobody() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let task = format!("run '{ASK}'");
+    redirected(&home, &task, "<&-").code(0).out(&["Finch Mini"]);
+    redirected(&home, "run", "<&-").code(2).silent().err(&["there is no task to run"]);
+    redirected(&home, &task, "2>&-").code(0).out(&["Finch Mini"]);
+    // Whoever closes stdout wants no answer, as with /dev/null. What follows must not land in a file of ours instead.
+    redirected(&home, &task, ">&-").code(0).silent();
+    redirected(&home, &task, "<&- >&- 2>&-").code(0).silent();
+    assert_eq!(dev.history("model").len(), 8, "each asked twice, and the one without a task not at all");
+    agentctl(&home).args(["audit", "verify"]).run().code(0);
+}
+
+#[test]
+fn a_signal_in_the_middle_of_an_answer_ends_it_with_an_event_and_a_code() {
+    let words: Vec<String> = (0..400).map(|number| format!("{number} ")).collect();
+    let dev = Dev::scripted(json!([{ "text": words, "delay_ms": 200, "repeat": 6 }]));
+    let home = dev.logged_in();
+    for (signal, code) in [("HUP", 129), ("INT", 130), ("TERM", 143)] {
+        let running = agentctl(&home).args(["run", "--json", "go"]).start();
+        running.wait_for_stdout("text.delta");
+        running.signal(signal);
+        let output = running.finish().code(code);
+        let end = output.lines().pop().unwrap();
+        assert_eq!((&end["type"], &end["exit_code"]), (&json!("run.failed"), &json!(code)), "{output}");
+        assert!(end["text"].as_str().unwrap().starts_with("0 "), "what had arrived is told\n{output}");
+        let running = agentctl(&home).args(["run", "go"]).start();
+        running.wait_for_stdout("0 ");
+        running.signal(signal);
+        running.finish().code(code).out(&["0 "]);
+    }
+}
+
+#[test]
+fn neither_a_locale_nor_a_terminal_is_needed() {
+    let dev = Dev::scripted(json!([{ "text": "Grüße, 2 Ö.", "repeat": 9 }]));
+    let home = dev.logged_in();
+    for (name, value) in [("LC_ALL", "C"), ("LANG", ""), ("LC_ALL", "xx_YY.ISO-8859-1"), ("TERM", ""), ("TERM", "dumb")]
+    {
+        let output = agentctl(&home).env(name, value).args(["run", "go"]).run().code(0);
+        assert_eq!(output.stdout, "Grüße, 2 Ö.\n", "{name}={value}");
+    }
+}
+
+/// The settings of the tenant's model as a file has them, not the environment.
+fn priced(dev: &Dev, home: &mut Home, prefix: &str, end: &str, prices: &str) {
+    let env = &dev.ready["env"];
+    let text = format!(
+        "{prefix}[profiles.default.model]\nname = {}\nbase_url = {}\n{prices}",
+        env["AGENTCTL_MODEL"], env["OPENAI_BASE_URL"]
+    );
+    let file = home.path().join("config.toml");
+    fs::write(&file, text.replace('\n', end)).unwrap();
+    home.set("AGENTCTL_CONFIG", file.to_str().unwrap());
+    home.unset("AGENTCTL_MODEL");
+    home.unset("OPENAI_BASE_URL");
+}
+
+/// One for each token that is read, two for each that is written.
+const PRICES: &str =
+    "[profiles.default.model.prices]\nprompt = \"1000000\"\ncompletion = \"2000000\"\ncurrency = \"USD\"\n";
+
+#[test]
+fn what_a_priced_model_costs_is_told_and_an_unpriced_one_is_not_free() {
+    let dev = Dev::scripted(json!([{ "text": "Hello.", "repeat": 3 }, { "text": "Hello.", "omit": ["usage"] }]));
+    let mut home = dev.logged_in();
+    // As Windows editors write it: a mark at the beginning, and other ends of lines.
+    priced(&dev, &mut home, "\u{feff}", "\r\n", PRICES);
+    let usage = |home: &Home| {
+        let output = agentctl(home).args(["run", "--json", "go"]).run().code(0);
+        output.lines().pop().unwrap()["usage"].clone()
+    };
+    let used = usage(&home);
+    let count = |name: &str| used[name].as_u64().unwrap();
+    let cost = (count("prompt_tokens") + 2 * count("completion_tokens")).to_string();
+    assert!(count("prompt_tokens") > 0 && count("completion_tokens") > 0, "{used}");
+    assert_eq!(used["cost"], json!({ "amount": cost, "currency": "USD" }));
+    agentctl(&home).args(["run", "-v", "go"]).run().code(0).err(&[&format!("written; {cost} USD")]);
+    priced(&dev, &mut home, "", "\n", "");
+    let output = agentctl(&home).args(["run", "-v", "go"]).run().code(0).err(&["written; unpriced"]);
+    assert!(!output.stderr.contains("USD"), "{output}");
+    // Who counts nothing has not used nothing.
+    assert_eq!(usage(&home), Value::Null);
+}
+
+#[test]
+fn a_manifest_may_come_from_another_system() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let text = include_str!("../../src/tool/builtin/shop.toml").replace('\n', "\r\n");
+    let file = home.work().join("shop.toml");
+    for prefix in ["", "\u{feff}"] {
+        fs::write(&file, format!("{prefix}{text}")).unwrap();
+        agentctl(&home).args(["tools", "check", "shop.toml"]).run().code(0);
+    }
+}
