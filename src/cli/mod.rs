@@ -14,6 +14,7 @@ mod complete;
 mod failure;
 mod finish;
 mod history;
+mod hygiene;
 mod init;
 mod look;
 mod loopback;
@@ -158,7 +159,11 @@ enum Command {
 /// Runs the program with these arguments, the program's own name first.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    hygiene::keep_memory_private();
     let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(code) = browser::only_open(&args) {
+        return code;
+    }
     let env = EnvVars::from_process();
     let agent = env.as_ref().is_ok_and(|env| caller::calling_agent(|name| env.get(name).map(str::to_owned)).is_some());
     let mut around = env.as_ref().map_or_else(|_| Surroundings::default(), surroundings);

@@ -29,6 +29,7 @@ mod exit_codes;
 mod faults;
 mod guard;
 mod hostile;
+mod hygiene;
 mod keyring;
 mod limits;
 mod login;
