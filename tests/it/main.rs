@@ -13,6 +13,7 @@
 mod support;
 
 mod approval;
+mod attackers;
 mod audit;
 mod benches;
 mod browser;
