@@ -186,6 +186,8 @@ impl Reader<'_> {
             Some(store) => Some(Setting { value: store.clone(), source: Source::Flag }),
             None => self.text("AGENTCTL_STORE", table.store.as_ref()),
         };
+        let others = table.models.values().filter_map(|model| model.api_key_env.clone());
+        let key_vars = others.chain([api_key_env.clone()]).collect();
         let model = self.model(overrides, api_key_env)?;
         let tool_vars = self.tool_vars(&tool_names, issuer.as_ref(), &mut warnings);
         let mut audiences = BTreeMap::new();
@@ -219,6 +221,7 @@ impl Reader<'_> {
             tool_vars,
             audiences,
             models: table.models.keys().cloned().collect(),
+            key_vars,
             token_for_agents: table.token_for_agents.unwrap_or(false),
             bell: table.bell.unwrap_or(true),
             browser: table.browser.unwrap_or(true),

@@ -358,6 +358,8 @@ pub struct Config {
     pub model: ModelSettings,
     /// What the profile calls its models.
     pub models: Vec<String>,
+    /// The variables that hold a key of one of them.
+    pub key_vars: Vec<String>,
     /// What a run may use up.
     pub limits: Limits,
     /// How strongly an approval of an irreversible call has to be tied to it, at least.
