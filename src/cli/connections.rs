@@ -10,12 +10,12 @@ use super::{
     browser,
     failure::{Failure, Kind},
     loopback::{Answer, Loopback},
+    recorded::Recorded,
     show::rfc3339,
     spinner::Wait,
     ui::Line,
 };
 use crate::{
-    call::ActionId,
     oauth::{
         my_account::{self, Api, Connect, ConnectedAccount, Started},
         pkce,
@@ -144,18 +144,15 @@ async fn connect(app: &App, args: &ConnectArgs) -> Result<(), Failure> {
     let api = api(app)?;
     let account = stop.or(app.logged_in()).await?;
     let scopes = stop.or(scopes(app, &api, args)).await?;
-    let (action, audit) = (ActionId::mint(), app.audit()?);
-    let actor = json!({ "iss": account.iss, "sub": account.sub, "profile": app.config()?.profile.value });
     let what = json!({ "connection": args.name, "scopes": scopes });
-    let request = json!({ "tool": "agentctl connections connect", "actor": actor, "arguments": what });
-    audit.request(&action, app.clock.now(), request)?;
-    let connected = stop.or(through_browser(app, &api, args, &scopes)).await;
+    let recorded = stop.or(Recorded::begin(app, &account, "agentctl connections connect", what)).await?;
+    let connected = stop.or(through_browser(app, &api, args, &scopes, &recorded)).await;
     app.ui.end_wait();
     let outcome = match &connected {
         Ok(account) => json!({ "outcome": "done", "account": account.id, "scopes": account.scopes }),
         Err(failure) => json!({ "outcome": failure.kind.word(), "message": failure.message }),
     };
-    audit.response(&action, app.clock.now(), outcome)?;
+    recorded.end(outcome)?;
     let account = connected?;
     let lacks: Vec<&str> = scopes.iter().filter(|scope| !account.scopes.contains(scope)).map(String::as_str).collect();
     if !lacks.is_empty() {
@@ -195,6 +192,7 @@ async fn through_browser(
     api: &Api<'_>,
     args: &ConnectArgs,
     scopes: &[String],
+    recorded: &Recorded<'_>,
 ) -> Result<ConnectedAccount, Failure> {
     let loopback = Loopback::open().await?;
     let (redirect_uri, verifier) = (loopback.redirect_uri(), pkce::verifier()?);
@@ -216,6 +214,7 @@ async fn through_browser(
         }
     };
     let token = token(app, my_account::CREATE).await?;
+    recorded.may_go_on()?;
     let completed = api.complete(&token, &started.auth_session, &code, &redirect_uri, &verifier).await;
     Ok(completed.map_err(vault::Error::MyAccount)?)
 }
@@ -281,13 +280,11 @@ async fn disconnect(app: &App, args: &DisconnectArgs) -> Result<(), Failure> {
             return Err(Failure::new(Kind::Failed, "nothing was changed"));
         }
     }
-    let (action, audit) = (ActionId::mint(), app.audit()?);
-    let actor = json!({ "iss": person.iss, "sub": person.sub, "profile": app.config()?.profile.value });
     let what = json!({ "connection": account.connection, "account": account.id });
-    let request = json!({ "tool": "agentctl connections disconnect", "actor": actor, "arguments": what });
-    audit.request(&action, app.clock.now(), request)?;
+    let recorded = Recorded::begin(app, &person, "agentctl connections disconnect", what).await?;
     let deleted = async {
         let token = token(app, my_account::DELETE).await?;
+        recorded.may_go_on()?;
         Ok(api.delete(&token, &account.id).await.map_err(vault::Error::MyAccount)?)
     };
     let deleted: Result<(), Failure> = deleted.await;
@@ -295,7 +292,7 @@ async fn disconnect(app: &App, args: &DisconnectArgs) -> Result<(), Failure> {
         Ok(()) => json!({ "outcome": "done" }),
         Err(failure) => json!({ "outcome": failure.kind.word(), "message": failure.message }),
     };
-    audit.response(&action, app.clock.now(), outcome)?;
+    recorded.end(outcome)?;
     deleted?;
     if app.ui.json() {
         app.ui.data(&json!({ "schema_version": 1, "ok": true, "account": describe(account) }));

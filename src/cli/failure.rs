@@ -12,6 +12,10 @@ use crate::{
     tool,
 };
 
+/// What to do where a file of the state folder cannot be written.
+pub(super) const NOWHERE_TO_WRITE: &str =
+    "nothing runs that cannot be written down: make the state folder writable, or free space on the disk";
+
 /// Why a command did not do what it was asked to. The codes are closed and documented (README, man page).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -299,7 +303,7 @@ impl From<journal::Error> for Failure {
                 "move the file away to begin anew: pending approvals are lost with it, the audit log is not"
             }
             journal::Error::Busy | journal::Error::Lock(_) => "another process holds it: try again in a moment",
-            _ => "nothing runs that cannot be written down: make the state folder writable, or free space on the disk",
+            _ => NOWHERE_TO_WRITE,
         };
         Self::caused(Kind::Failed, "use the journal", &error).hint(hint)
     }
@@ -307,8 +311,7 @@ impl From<journal::Error> for Failure {
 
 impl From<audit::Error> for Failure {
     fn from(error: audit::Error) -> Self {
-        Self::caused(Kind::Failed, "use the audit log", &error)
-            .hint("nothing runs that cannot be written down: make the state folder writable, or free space on the disk")
+        Self::caused(Kind::Failed, "use the audit log", &error).hint(NOWHERE_TO_WRITE)
     }
 }
 
@@ -350,12 +353,16 @@ impl From<agent::Error> for Failure {
         match error {
             agent::Error::Model(error) => error.into(),
             agent::Error::Dispatch(error) => error.into(),
-            agent::Error::Stopped(error @ stop::Error::Stopped { .. }) => {
-                Self::new(Kind::NotPermitted, error.to_string())
-            }
-            agent::Error::Stopped(error) => Self::new(Kind::Failed, error.to_string()),
+            agent::Error::Stopped(error) => error.into(),
             agent::Error::Journal(error) => error.into(),
         }
+    }
+}
+
+impl From<stop::Error> for Failure {
+    fn from(error: stop::Error) -> Self {
+        let kind = if matches!(error, stop::Error::Stopped { .. }) { Kind::NotPermitted } else { Kind::Failed };
+        Self::new(kind, error.to_string())
     }
 }
 

@@ -23,6 +23,7 @@ mod markdown;
 mod path;
 mod prompt;
 mod qr;
+mod recorded;
 mod repl;
 mod schema;
 mod scratch;

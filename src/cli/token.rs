@@ -7,9 +7,10 @@ use super::{
     app::App,
     caller,
     failure::{Failure, Kind},
+    recorded::Recorded,
     show::rfc3339,
 };
-use crate::{call::ActionId, session::Wanted, tool::Guarded};
+use crate::{session::Wanted, tool::Guarded};
 
 /// Print a fresh access token, for scripts
 #[derive(Debug, ClapArgs)]
@@ -70,12 +71,10 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
         .hint(format!("use `agentctl tools call {tool}`")));
     }
     let account = app.logged_in().await?;
-    let action = ActionId::mint();
     let what = json!({ "audience": wanted.audience, "resource": wanted.resource, "scopes": wanted.scopes });
-    let actor = json!({ "iss": account.iss, "sub": account.sub, "profile": config.profile.value });
-    let audit = app.audit()?;
-    audit.request(&action, app.clock.now(), json!({ "tool": "agentctl token", "actor": actor, "arguments": what }))?;
+    let recorded = Recorded::begin(app, &account, "agentctl token", what).await?;
     let granted = app.session().await?.access_token(&wanted).await;
+    let stopped = recorded.may_go_on();
     // What was asked for is not always what is granted: a server may give more. One that does not say has given what was
     // asked for, and where nothing was, what the login has (RFC 6749 §5.1, §6).
     let more = granted.as_ref().ok().and_then(|granted| {
@@ -84,6 +83,7 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
         guarded(&tools, &Wanted { scopes, ..wanted.clone() })
     });
     let outcome = match (&granted, more) {
+        _ if stopped.is_err() => json!({ "outcome": "not_permitted", "message": "everything was stopped" }),
         (Ok(granted), None) => {
             json!({ "outcome": "done", "scopes": granted.scopes, "expires_at": rfc3339(granted.expires_at) })
         }
@@ -92,7 +92,8 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
         }
         (Err(error), _) => json!({ "outcome": "failed", "message": error.to_string() }),
     };
-    audit.response(&action, app.clock.now(), outcome)?;
+    recorded.end(outcome)?;
+    stopped?;
     let granted = granted?;
     if let Some(tool) = more {
         return Err(Failure::new(

@@ -1,11 +1,11 @@
 //! The log: a pair of entries for each call, and a chain that shows where it was touched.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Home, Output, agentctl, command};
+use crate::support::{Dev, Home, Output, agentctl, command, wait_until};
 
 fn after_a_purchase(dev: &Dev) -> Home {
     let home = dev.home();
@@ -141,7 +141,7 @@ fn first_flaw(home: &Home) -> (String, u64, String) {
 }
 
 /// SHA-256 as another program computes it.
-fn sha256(text: &str) -> String {
+pub(crate) fn sha256(text: &str) -> String {
     use aws_lc_rs::digest::{SHA256, digest};
     digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -431,4 +431,31 @@ fn every_line_is_what_the_schema_says() {
     }
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["begin", "checkpoint", "recovered", "request", "response"]);
     audit(&home, &["verify"]).code(0).err(&["is half a line"]);
+}
+
+#[test]
+fn what_a_command_does_outside_a_run_is_sealed_and_has_its_end() {
+    let dev = Dev::with(&["--interval", "1", "--leeway", "0"]);
+    let home = dev.logged_in();
+    agentctl(&home).arg("token").run().code(0);
+    agentctl(&home).args(["connections", "disconnect", "okta", "--yes"]).run().code(0);
+    audit(&home, &["verify"]).code(0).out(&["sealed up to the last entry"]);
+    // That it was used cannot be cut off again.
+    let file = log_file(&home);
+    let log = fs::read_to_string(&file).unwrap();
+    let begin: Vec<&str> = log.lines().take(1).collect();
+    fs::write(&file, begin.join("\n") + "\n").unwrap();
+    assert_eq!(first_flaw(&home).0, "truncated");
+    fs::write(&file, log).unwrap();
+
+    dev.advance(100_000);
+    dev.fault(&json!({ "on": "refresh", "kind": "delay", "when": "after", "delay_ms": 20_000 }));
+    let before = dev.history("refresh").len();
+    let running = agentctl(&home).arg("token").start();
+    wait_until(Duration::from_secs(20), "a refresh", || (dev.history("refresh").len() > before).then_some(()));
+    running.signal("INT");
+    running.finish().code(130).silent();
+    let found = audit(&home, &["verify", "--json"]).code(0).json();
+    assert_eq!((&found["without_end"], &found["seal"]["unsealed"]), (&json!([]), &json!(0)), "{found}");
+    assert_eq!(last_entry(&home)["body"]["outcome"], "unknown");
 }

@@ -66,6 +66,24 @@ fn panic_says_what_it_could_not_do() {
 }
 
 #[test]
+fn no_command_acts_after_a_stop_that_left_the_login() {
+    let dev = Dev::start();
+    let mut home = dev.logged_in();
+    let passphrase = home.env()["AGENTCTL_STORE_PASSPHRASE"].clone();
+    home.set("AGENTCTL_STORE_PASSPHRASE", "another");
+    agentctl(&home).arg("panic").run().code(1).out(&["the login was not revoked"]);
+    home.set("AGENTCTL_STORE_PASSPHRASE", &passphrase);
+    agentctl(&home).arg("token").run().code(13).silent().err(&["stopped with `agentctl panic`", "agentctl login"]);
+    agentctl(&home).args(["connections", "disconnect", "okta", "--yes"]).run().code(13);
+    let held = dev.get("/connections")["connections"].as_array().unwrap().clone();
+    assert!(held.iter().any(|one| one["person"] == "ada" && one["connection"] == "okta"), "{held:?}");
+    let entries = agentctl(&home).args(["audit", "list", "--json"]).run().code(0).json();
+    assert!(!entries.to_string().contains("agentctl token"), "{entries}");
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    agentctl(&home).arg("token").run().code(0);
+}
+
+#[test]
 fn panic_ends_though_the_keyring_hangs_and_the_network_is_down() {
     let Some(keyring) = Keyring::start() else { return };
     let dev = Dev::start();
