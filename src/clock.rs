@@ -133,22 +133,27 @@ pub struct FileClock {
 
 #[cfg(feature = "test-clock")]
 impl FileClock {
-    /// A clock that follows the number of seconds in `path`; a missing or unreadable file counts as 0.
+    /// A clock that follows the number of seconds in `path`; a missing or unreadable file counts as 0. A second number
+    /// there moves the wall clock alone, as a person does who sets it.
     #[must_use]
     pub fn new(path: std::path::PathBuf) -> Self {
         Self { path, system: SystemClock::new() }
     }
 
-    fn offset(&self) -> Duration {
+    fn number<T: std::str::FromStr + Default>(&self, index: usize) -> T {
         let text = std::fs::read_to_string(&self.path).unwrap_or_default();
-        Duration::from_secs(text.trim().parse().unwrap_or(0))
+        text.split_whitespace().nth(index).and_then(|number| number.parse().ok()).unwrap_or_default()
+    }
+
+    fn offset(&self) -> Duration {
+        Duration::from_secs(self.number(0))
     }
 }
 
 #[cfg(feature = "test-clock")]
 impl Clock for FileClock {
     fn now(&self) -> DateTime<Utc> {
-        self.system.now() + self.offset()
+        self.system.now() + self.offset() + chrono::Duration::seconds(self.number::<i32>(1).into())
     }
 
     fn elapsed(&self) -> Duration {

@@ -187,6 +187,10 @@ impl Dispatcher {
                         self.give_up(&entry.action)?;
                         ToolOutput::refused(outcome, reason)
                     }
+                    // A journal that cannot be written to in the middle of a wait ends the wait, and not the approval.
+                    Progress::Fresh if may_pass(outcome) && self.is_open(&entry.action)? => {
+                        return Ok(entry.leave(&reason, tell));
+                    }
                     Progress::Fresh => ToolOutput::refused(outcome, reason),
                 };
                 return entry.close(output, None, &record, tell);

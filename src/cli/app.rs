@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     clients,
-    failure::{Failure, Kind},
+    failure::{self, Failure, Kind},
     run::LimitArgs,
     signals::Stop,
     spinner::{HEARTBEAT, Wait},
@@ -216,11 +216,16 @@ impl App {
     /// The hold on a run: as long as it lives, no other process goes on with that run. The system releases it when its
     /// holder ends, however it ends.
     pub(crate) fn lease(&self, run: &RunId) -> Result<GrantLock, Failure> {
-        let lease = GrantLock::try_take(&self.lease_file(run)?)
-            .map_err(|error| Failure::caused(Kind::Failed, &format!("hold the run {run}"), &error))?;
-        lease.ok_or_else(|| {
+        self.try_lease(run)?.ok_or_else(|| {
             Failure::new(Kind::Failed, format!("another agentctl process is at work on {run}"))
                 .hint("wait until it ends, or end it; then run this again")
+        })
+    }
+
+    /// The same; none if another process has it.
+    pub(crate) fn try_lease(&self, run: &RunId) -> Result<Option<GrantLock>, Failure> {
+        GrantLock::try_take(&self.lease_file(run)?).map_err(|error| {
+            Failure::caused(Kind::Failed, &format!("hold the run {run}"), &error).hint(failure::NOWHERE_TO_WRITE)
         })
     }
 

@@ -1,7 +1,7 @@
 //! `agentctl approvals`: what waits for a person, and what became of it.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     time::Duration,
 };
 
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::{
     app::App,
     failure::{Failure, Kind},
+    open_files,
     show::{NO_USE_ANY_MORE, Show, call_line, rfc3339},
     spinner::Wait,
     ui::Line,
@@ -222,6 +223,11 @@ async fn wait(app: &App, args: &WaitArgs) -> Result<(), Failure> {
             app.approvals().await
         })
         .await?;
+    let mut runs = BTreeSet::new();
+    for id in &ids {
+        runs.extend(journal.approval(id)?.filter(|row| is_on_its_way(row.state)).and_then(|row| row.asked.run));
+    }
+    open_files::for_runs(runs.len())?;
     let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
     let tell = |event| show.answer(event);
     let mut stopped = None;
@@ -289,17 +295,11 @@ fn divide(
         let Some(row) = journal.approval(id)? else { continue };
         let Some(run) = row.asked.run.filter(|_| is_on_its_way(row.state)) else { continue };
         if let Entry::Vacant(lease) = leases.entry(run) {
-            match GrantLock::try_take(&app.lease_file(lease.key())?) {
-                Ok(Some(taken)) => drop(lease.insert(taken)),
-                Ok(None) => {
-                    others += 1;
-                    continue;
-                }
-                Err(error) => {
-                    let what = format!("hold the run {}", lease.key());
-                    return Err(Failure::caused(Kind::Failed, &what, &error));
-                }
-            }
+            let Some(taken) = app.try_lease(lease.key())? else {
+                others += 1;
+                continue;
+            };
+            lease.insert(taken);
         }
         // With the run in hand nobody is at work on the others: a crash left them so, and `resume` sees to them.
         if row.state == ApprovalState::Requested {

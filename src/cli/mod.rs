@@ -20,6 +20,7 @@ mod init;
 mod look;
 mod loopback;
 mod markdown;
+mod open_files;
 mod path;
 mod prompt;
 mod qr;

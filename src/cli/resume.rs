@@ -96,7 +96,10 @@ fn find(app: &App, journal: &Journal, args: &Args) -> Result<RunId, Failure> {
     let profile = &app.config()?.profile.value;
     let open = journal.waiting_runs()?.into_iter().filter(|run| run.row.profile == *profile).map(|run| run.row.id);
     // One that another process works on neither waits nor was cut off.
-    let (waiting, busy): (Vec<RunId>, Vec<RunId>) = open.partition(|run| app.lease(run).is_ok());
+    let (mut waiting, mut busy) = (Vec::new(), Vec::new());
+    for run in open {
+        if app.try_lease(&run)?.is_some() { waiting.push(run) } else { busy.push(run) }
+    }
     match waiting.as_slice() {
         [] if !busy.is_empty() => {
             Err(Failure::new(Kind::Failed, format!("another agentctl process is at work on {}", busy[0]))

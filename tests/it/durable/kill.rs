@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::pushes;
-use crate::support::{Dev, Home, Output, agentctl};
+use super::{approve, detached, granted_orders, pushes};
+use crate::support::{Dev, Fake, Home, Output, Reply, agentctl};
 
 /// The steps of one purchase, and how many orders there are in the end if the process dies right there. What was lost
 /// (a question, an answer) is asked anew only on the person's word, and here is no person.
@@ -66,7 +66,7 @@ fn every_step(task: &[&str], faults: &[Value]) {
         let (made, rung) = (dev.orders().len() - orders, pushes(&dev) - rung);
         assert_eq!(made, wanted, "{step}: orders\n{killed}\n{resumed}");
         assert!(rung <= 1, "{step}: {rung} pushes\n{resumed}");
-        assert!(made == 0 || rung == 1, "{step}: an order without an approval");
+        assert_eq!(granted_orders(&dev), made, "{step}: an order without a grant\n{killed}\n{resumed}");
         assert_eq!(resumed.status.code(), Some(if wanted == 1 { 0 } else { 21 }), "{step}\n{killed}\n{resumed}");
         let calls = calls_in_the_log(&home, step);
         assert!(calls > 0 || (wanted == 0 && step == "before:call_opened"), "{step}");
@@ -124,10 +124,12 @@ fn drawn(seed: u64) {
             fault["when"] = json!(if on != "refresh" && dice.below(2) == 1 { "after" } else { "before" });
             weather.push(fault);
         }
-        let story = format!("seed {seed}: {task:?}, killed at {step}, then at {next}, with {weather:?}");
+        let denies = dice.below(5) == 0;
+        let story =
+            format!("seed {seed}: {task:?}, killed at {step}, then at {next}, with {weather:?}, denied: {denies}");
         dev.post("/reset", &json!({}));
         let home = dev.logged_in();
-        dev.auto("approve", "approve");
+        dev.auto("approve", if denies { "deny" } else { "approve" });
         for fault in &weather {
             dev.fault(fault);
         }
@@ -150,7 +152,8 @@ fn drawn(seed: u64) {
         assert_eq!(last.status.code(), Some(2), "{story}: there is no end\n{told}");
         let (orders, rung) = (dev.orders().len(), pushes(&dev));
         assert!(orders <= 1 && rung <= 1, "{story}: {orders} orders, {rung} pushes\n{told}");
-        assert!(orders == 0 || rung == 1, "{story}: an order without an approval\n{told}");
+        assert!(orders == 0 || !denies, "{story}: an order that was denied\n{told}");
+        assert_eq!(granted_orders(&dev), orders, "{story}: an order without a grant\n{told}");
         calls_in_the_log(&home, &story);
     }
 }
@@ -194,4 +197,96 @@ fn a_kill_at_every_step_when_the_server_is_busy() {
             json!({ "on": "shop", "kind": "status", "status": 503 }),
         ],
     );
+}
+
+#[test]
+fn a_kill_while_the_answer_is_waited_for() {
+    let dev = Dev::start();
+    for (step, wanted) in
+        STEPS.into_iter().filter(|(step, _)| step.ends_with("redeeming") || step.ends_with("approved"))
+    {
+        dev.post("/reset", &json!({}));
+        let home = dev.logged_in();
+        detached(&home, "buy 2 phones");
+        approve(&dev);
+        let killed = agentctl(&home).args(["approvals", "wait", "--all"]).env("AGENTCTL_TEST_DIE_AT", step).run();
+        assert_eq!(killed.status.code(), None, "{step}: it was to be killed\n{killed}");
+        assert!(dev.orders().is_empty(), "{step}: waiting does nothing");
+        agentctl(&home).args(["resume", "--last"]).run().code(if wanted == 1 { 0 } else { 21 });
+        assert_eq!((granted_orders(&dev), dev.orders().len(), pushes(&dev)), (wanted, wanted, 1), "{step}");
+        assert_eq!(calls_in_the_log(&home, step), 1, "{step}");
+        agentctl(&home).args(["resume", "--last"]).run().code(2);
+    }
+}
+
+/// A tool that needs no approval, once with a key under which its server does it once, and once without.
+fn ungated(idempotency: &str) -> String {
+    format!(
+        "[toolset]\nname = \"own\"\ndescription = \"x\"\n[[tool]]\nname = \"ring\"\ndescription = \"x\"\n\
+         effect = \"reversible\"\napproval = \"none\"\napproval_reason = \"a bell\"\n\
+         [tool.parameters]\ntype = \"object\"\n\
+         [tool.request]\nmethod = \"POST\"\nurl = \"{{{{ env.SHOP_API_URL }}}}\"\n{idempotency}"
+    )
+}
+
+/// Kills a call of the tool at each step, goes on, and returns for each the code of `resume` and the requests that were sent.
+fn rung_at_every_step(idempotency: &str) -> Vec<(&'static str, Option<i32>, Vec<Option<String>>)> {
+    let dev = Dev::start();
+    let approves = ["planned", "requested", "redeeming", "approved", "executing", "done"];
+    let steps = STEPS.iter().map(|(step, _)| *step);
+    let steps = steps.filter(|step| !approves.iter().any(|name| step.ends_with(&format!(":{name}"))));
+    let at_each = steps.map(|step| {
+        let mut home = dev.logged_in();
+        toolset(&home, &ungated(idempotency));
+        let bell = Fake::start();
+        bell.always("POST", "/ring", Reply::json(200, &json!({})));
+        home.set("SHOP_API_URL", &format!("{}/ring", bell.url()));
+        let killed = agentctl(&home).args(["tools", "call", "ring"]).env("AGENTCTL_TEST_DIE_AT", step).run();
+        assert_eq!(killed.status.code(), None, "{step}: it was to be killed\n{killed}");
+        let resumed = agentctl(&home).args(["resume", "--last"]).run();
+        if resumed.status.code() == Some(21) {
+            let why = if step == "before:call_opened" { "nothing was done" } else { "may have happened" };
+            assert!(resumed.stderr.contains(why), "{step}\n{resumed}");
+        }
+        agentctl(&home).args(["resume", "--last"]).run().code(2);
+        if step != "before:call_opened" {
+            assert_eq!(calls_in_the_log(&home, step), 1, "{step}");
+        }
+        let keys = bell
+            .seen()
+            .into_iter()
+            .map(|seen| seen.headers.get("idempotency-key").map(|key| key.to_str().unwrap().to_owned()));
+        (step, resumed.status.code(), keys.collect::<Vec<_>>())
+    });
+    let at_each = at_each.collect();
+    assert_eq!(pushes(&dev), 0);
+    at_each
+}
+
+fn toolset(home: &Home, manifest: &str) {
+    let paths = agentctl(home).args(["config", "path", "--json"]).run().code(0).json();
+    let folder = std::path::Path::new(paths["toolsets"].as_str().unwrap());
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join("own.toml"), manifest).unwrap();
+}
+
+#[test]
+fn an_effect_without_an_approval_is_repeated_under_its_own_key() {
+    for (step, code, keys) in rung_at_every_step("idempotency = \"header\"\n") {
+        let nothing = step == "before:call_opened";
+        assert_eq!(code, Some(if nothing { 21 } else { 0 }), "{step}");
+        let same = keys.iter().all(|key| key.is_some() && *key == keys[0]);
+        assert!(same && (1..=2).contains(&keys.len()) != nothing, "{step}: {keys:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_repeated_safely_is_sent_once_and_reported_as_unknown() {
+    for (step, code, keys) in rung_at_every_step("") {
+        // From here on it may have been sent, and before the end is written down nobody knows.
+        let cut = ["after:execution_started", "before:execution_ended"].contains(&step);
+        assert_eq!(code, Some(if cut || step == "before:call_opened" { 21 } else { 0 }), "{step}");
+        let sent = usize::from(!["before:call_opened", "after:execution_started"].contains(&step));
+        assert_eq!(keys, vec![None; sent], "{step}");
+    }
 }

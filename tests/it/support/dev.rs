@@ -120,9 +120,15 @@ impl Dev {
     /// Moves the tenant's clock and that of every program from [`Dev::home`].
     #[track_caller]
     pub(crate) fn advance(&self, seconds: u64) {
-        let before: u64 = fs::read_to_string(&self.clock).unwrap().parse().unwrap();
+        let before: u64 = fs::read_to_string(&self.clock).unwrap().split(' ').next().unwrap().parse().unwrap();
         fs::write(&self.clock, (before + seconds).to_string()).unwrap();
         self.post("/clock", &json!({ "advance_s": seconds }));
+    }
+
+    /// Sets the wall clock of every program from [`Dev::home`] forward, or back; what they measure goes on.
+    #[track_caller]
+    pub(crate) fn set_wall_clocks(&self, seconds: i32) {
+        fs::write(&self.clock, format!("0 {seconds}")).unwrap();
     }
 
     /// What was asked of one part of the tenant.

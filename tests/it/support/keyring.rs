@@ -82,6 +82,19 @@ impl Keyring {
         answer.matches("object path").count()
     }
 
+    /// Takes every item away, as a person can who cleans up.
+    pub(crate) fn empty(&self) {
+        let get = "org.freedesktop.DBus.Properties.Get";
+        let (interface, property) = ("string:org.freedesktop.Secret.Collection", "string:Items");
+        let collection = "/org/freedesktop/secrets/aliases/default";
+        let answer = ask(&self.bus, &["--dest=org.freedesktop.secrets", collection, get, interface, property]);
+        let paths = answer.lines().filter_map(|line| line.trim().strip_prefix("object path \""));
+        for path in paths.filter_map(|path| path.strip_suffix('"')) {
+            ask(&self.bus, &["--dest=org.freedesktop.secrets", path, "org.freedesktop.Secret.Item.Delete"]);
+        }
+        assert_eq!(self.items(), 0);
+    }
+
     /// Stops the daemon in its tracks: calls to it hang.
     pub(crate) fn hang(&self) {
         self.hanging.set(true);
