@@ -229,8 +229,15 @@ fn ungated(idempotency: &str) -> String {
     )
 }
 
-/// Kills a call of the tool at each step, goes on, and returns for each the code of `resume` and the requests that were sent.
-fn rung_at_every_step(idempotency: &str) -> Vec<(&'static str, Option<i32>, Vec<Option<String>>)> {
+/// What became of a call that was killed at a step: the code of `resume`, and the keys of the requests that were sent.
+struct Rung {
+    step: &'static str,
+    code: Option<i32>,
+    keys: Vec<Option<String>>,
+}
+
+/// Kills a call of the tool at each step that it has, and goes on.
+fn rung_at_every_step(idempotency: &str) -> Vec<Rung> {
     let dev = Dev::start();
     let approves = ["planned", "requested", "redeeming", "approved", "executing", "done"];
     let steps = STEPS.iter().map(|(step, _)| *step);
@@ -256,7 +263,7 @@ fn rung_at_every_step(idempotency: &str) -> Vec<(&'static str, Option<i32>, Vec<
             .seen()
             .into_iter()
             .map(|seen| seen.headers.get("idempotency-key").map(|key| key.to_str().unwrap().to_owned()));
-        (step, resumed.status.code(), keys.collect::<Vec<_>>())
+        Rung { step, code: resumed.status.code(), keys: keys.collect() }
     });
     let at_each = at_each.collect();
     assert_eq!(pushes(&dev), 0);
@@ -272,7 +279,7 @@ fn toolset(home: &Home, manifest: &str) {
 
 #[test]
 fn an_effect_without_an_approval_is_repeated_under_its_own_key() {
-    for (step, code, keys) in rung_at_every_step("idempotency = \"header\"\n") {
+    for Rung { step, code, keys } in rung_at_every_step("idempotency = \"header\"\n") {
         let nothing = step == "before:call_opened";
         assert_eq!(code, Some(if nothing { 21 } else { 0 }), "{step}");
         let same = keys.iter().all(|key| key.is_some() && *key == keys[0]);
@@ -282,7 +289,7 @@ fn an_effect_without_an_approval_is_repeated_under_its_own_key() {
 
 #[test]
 fn what_cannot_be_repeated_safely_is_sent_once_and_reported_as_unknown() {
-    for (step, code, keys) in rung_at_every_step("") {
+    for Rung { step, code, keys } in rung_at_every_step("") {
         // From here on it may have been sent, and before the end is written down nobody knows.
         let cut = ["after:execution_started", "before:execution_ended"].contains(&step);
         assert_eq!(code, Some(if cut || step == "before:call_opened" { 21 } else { 0 }), "{step}");
