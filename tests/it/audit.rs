@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Dev, Home, Output, agentctl, command, wait_until};
 
-fn after_a_purchase(dev: &Dev) -> Home {
+pub(crate) fn after_a_purchase(dev: &Dev) -> Home {
     let home = dev.home();
     dev.auto("approve", "approve");
     agentctl(&home).args(["login", "--no-browser"]).run().code(0);
@@ -16,7 +16,7 @@ fn after_a_purchase(dev: &Dev) -> Home {
 }
 
 /// The log's file, wherever it is in the home.
-fn log_file(home: &Home) -> PathBuf {
+pub(crate) fn log_file(home: &Home) -> PathBuf {
     let mut folders = vec![home.path().join("agentctl")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
@@ -133,7 +133,7 @@ fn audit(home: &Home, args: &[&str]) -> Output {
 }
 
 /// What `audit verify --json` says first is wrong: the flaw, the line, why.
-fn first_flaw(home: &Home) -> (String, u64, String) {
+pub(crate) fn first_flaw(home: &Home) -> (String, u64, String) {
     let object = audit(home, &["verify", "--json"]).code(1).json();
     let bad = &object["bad"][0];
     let text = |name: &str| bad[name].as_str().unwrap_or_else(|| panic!("{object}")).to_owned();
