@@ -24,6 +24,7 @@ mod connections;
 mod decisions;
 mod details;
 mod disk;
+mod doctor;
 mod documents;
 mod durable;
 mod exit_codes;
