@@ -39,6 +39,7 @@ mod peers_fga;
 mod peers_llama;
 mod peers_vault;
 mod races;
+mod readme;
 mod run;
 mod session;
 mod shell;
