@@ -1,7 +1,20 @@
 //! Opening a web page for the person. What is opened came from a server, so only a web address over TLS, or one of this
 //! very machine, ever is.
+//!
+//! A browser goes on when the command is over, and a process shows its environment to every other of the same person. So a
+//! copy of this program opens the page: one that has none of our variables, which hold keys and passphrases.
+
+use std::{
+    ffi::{OsStr, OsString},
+    process::{Command, ExitCode},
+};
 
 use url::{Host, Url};
+
+use crate::config::VARIABLES;
+
+/// The one argument, beside the address, of the copy that opens a page.
+const WAY: &str = "--only-open-this-page";
 
 /// Whether `url` may be opened in a browser.
 pub(crate) fn may_open(url: &str) -> bool {
@@ -16,18 +29,32 @@ pub(crate) fn may_open(url: &str) -> bool {
     plain && (url.scheme() == "https" || (url.scheme() == "http" && loopback))
 }
 
-/// Opens `url` in the person's browser, if it may be opened and there is one. Nobody waits for the browser: some of them
-/// run until they are closed.
-pub(crate) fn open(url: &str) {
+/// Opens `url` in the person's browser, if it may be opened and there is one. `keys` are the variables with keys for models.
+/// Nobody waits for the browser: some of them run until they are closed.
+pub(crate) fn open(url: &str, keys: &[String]) {
     if !may_open(url) {
         return;
     }
-    let url = url.to_owned();
+    let copy = std::env::current_exe().map(|program| {
+        let mut command = Command::new(program);
+        command.args([WAY, url]);
+        for name in VARIABLES.iter().map(|(name, _)| *name).chain(keys.iter().map(String::as_str)) {
+            command.env_remove(name);
+        }
+        command
+    });
     std::thread::spawn(move || {
-        if let Err(error) = webbrowser::open(&url) {
+        if let Err(error) = copy.and_then(|mut copy| copy.status()) {
             tracing::debug!(%error, "no browser could be opened");
         }
     });
+}
+
+/// The whole work of the copy; none if these are arguments for anything else.
+pub(crate) fn only_open(args: &[OsString]) -> Option<ExitCode> {
+    let [_, way, url] = args else { return None };
+    let url = url.to_str().filter(|url| way == OsStr::new(WAY) && may_open(url))?;
+    Some(if webbrowser::open(url).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(test)]

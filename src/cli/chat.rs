@@ -245,7 +245,7 @@ fn restore_on_panic() {
 
 fn sane() {
     if cfg!(unix) {
-        let _ = std::process::Command::new("stty").arg("sane").status();
+        let _ = std::process::Command::new("stty").arg("sane").env_clear().status();
     }
 }
 

@@ -143,8 +143,9 @@ fn show(app: &App) -> Result<(), Failure> {
         app.ui.data(&json!({ "schema_version": 1, "ok": true, "settings": settings }));
         return Ok(());
     }
+    let width = rows.iter().map(|(name, ..)| name.len() + 2).max().unwrap_or_default();
     for (name, value, source) in rows {
-        let line = Line::new().bold(&format!("{name:<26}")).field(&value);
+        let line = Line::new().bold(&format!("{name:<width$}")).field(&value);
         app.ui.answer_line(&line.dim_field(&format!("  ({source})")));
     }
     Ok(())

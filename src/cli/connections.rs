@@ -249,7 +249,7 @@ async fn wait(app: &App, args: &ConnectArgs, loopback: Loopback, started: &Start
             line = app.lines.next(), if asks => {
                 // A closed stdin opens nothing.
                 if matches!(line, Ok(Some(_))) {
-                    browser::open(link);
+                    browser::open(link, &app.config()?.key_vars);
                 }
                 asks = false;
             }

@@ -79,7 +79,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
             ui.say(Line::new().plain("   Your phone is this page: ").bold(&phone_url));
             ui.say("   Approve or deny there when it asks.");
             if ui.err().terminal {
-                browser::open(&phone_url);
+                browser::open(&phone_url, &[]);
             }
         }
         run::one(&inside, &task, &run::LimitArgs::default(), &mut stop).await

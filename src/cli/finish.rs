@@ -131,6 +131,7 @@ pub(crate) fn rest(app: &App, run: &RunId, open: &mut Open, kind: Option<Kind>) 
         app.ui.warn(&format!("the end of the run could not be saved: {}", failure.message));
     }
     prune(app);
+    prune_log(app);
 }
 
 /// What of a run is not over when a command ends.
@@ -269,6 +270,26 @@ fn prune(app: &App) {
     };
     if let Err(failure) = work() {
         tracing::debug!("old runs are not pruned: {}", failure.message);
+    }
+}
+
+/// Removes what the audit log holds from before its limit, if it has one. A log that cannot be trusted is left as it is, and
+/// that is said.
+fn prune_log(app: &App) {
+    let work = || -> Result<(), Failure> {
+        let Some(days) = &app.config()?.limits.keep_audit_days else { return Ok(()) };
+        let (store, now) = (app.store()?, app.clock.now());
+        // A run that did nothing has no use for the key, and nothing is asked for a chore.
+        let Some(key) = store.known_data_key() else { return Ok(()) };
+        if app.journal()?.chore_is_due("prune audit", now, A_DAY)? {
+            let audit = app.audit()?;
+            audit.unlock(key, store.lasts());
+            audit.prune(now - chrono::Duration::days(days.value.into()), now)?;
+        }
+        Ok(())
+    };
+    if let Err(failure) = work() {
+        app.ui.warn(&format!("the audit log is not shortened: {}", failure.message));
     }
 }
 

@@ -144,7 +144,7 @@ async fn finish(app: &App, args: &Args, session: &Session, login: DeviceLogin) -
             line = app.lines.next(), if page.is_some() => {
                 // A closed stdin opens nothing.
                 if let (Ok(Some(_)), Some(page)) = (line, page.take()) {
-                    browser::open(page.as_str());
+                    browser::open(page.as_str(), &app.config()?.key_vars);
                 }
             }
             never = app.heartbeats() => match never {},

@@ -15,6 +15,7 @@ mod complete;
 mod failure;
 mod finish;
 mod history;
+mod hygiene;
 mod init;
 mod look;
 mod loopback;
@@ -159,7 +160,11 @@ enum Command {
 /// Runs the program with these arguments, the program's own name first.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    hygiene::keep_memory_private();
     let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(code) = browser::only_open(&args) {
+        return code;
+    }
     let env = EnvVars::from_process();
     if candidates::answered(&args, env.as_ref().ok()) {
         return ExitCode::SUCCESS;

@@ -22,7 +22,8 @@ use crate::{
 /// See and delete saved conversations
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "A run is kept for 90 days after its end, or after anything last happened to it
-(`limits.keep_runs_days`). The audit log is another thing: nothing is ever deleted from it.
+(`limits.keep_runs_days`). The audit log is another thing: it has a
+limit only if you set one (`limits.keep_audit_days`).
 
 Examples:
   agentctl runs list

@@ -61,8 +61,8 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
         // On the wire a blank separates scopes, so one value must not pass as one scope and arrive as two.
         scopes: args.scopes.iter().flat_map(|scope| scope.split_whitespace()).map(str::to_owned).collect(),
     };
-    let registry = app.registry()?;
-    if let Some(tool) = guarded(registry.guarded(), &wanted) {
+    let tools = tools_that_ask(app)?;
+    if let Some(tool) = guarded(&tools, &wanted) {
         return Err(Failure::new(
             Kind::NotPermitted,
             format!("what this token could do is what {tool} asks you about first"),
@@ -81,7 +81,7 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
     let more = granted.as_ref().ok().and_then(|granted| {
         let asked = if wanted.scopes.is_empty() { &account.scopes } else { &wanted.scopes };
         let scopes = granted.scopes.as_ref().unwrap_or(asked).clone();
-        guarded(registry.guarded(), &Wanted { scopes, ..wanted.clone() })
+        guarded(&tools, &Wanted { scopes, ..wanted.clone() })
     });
     let outcome = match (&granted, more) {
         (Ok(granted), None) => {
@@ -112,6 +112,18 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What may be had by an approval only. The vault gives an account's token for one of ours, so that one counts as well.
+fn tools_that_ask(app: &App) -> Result<Vec<Guarded>, Failure> {
+    let vault = &app.config()?.vault;
+    let shown = [&vault.audience, &vault.resource].into_iter().flatten();
+    let shown: Vec<String> = shown.map(|setting| setting.value.clone()).collect();
+    let mut tools = app.registry()?.guarded().to_vec();
+    for tool in tools.iter_mut().filter(|tool| tool.connected) {
+        tool.targets.extend(shown.iter().cloned());
+    }
+    Ok(tools)
+}
+
 /// The tool with an approval whose audience, resource or scope is wanted. Scopes that only name the person are nobody's.
 fn guarded<'a>(tools: &'a [Guarded], wanted: &Wanted) -> Option<&'a str> {
     const PERSON: [&str; 6] = ["openid", "profile", "email", "offline_access", "address", "phone"];
@@ -133,6 +145,7 @@ mod tests {
             tool: "buy_product".into(),
             targets: vec!["shop".into(), "https://shop.example".into()],
             scopes: vec!["openid".into(), "product:buy".into()],
+            connected: false,
         }];
         let wanted = |audience: Option<&str>, resource: Option<&str>, scopes: &[&str]| Wanted {
             audience: audience.map(Into::into),

@@ -99,6 +99,7 @@ pub(super) struct Limits {
     pub(super) max_turns: Option<u32>,
     pub(super) pushes_per_minute: Option<u32>,
     pub(super) keep_runs_days: Option<u32>,
+    pub(super) keep_audit_days: Option<u32>,
 }
 
 /// `[profiles.NAME.audiences.AUDIENCE]`.

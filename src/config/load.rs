@@ -186,6 +186,8 @@ impl Reader<'_> {
             Some(store) => Some(Setting { value: store.clone(), source: Source::Flag }),
             None => self.text("AGENTCTL_STORE", table.store.as_ref()),
         };
+        let others = table.models.values().filter_map(|model| model.api_key_env.clone());
+        let key_vars = others.chain([api_key_env.clone()]).collect();
         let model = self.model(overrides, api_key_env)?;
         let tool_vars = self.tool_vars(&tool_names, issuer.as_ref(), &mut warnings);
         let mut audiences = BTreeMap::new();
@@ -219,6 +221,7 @@ impl Reader<'_> {
             tool_vars,
             audiences,
             models: table.models.keys().cloned().collect(),
+            key_vars,
             token_for_agents: table.token_for_agents.unwrap_or(false),
             bell: table.bell.unwrap_or(true),
             browser: table.browser.unwrap_or(true),
@@ -320,11 +323,15 @@ impl Reader<'_> {
         let table = &self.profile.limits;
         let turns = self.profile(table.max_turns).unwrap_or(Setting::default(MAX_TURNS));
         let keep = self.profile(table.keep_runs_days).unwrap_or(Setting::default(KEEP_RUNS_DAYS));
+        let audit = self.profile(table.keep_audit_days);
         let pushes = self.profile(table.pushes_per_minute).unwrap_or(Setting::default(MAX_PUSHES));
         Ok(Limits {
             max_turns: turns.map("limits.max_turns", |count| within(count, 1, 1000))?,
             pushes_per_minute: pushes.map("limits.pushes_per_minute", |count| within(count, 1, MAX_PUSHES))?,
             keep_runs_days: keep.map("limits.keep_runs_days", |days| within(days, 1, 36_500))?,
+            keep_audit_days: audit
+                .map(|audit| audit.map("limits.keep_audit_days", |days| within(days, 30, 36_500)))
+                .transpose()?,
         })
     }
 

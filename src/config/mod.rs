@@ -298,6 +298,8 @@ pub struct Limits {
     pub pushes_per_minute: Setting<u32>,
     /// Days after its end for which a run stays in the journal.
     pub keep_runs_days: Setting<u32>,
+    /// Days for which the audit log keeps what was written; without it for ever.
+    pub keep_audit_days: Option<Setting<u32>>,
 }
 
 /// What the flags of a command say.
@@ -356,6 +358,8 @@ pub struct Config {
     pub model: ModelSettings,
     /// What the profile calls its models.
     pub models: Vec<String>,
+    /// The variables that hold a key of one of them.
+    pub key_vars: Vec<String>,
     /// What a run may use up.
     pub limits: Limits,
     /// How strongly an approval of an irreversible call has to be tied to it, at least.
@@ -442,6 +446,7 @@ impl Config {
         show!("limits.max_turns", Some(&self.limits.max_turns));
         show!("limits.pushes_per_minute", Some(&self.limits.pushes_per_minute));
         show!("limits.keep_runs_days", Some(&self.limits.keep_runs_days));
+        show!("limits.keep_audit_days", self.limits.keep_audit_days.as_ref());
         for (name, setting) in &self.tool_vars {
             row(&format!("tools.{name}"), Some(setting.value.clone()), Some(&setting.source));
         }

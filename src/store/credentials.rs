@@ -298,6 +298,12 @@ impl Store {
         self.data_key().await.map(Some)
     }
 
+    /// The same key, if this process has used it already. Asks no store.
+    #[must_use]
+    pub fn known_data_key(&self) -> Option<&DataKey> {
+        self.data_key.get()
+    }
+
     async fn on_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn CredentialStore) -> Result<T, Error> + Send + 'static,

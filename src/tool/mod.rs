@@ -99,10 +99,12 @@ pub struct Hidden {
 pub struct Guarded {
     /// The tool that asks.
     pub tool: String,
-    /// The audience and the resource of its token, as far as they are known.
+    /// The audiences and the resources of its token and of its approval, as far as they are known.
     pub targets: Vec<String>,
     /// Its scopes.
     pub scopes: Vec<String>,
+    /// Whether its token is a connected account's, which the vault gives for one of ours.
+    pub connected: bool,
 }
 
 /// The tools of a profile.
@@ -302,16 +304,17 @@ fn toolset_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn guarded(spec: &ToolSpec, settings: &Settings) -> Option<Guarded> {
-    let Some(ApprovalField::Ask(_)) = spec.approval else { return None };
-    // The scopes of a connection are the third party's.
-    let ours = |source| matches!(source, CredentialSource::Approval | CredentialSource::User);
-    let credential = Some(&spec.credential).filter(|credential| ours(credential.source))?;
-    let targets = [&credential.audience, &credential.resource].into_iter();
+    let Some(ApprovalField::Ask(ask)) = &spec.approval else { return None };
+    let credential = &spec.credential;
+    let connected = credential.source == CredentialSource::Connection;
+    let targets = [&credential.audience, &credential.resource, &ask.audience, &ask.resource].into_iter();
     let settled = |text: &String| Template::parse(text).ok()?.settled(settings).ok();
     Some(Guarded {
         tool: spec.name.clone(),
         targets: targets.flatten().filter_map(settled).collect(),
-        scopes: credential.scopes.clone(),
+        // The scopes of a connection are the third party's.
+        scopes: if connected { Vec::new() } else { credential.scopes.clone() },
+        connected,
     })
 }
 
@@ -475,7 +478,9 @@ mod tests {
         ]);
         let registry = Registry::load(Path::new("/nonexistent"), &settings, &OriginRules::default()).unwrap();
         assert!(registry.get("buy_product").is_none());
-        let [guarded] = registry.guarded() else { panic!("{:?}", registry.guarded()) };
+        let (connected, ours): (Vec<_>, Vec<_>) = registry.guarded().iter().partition(|guarded| guarded.connected);
+        assert!(!connected.is_empty() && connected.iter().all(|guarded| guarded.scopes.is_empty()), "{connected:?}");
+        let [guarded] = ours[..] else { panic!("{ours:?}") };
         assert_eq!(guarded.targets, ["shop", "https://shop.example"]);
         assert!(guarded.scopes.iter().any(|scope| scope == "product:buy"));
     }

@@ -13,6 +13,7 @@
 mod support;
 
 mod approval;
+mod attackers;
 mod audit;
 mod benches;
 mod browser;
@@ -31,6 +32,7 @@ mod exit_codes;
 mod faults;
 mod guard;
 mod hostile;
+mod hygiene;
 mod keyring;
 mod limits;
 mod login;

@@ -101,3 +101,55 @@ fn a_session_with_everything_in_it_leaves_a_log_that_proves_it() {
         assert!(!output.status.success() && said.contains(why), "{why}: {said}");
     }
 }
+
+#[test]
+fn a_log_with_a_limit_says_what_it_let_go_of_and_still_proves_the_rest() {
+    let dev = Dev::start();
+    let mut home = dev.logged_in();
+    home.set("AGENTCTL_TEST_LOG_SIZE", "4000");
+    let day = |days: u64| {
+        dev.advance(days * 24 * 60 * 60);
+        agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+        agentctl(&home).args(["run", "buy 1 phones"]).run().code(0)
+    };
+    dev.auto("approve", "approve");
+    day(0);
+    day(0);
+    let first = files(&home).remove(0);
+    day(40);
+    assert!(first.exists(), "nobody has set a limit");
+    let paths = agentctl(&home).args(["config", "path", "--json"]).run().code(0).json();
+    let config = PathBuf::from(paths["config"].as_str().unwrap());
+    fs::write(&config, "[profiles.default.limits]\nkeep_audit_days = 29\n").unwrap();
+    agentctl(&home).args(["whoami"]).run().code(2).err(&["keep_audit_days", "30"]);
+    fs::write(&config, "[profiles.default.limits]\nkeep_audit_days = 30\n").unwrap();
+
+    // Whoever has touched the log keeps the whole of it.
+    let text = fs::read_to_string(&first).unwrap();
+    fs::write(&first, text.replacen("buy_product", "buy_nothing", 1)).unwrap();
+    day(2).err(&["the audit log is not shortened"]);
+    assert!(first.exists());
+    fs::write(&first, text).unwrap();
+    day(2);
+    assert!(!first.exists());
+
+    let verify = agentctl(&home).args(["audit", "verify", "--json"]).run().code(0).json();
+    let pruned = verify["pruned"].as_u64().unwrap();
+    assert!(pruned > 0, "{verify}");
+    assert_eq!(
+        (&verify["seal"]["unsealed"], verify["approvals"]["A"].as_u64() < Some(5)),
+        (&json!(0), true),
+        "{verify}"
+    );
+    agentctl(&home)
+        .args(["audit", "verify"])
+        .run()
+        .code(0)
+        .out(&["were removed when their time was over", "sealed up to"]);
+    let entries = agentctl(&home).args(["audit", "list", "--json"]).run().code(0).json();
+    assert_eq!(entries["entries"][0]["seq"].as_u64(), Some(pruned + 1));
+    agentctl(&home).args(["audit", "list"]).run().code(0).out(&[&format!("pruned    entries 1 to {pruned}")]);
+    let files = files(&home);
+    fs::remove_file(&files[0]).unwrap();
+    agentctl(&home).args(["audit", "verify"]).run().code(1).out(&[]);
+}

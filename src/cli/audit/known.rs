@@ -65,7 +65,7 @@ impl Known {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let why = match verdict.entries {
+        let why = match verdict.read() {
             0 => format!("there is no log, and the journal knows {what}{more}: it was taken away"),
             _ => format!(
                 "{what}{more} is in the journal and not in the log: its end was cut off, or an older copy put back"

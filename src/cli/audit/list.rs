@@ -111,6 +111,11 @@ fn line(entry: &Entry) -> Line {
             after => start.dim("begin     of a new file, after ").dim_field(after),
         },
         EntryKind::Checkpoint => start.dim("sealed"),
+        EntryKind::Pruned => {
+            let number = |name: &str| entry.body.get(name).map(Value::to_string).unwrap_or_default();
+            let (from, to) = (number("from"), number("to"));
+            start.dim("pruned    ").dim_field(&format!("entries {from} to {to}, from before {}", text("before")))
+        }
     }
 }
 

@@ -73,7 +73,7 @@ fn tell(ui: &Ui, found: &Found) -> Result<(), Failure> {
             2 => "; one more flaw is listed with --json".to_owned(),
             many => format!("; {} more flaws are listed with --json", many - 1),
         };
-        let read = count(verdict.entries, "entry was read", "entries were read");
+        let read = count(verdict.read(), "entry was read", "entries were read");
         let looked = format!("{read}; keep the files as they are{more}");
         let failure = Failure::new(Kind::Failed, message).hint(looked);
         if bad.flaw == Flaw::Seal {
@@ -112,7 +112,8 @@ fn facts(Found { verdict, grades, without_end, before }: &Found) -> Value {
         })
         .collect();
     json!({
-        "entries": verdict.entries,
+        "entries": verdict.read(),
+        "pruned": verdict.pruned,
         "files": verdict.files,
         "seal": { "status": status, "up_to": up_to, "unsealed": verdict.unsealed(), "checkpoints": verdict.checkpoints },
         "approvals": grades,
@@ -138,10 +139,14 @@ fn words(ui: &Ui, Found { verdict, grades, without_end, before }: &Found) {
     let good = |text: &str| ui.answer_line(&Line::new().good("✓ ").plain(text));
     let open = |text: &str| ui.answer_line(&Line::new().warn("- ").plain(text));
     let files = if verdict.files > 1 { format!(" in {} files", verdict.files) } else { String::new() };
-    match verdict.entries {
+    match verdict.read() {
         0 => open("the log is empty: nothing was written down yet"),
         1 => good("1 entry"),
         many => good(&format!("{many} entries{files}; every one follows from the one before")),
+    }
+    if verdict.pruned > 0 {
+        let were = count(verdict.pruned, "entry before them was", "entries before them were");
+        open(&format!("{were} removed when their time was over (limits.keep_audit_days)"));
     }
     match (verdict.seal, verdict.unsealed()) {
         (Seal::UpTo(seq), 0) => good(&format!("sealed up to the last entry, {seq}")),
@@ -185,9 +190,11 @@ fn words(ui: &Ui, Found { verdict, grades, without_end, before }: &Found) {
     unended(ui, without_end);
     if *before > 0 {
         let knows = count(*before as u64, "action", "actions");
-        open(&format!(
-            "the journal knows {knows} from before this log began: the log before it was moved away, or removed"
-        ));
+        let why = match verdict.pruned {
+            0 => "before this log began: the log before it was moved away, or removed",
+            _ => "before the first entry that is kept",
+        };
+        open(&format!("the journal knows {knows} from {why}"));
     }
     for place in verdict.recovered.iter().chain(&verdict.unfinished) {
         ui.warn(&format!("{} line {} is half a line, as a crash leaves it", place.file.display(), place.line));

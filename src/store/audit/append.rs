@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     Audit, Entry, Error, Kind,
     chain::{self, Link, hex, sha256},
-    checkpoint::{Checkpoint, Head, HeadFile, LogKey},
+    checkpoint::{Checkpoint, Head, HeadFile, LogKey, Start},
     rotate::{First, open_to_read, still_there},
 };
 use crate::{call::ActionId, files};
@@ -60,9 +60,9 @@ impl<'a> Writer<'a> {
         let (mut file, mut len, mut first) = match opened {
             Some((file, len @ 1.., first)) => (file, len, Some(first)),
             _ => {
-                let mut file = open_to_append(&path)?;
+                let file = open_to_append(&path)?;
                 let len = file.metadata().map_err(failed)?.len();
-                let first = if len == 0 { None } else { First::read(&mut file, &path)? };
+                let first = if len == 0 { None } else { First::read(&file, &path)? };
                 (file, len, first)
             }
         };
@@ -89,7 +89,7 @@ impl<'a> Writer<'a> {
             if let Some((_, old)) = audit.old_files()?.pop()
                 && let Some(mut file) = open_to_read(&old)?
             {
-                first = First::read(&mut file, &old)?;
+                first = First::read(&file, &old)?;
                 tail.last = Tail::read(&mut file).map_err(failed)?.last;
                 after = old.file_name().and_then(|name| name.to_str()).map(str::to_owned);
             }
@@ -166,14 +166,15 @@ impl<'a> Writer<'a> {
         Ok(seq)
     }
 
-    /// Whether what was sealed last is still there. If it is not, a new seal would cover that up.
-    pub(super) fn may_seal(&self, key: &LogKey) -> Result<(), Error> {
+    /// Whether what was sealed last is still there: if it is not, a new seal would cover that up. Returns where the log begins,
+    /// which the new seal is to say as well.
+    pub(super) fn may_seal(&self, key: &LogKey) -> Result<Option<Start>, Error> {
         let no = |why: &str| Err(Error::NotSealed(why.to_owned()));
         let (head, text) = match Head::read(&self.audit.head_path())? {
             HeadFile::There(head, text) => (head, text),
             HeadFile::Damaged => return no("its head file is damaged"),
             HeadFile::Missing if self.audit.was_sealed()? => return no("its head file is missing"),
-            HeadFile::Missing => return Ok(()),
+            HeadFile::Missing => return Ok(None),
         };
         if head.key != key.id {
             return no("it was sealed with another key, and one log has one key");
@@ -183,11 +184,20 @@ impl<'a> Writer<'a> {
         }
         let path = if head.file == self.first.seq { self.path.clone() } else { self.audit.old_path(head.file) };
         let stands = path.try_exists().is_ok_and(|there| there) && head.stands_in(&path)?;
-        if stands && head.log == self.first.log { Ok(()) } else { no("what was sealed before is not there any more") }
+        if stands && head.log == self.first.log {
+            Ok(head.start)
+        } else {
+            no("what was sealed before is not there any more")
+        }
     }
 
-    /// Adds a checkpoint.
-    pub(super) fn push_checkpoint(&mut self, key: &LogKey, at: DateTime<Utc>) -> Result<(), Error> {
+    /// Adds a checkpoint of a log that begins there.
+    pub(super) fn push_checkpoint(
+        &mut self,
+        key: &LogKey,
+        at: DateTime<Utc>,
+        start: Option<Start>,
+    ) -> Result<(), Error> {
         let body = serde_json::to_value(Checkpoint { key: key.id.clone(), mac: String::new() })?;
         let line = key.seal_line(serde_json::to_vec(&self.entry(Kind::Checkpoint, None, at, body))?);
         let head = Head {
@@ -197,6 +207,7 @@ impl<'a> Writer<'a> {
             file: self.first.seq,
             at: self.len + self.text.len() as u64,
             len: line.len() as u64,
+            start,
             key: key.id.clone(),
             mac: String::new(),
         };

@@ -31,14 +31,7 @@ impl<'a> Link<'a> {
 
     /// Whether its `prev` is this hash.
     pub(super) fn follows(&self, hash: &[u8; 32]) -> bool {
-        let digit = |c: u8| match c {
-            b'0'..=b'9' => Some(c - b'0'),
-            b'a'..=b'f' => Some(c - b'a' + 10),
-            _ => None,
-        };
-        let pairs = self.prev.as_bytes().chunks_exact(2);
-        self.prev.len() == 64
-            && pairs.zip(hash).all(|(pair, byte)| digit(pair[0]).zip(digit(pair[1])) == Some((byte >> 4, byte & 15)))
+        unhex(self.prev).is_some_and(|prev| prev == *hash)
     }
 }
 
@@ -53,6 +46,21 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
 pub(super) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| char::from(DIGITS[usize::from(half)])).collect()
+}
+
+/// What 64 such digits say.
+pub(super) fn unhex(text: &str) -> Option<[u8; 32]> {
+    let digit = |c: u8| match c {
+        b'0'..=b'9' => Some(c - b'0'),
+        b'a'..=b'f' => Some(c - b'a' + 10),
+        _ => None,
+    };
+    let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = (digit(pair[0])? << 4) | digit(pair[1])?;
+    }
+    Some(bytes)
 }
 
 /// The hash of a line, as the next one holds it.

@@ -111,10 +111,22 @@ pub(super) struct Head {
     pub(super) at: u64,
     /// How long it is.
     pub(super) len: u64,
+    /// Where the log begins, if files were removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) start: Option<Start>,
     /// The name of the key.
     pub(super) key: String,
     /// HMAC-SHA-256 over the text up to here.
     pub(super) mac: String,
+}
+
+/// Where a log begins whose oldest files were removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Start {
+    /// The number of the first entry that is kept.
+    pub(super) seq: u64,
+    /// SHA-256 of the line before it, as it says itself.
+    pub(super) prev: String,
 }
 
 /// What lies where the head file should.
@@ -126,6 +138,16 @@ pub(super) enum HeadFile {
     Damaged,
     /// A head, whose MAC has not been looked at, and its text.
     There(Head, Vec<u8>),
+}
+
+impl HeadFile {
+    /// Where it says that the log begins. Its MAC has not been looked at.
+    pub(super) fn start(&self) -> Option<&Start> {
+        match self {
+            Self::There(head, _) => head.start.as_ref(),
+            Self::Missing | Self::Damaged => None,
+        }
+    }
 }
 
 impl Head {

@@ -1,10 +1,11 @@
 //! The audit log: JSON Lines, each holding the SHA-256 of the line before, so that a changed, missing or moved line shows.
 //!
 //! Each action has two entries, a request before it and a response after. An entry is on the disk before its call returns,
-//! and several processes append at once. Nothing is ever taken away: when a crash left half a line, the log goes on behind
+//! and several processes append at once. No line is ever taken away: when a crash left half a line, the log goes on behind
 //! it with an entry of kind `recovered`, whose `prev` covers the half line together with the last whole one. Whole lines that are no entries were written by
 //! somebody else; that entry says so, and the log does not verify any more. When a file has
 //! grown large, the log goes on in a new one, whose first line follows from the last of the old.
+//! Only whole files go, the oldest, when a limit is set ([`Audit::prune`]).
 //!
 //! A chain alone can be written anew by whoever can write to the folder. So checkpoints in it carry a MAC under a key that
 //! lies in the credential store, and a head file beside it says up to where there was one: without the key nothing before
@@ -15,12 +16,15 @@ mod append;
 mod chain;
 mod checkpoint;
 mod lines;
+mod prune;
 mod read;
 mod rotate;
 mod signed;
 mod tampering;
 mod verify;
 
+#[cfg(test)]
+mod prune_tests;
 #[cfg(test)]
 mod tampering_tests;
 #[cfg(test)]
@@ -80,6 +84,9 @@ pub enum Error {
     /// What was sealed before is not there any more, so a new seal would cover the change up.
     #[error("the log is not sealed: {0}")]
     NotSealed(String),
+    /// It does not verify, so no file of it is removed.
+    #[error("nothing is removed from a log that does not verify: {0}")]
+    NotWhole(String),
     /// Where an old file should go, there is one already.
     #[error("{} is there already, so the log cannot go on in a new file", .0.display())]
     Taken(PathBuf),
@@ -99,6 +106,8 @@ pub enum Kind {
     Recovered,
     /// Seals what stands before it.
     Checkpoint,
+    /// Says which files were removed because they had become old.
+    Pruned,
 }
 
 /// One line of the log. The order of the members is the order in the file.
@@ -233,8 +242,8 @@ impl Audit {
         if let Some(key) = writer.key()?
             && writer.last_kind() != Some(Kind::Checkpoint)
         {
-            writer.may_seal(&key)?;
-            writer.push_checkpoint(&key, at)?;
+            let start = writer.may_seal(&key)?;
+            writer.push_checkpoint(&key, at, start)?;
             writer.write()?;
         }
         self.unsealed.set(false);
@@ -249,8 +258,8 @@ impl Audit {
         if let Some(key) = key.filter(|_| seq.is_multiple_of(self.checkpoint_every)) {
             // The entry counts, sealed or not; the end of the run says why it was not.
             match writer.may_seal(&key) {
-                Ok(()) => {
-                    writer.push_checkpoint(&key, at)?;
+                Ok(start) => {
+                    writer.push_checkpoint(&key, at, start)?;
                     sealed = true;
                 }
                 Err(Error::NotSealed(_)) => {}

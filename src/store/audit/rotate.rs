@@ -11,12 +11,12 @@ use serde::Deserialize;
 use super::{
     Audit, BUSY, Error, Kind,
     chain::{Link, hash_of},
-    checkpoint::{Head, HeadFile},
+    checkpoint::{Head, HeadFile, Start},
 };
 use crate::{files, store::lock};
 
 /// A first line is no longer than this, unless it is no beginning.
-const FIRST_LINE: u64 = 4 * 1024;
+pub(super) const FIRST_LINE: u64 = 4 * 1024;
 
 /// What the first line of a file says.
 #[derive(Clone, Debug)]
@@ -108,8 +108,9 @@ impl Audit {
 
     /// The id of the log, if there is one.
     pub(super) fn log_id(&self) -> Result<Option<String>, Error> {
-        let Some(mut first) = self.files()?.into_iter().next() else { return Ok(None) };
-        Ok(First::read(&mut first.file, &first.path)?.map(|first| first.log))
+        let (files, head) = (self.files()?, Head::read(&self.head_path())?);
+        let Some(first) = kept(&files, head.start()).first() else { return Ok(None) };
+        Ok(First::read(&first.file, &first.path)?.map(|first| first.log))
     }
 
     /// The log as it is at one moment between two entries.
@@ -135,26 +136,32 @@ impl Audit {
             }
         }
         let path = self.path();
-        if let Some(mut file) = open_to_read(&path)? {
+        if let Some(file) = open_to_read(&path)? {
             let len = length(&file, &path)?;
-            let first = First::read(&mut file, &path)?.map_or(0, |first| first.seq);
+            let first = First::read(&file, &path)?.map_or(0, |first| first.seq);
             files.push(LogFile { file, path, first, len });
         }
         Ok(files)
     }
 }
 
+/// The files from there on. Those before it were to be removed, and somebody was killed.
+pub(super) fn kept<'a>(files: &'a [LogFile], start: Option<&Start>) -> &'a [LogFile] {
+    let left = start.map_or(0, |start| files.partition_point(|file| file.first > 0 && file.first < start.seq));
+    &files[left..]
+}
+
 impl First {
     /// Reads it from the beginning of a file; none if no entry stands there. A log that does not begin with its id goes by
     /// the hash of its first line.
-    pub(super) fn read(file: &mut File, path: &Path) -> Result<Option<Self>, Error> {
+    pub(super) fn read(mut file: &File, path: &Path) -> Result<Option<Self>, Error> {
         let failed = |source| files::Error::new("read", path, source);
         file.rewind().map_err(failed)?;
         let mut start = Vec::new();
         let mut piece = FIRST_LINE;
         loop {
             let before = start.len();
-            Read::by_ref(file).take(piece).read_to_end(&mut start).map_err(failed)?;
+            Read::by_ref(&mut file).take(piece).read_to_end(&mut start).map_err(failed)?;
             let found = Self::find(&start);
             if found.is_some() || start.len() == before {
                 return Ok(found);

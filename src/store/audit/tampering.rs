@@ -45,7 +45,11 @@ impl<'a> Check<'a> {
         lines: &mut Lines<'a>,
     ) -> Result<Bad, Error> {
         let Some(before) = self.torn.as_ref().map(|torn| torn.at).or(self.last_at) else {
-            return Ok(Bad::broken(at, "it was changed: it is the first entry, and names one before it"));
+            let why = match self.verdict.pruned {
+                0 => "it was changed: it is the first entry, and names one before it",
+                _ => "it was changed: it does not follow from the entries that were removed before it",
+            };
+            return Ok(Bad::broken(at, why));
         };
         let goes_on = self.goes_on(hash, lines)?;
         let sealed = link.kind == Kind::Checkpoint && self.key.as_ref().is_some_and(|key| key.sealed_line(line))

@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use super::{
     Audit, Error, Kind,
-    chain::{Link, NOTHING_BEFORE, after_torn, hex, left_by_crashes, sha256},
+    chain::{Link, NOTHING_BEFORE, after_torn, hex, left_by_crashes, sha256, unhex},
     checkpoint::{Checkpoint, Head, HeadFile, LogKey},
     lines::{At, Lines},
-    rotate::begin_of,
+    rotate::{LogFile, Snapshot, begin_of, kept},
 };
 
 /// More flaws than this are not listed; the first one is what matters.
@@ -76,8 +76,10 @@ pub enum Seal {
 /// What became of checking the log.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdict {
-    /// How many entries were read and hold.
+    /// The number of the last entry that was read and holds.
     pub entries: u64,
+    /// How many entries were removed with the oldest files, as the head file says.
+    pub pruned: u64,
     /// In how many files.
     pub files: usize,
     /// Lines of `recovered` entries: what stands before them is half a line of a crash, or was made to look like it.
@@ -105,8 +107,14 @@ impl Verdict {
     pub fn unsealed(&self) -> u64 {
         match self.seal {
             Seal::UpTo(seq) => self.entries.saturating_sub(seq),
-            Seal::None | Seal::NotChecked => self.entries,
+            Seal::None | Seal::NotChecked => self.read(),
         }
+    }
+
+    /// How many entries were read and hold.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.entries - self.pruned
     }
 
     /// Adds a flaw, if there are not too many already.
@@ -123,15 +131,23 @@ impl Audit {
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub fn verify(&self, mut each: impl FnMut(&Link<'_>, &[u8]) -> Result<(), String>) -> Result<Verdict, Error> {
-        let snapshot = self.snapshot()?;
+    pub fn verify(&self, each: impl FnMut(&Link<'_>, &[u8]) -> Result<(), String>) -> Result<Verdict, Error> {
+        self.verify_files(&self.snapshot()?, each)
+    }
+
+    /// Checks the log as it was then.
+    pub(super) fn verify_files(
+        &self,
+        snapshot: &Snapshot,
+        mut each: impl FnMut(&Link<'_>, &[u8]) -> Result<(), String>,
+    ) -> Result<Verdict, Error> {
         let log = self.log_id()?;
         let key = match (self.root.get(), &log) {
             (Some((root, _)), Some(log)) => Some(LogKey::new(root, log)?),
             _ => None,
         };
         let mut check = Check {
-            verdict: Verdict { files: snapshot.files.len(), ..Verdict::default() },
+            verdict: Verdict::default(),
             head: None,
             behind_head: 0,
             log: log.unwrap_or_default(),
@@ -143,7 +159,8 @@ impl Audit {
         };
         let head_place = Place { file: self.head_path(), line: 1 };
         let head_flaw = check.head(&snapshot.head).map(|why| Bad::seal(head_place.clone(), why));
-        let whole = check.lines(&mut Lines::of(&snapshot.files), &mut each)?;
+        let files = check.begin(&snapshot.files);
+        let whole = check.lines(&mut Lines::of(files), &mut each)?;
         if whole && head_flaw.is_none() {
             let end = snapshot.files.last().map_or_else(
                 || Place { file: self.path(), line: 1 },
@@ -209,6 +226,19 @@ impl<'a> Check<'a> {
                 None
             }
         }
+    }
+
+    /// Where the log begins, and its files.
+    fn begin(&mut self, files: &'a [LogFile]) -> &'a [LogFile] {
+        let start = self.head.as_ref().and_then(|head| head.start.clone());
+        let start = start.as_ref();
+        if let Some((seq, hash)) = start.and_then(|start| Some((start.seq, unhex(&start.prev)?))) {
+            (self.verdict.pruned, self.last_hash) = (seq.saturating_sub(1), hash);
+        }
+        self.verdict.entries = self.verdict.pruned;
+        let files = kept(files, start);
+        self.verdict.files = files.len();
+        files
     }
 
     /// Every line. Whether none of them made the rest not worth reading.
@@ -311,7 +341,7 @@ impl<'a> Check<'a> {
                     return Ok(Some(Bad::seal(at.place(), foreign(&sealed.key, &key.id))));
                 }
                 Some(key) if !key.sealed_line(line) => {
-                    let from = if let Seal::UpTo(seq) = self.verdict.seal { seq + 1 } else { 1 };
+                    let from = if let Seal::UpTo(seq) = self.verdict.seal { seq } else { self.verdict.pruned } + 1;
                     why = Some(format!(
                         "its seal is wrong: something in entries {from} to {seq} was changed after it was sealed"
                     ));
@@ -347,11 +377,12 @@ impl<'a> Check<'a> {
         }
         let end = self.verdict.unfinished.clone().unwrap_or(end);
         let entries = self.verdict.entries;
+        let empty = self.verdict.read() == 0;
         match &self.head {
             Some(head) if head.seq > entries => {
                 let sealed = head.seq;
                 let why = match entries {
-                    0 => format!("the log is empty, and entry {sealed} was sealed"),
+                    _ if empty => format!("the log is empty, and entry {sealed} was sealed"),
                     _ if head.file > entries => format!(
                         "the log ends with entry {entries}, and entry {sealed} was sealed: the file that began with entry {} \
                          is missing",

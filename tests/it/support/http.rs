@@ -48,9 +48,10 @@ fn send(method: &str, url: &str, headers: &[(&str, &str)], content_type: &str, b
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut socket = TcpStream::connect(host).unwrap_or_else(|error| panic!("{url}: {error}"));
     socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let mut request =
-        format!("{method} /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\naccept: application/json\r\n");
-    for (name, value) in headers {
+    let mut request = format!("{method} /{path} HTTP/1.1\r\nconnection: close\r\naccept: application/json\r\n");
+    let own_host = [("host", host)];
+    let host = if headers.iter().any(|(name, _)| *name == "host") { &[][..] } else { &own_host };
+    for (name, value) in host.iter().chain(headers) {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
     if !body.is_empty() {
