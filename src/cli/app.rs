@@ -444,10 +444,9 @@ impl App {
         }
     }
 
-    /// Whoever holds conversations with the model.
-    pub(crate) async fn agent(&self, limits: &LimitArgs) -> Result<Agent, Failure> {
-        let config = self.config()?;
-        let settings = &config.model;
+    /// The model of the profile.
+    pub(crate) async fn model(&self) -> Result<Model, Failure> {
+        let settings = &self.config()?.model;
         let Some(name) = &settings.name else {
             return Err(Failure::new(Kind::Usage, "no model is configured")
                 .hint("set AGENTCTL_MODEL (and OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own)"));
@@ -458,10 +457,17 @@ impl App {
             name: name.value.clone(),
             max_tokens: settings.max_tokens.value,
         };
+        Ok(Model::new(self.http()?.clone(), options, self.clock.clone()))
+    }
+
+    /// Whoever holds conversations with the model.
+    pub(crate) async fn agent(&self, limits: &LimitArgs) -> Result<Agent, Failure> {
+        let config = self.config()?;
+        let model = self.model().await?;
         let mut dispatcher = self.dispatcher().await?;
         dispatcher.guard.policy.per_run.clone_from(&limits.max_spend);
         Ok(Agent {
-            model: Model::new(self.http()?.clone(), options, self.clock.clone()),
+            model,
             dispatcher,
             journal: self.journal()?,
             limits: Limits {

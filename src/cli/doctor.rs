@@ -1,11 +1,11 @@
 //! `agentctl doctor`: is the set-up whole, and how to mend what is not.
 
 mod guard;
+mod model;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use serde_json::json;
-use url::Url;
 
 use super::{
     app::App,
@@ -17,7 +17,6 @@ use crate::{
     config::Config,
     http::Request,
     oauth::{Metadata, Provider},
-    secret::AccessToken,
     session::{Wanted, vault},
     store::credentials::Key,
     tool::{CredentialSource, Registry},
@@ -28,7 +27,8 @@ const SKEW_S: i64 = 30;
 
 /// Check the set-up and say how to mend it
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Exit code 1 means that something is broken.
+#[command(after_help = "Exit code 1 means that something is broken. The model is asked one short
+question, to see whether it calls tools.
 
 Examples:
   agentctl doctor
@@ -147,7 +147,7 @@ async fn look(app: &App, report: &mut Report<'_>) {
         _ => None,
     };
     guard::permission(app, config, registry.as_ref(), account.as_ref(), report).await;
-    model(app, config, report).await;
+    model::look(app, config, report).await;
 }
 
 fn configuration(config: &Config, report: &mut Report<'_>) {
@@ -238,6 +238,7 @@ async fn issuer(app: &App, config: &Config, report: &mut Report<'_>) -> Option<M
         }
     };
     report.ok("issuer", format!("{} answers as {}", metadata.issuer, config.provider.value));
+    report.ok("issuer", offers(&metadata));
     if metadata.subject_types_supported.iter().all(|kind| kind == "pairwise")
         && !metadata.subject_types_supported.is_empty()
     {
@@ -252,6 +253,32 @@ async fn issuer(app: &App, config: &Config, report: &mut Report<'_>) -> Option<M
         Err(error) => report.broken("signing keys", chain(&error), "the server's jwks_uri must be reachable"),
     }
     Some(metadata)
+}
+
+/// What a server says that it can do.
+fn offers(metadata: &Metadata) -> String {
+    let list = |name: &str, values: &[String]| match values {
+        [] => name.to_owned(),
+        values => format!("{name} ({})", values.join(", ")),
+    };
+    let modes = &metadata.backchannel_token_delivery_modes_supported;
+    let types = &metadata.authorization_details_types_supported;
+    let abilities = [
+        (metadata.device_authorization_endpoint.is_some(), "device flow".to_owned()),
+        (metadata.backchannel_authentication_endpoint.is_some(), list("approvals by CIBA", modes)),
+        (!types.is_empty(), list("authorization_details", types)),
+        (metadata.revocation_endpoint.is_some(), "revocation".to_owned()),
+        (metadata.userinfo_endpoint.is_some(), "user info".to_owned()),
+    ];
+    let of = |there: bool| -> Vec<&str> {
+        abilities.iter().filter(|(has, _)| *has == there).map(|(_, name)| name.as_str()).collect()
+    };
+    let (has, lacks) = (of(true), of(false));
+    let lacks = if lacks.is_empty() { String::new() } else { format!("; it names no {}", lacks.join(", no ")) };
+    format!(
+        "it offers {}{lacks}",
+        if has.is_empty() { "nothing that is needed here".to_owned() } else { has.join(", ") }
+    )
 }
 
 fn clock(app: &App, date: Option<&str>, report: &mut Report<'_>) {
@@ -368,69 +395,9 @@ async fn login(app: &App, report: &mut Report<'_>) {
     }
 }
 
-async fn model(app: &App, config: &Config, report: &mut Report<'_>) {
-    let settings = &config.model;
-    let Some(name) = settings.name.as_ref().map(|name| &name.value) else {
-        return report.warn("model", "none is configured", "set AGENTCTL_MODEL, and OPENAI_API_KEY or OPENAI_BASE_URL");
-    };
-    let models = Url::parse(&format!("{}/models", settings.base_url.value.trim_end_matches('/')));
-    let (Ok(url), Ok(http)) = (models, app.http()) else {
-        return report.broken("model", "its address is none", "check OPENAI_BASE_URL");
-    };
-    let origin = url.origin().ascii_serialization();
-    let request = Request::get(url);
-    let key = match app.model_key().await {
-        Ok(key) => key,
-        Err(failure) => return report.failed("model", &failure),
-    };
-    let request = match &key {
-        Some(key) => request.bearer(&AccessToken::new(key.expose())),
-        None => Ok(request),
-    };
-    let Ok(request) = request else {
-        return report.broken("model", "the key holds characters that cannot be sent", "check OPENAI_API_KEY");
-    };
-    let answer = http.send(request).await;
-    if let Ok(response) = &answer
-        && response.status == 200
-        && lists_others(&response.body, name)
-    {
-        return report.warn("model", format!("{origin} does not list {name}"), "check AGENTCTL_MODEL");
-    }
-    match answer.map(|response| response.status) {
-        Ok(200..=299) => report.ok("model", format!("{} at {origin}", name)),
-        Ok(401 | 403) => report.broken(
-            "model",
-            format!("{origin} does not accept the key"),
-            "check OPENAI_API_KEY, or run `agentctl config set-key`",
-        ),
-        Ok(404) => report.ok("model", format!("{} at {origin}, which lists no models", name)),
-        Ok(status) => report.warn("model", format!("{origin} answers {status}"), "check OPENAI_BASE_URL"),
-        Err(error) => report.broken("model", chain(&error), "check OPENAI_BASE_URL, and whether the server runs"),
-    }
-}
-
-/// Whether a list of models has others and not this one.
-fn lists_others(body: &[u8], name: &str) -> bool {
-    let list: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let ids: Vec<&str> =
-        list["data"].as_array().into_iter().flatten().filter_map(|model| model["id"].as_str()).collect();
-    !ids.is_empty() && !ids.contains(&name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_model_that_is_not_listed_is_noticed() {
-        assert!(lists_others(br#"{"data":[{"id":"a"}]}"#, "b"));
-        assert!(!lists_others(br#"{"data":[{"id":"a"},{"id":"b"}]}"#, "b"));
-        // Who lists nothing says nothing.
-        for body in [&b"{}"[..], b"no", br#"{"data":[]}"#] {
-            assert!(!lists_others(body, "b"));
-        }
-    }
 
     #[test]
     fn what_is_broken_decides_the_exit_code() {

@@ -51,6 +51,22 @@ fn a_signal_in_the_middle_of_an_answer_ends_it_with_an_event_and_a_code() {
 }
 
 #[test]
+fn a_run_that_was_put_to_sleep_in_the_middle_of_an_answer_goes_on() {
+    let words: Vec<String> = (0..20).map(|number| format!("{number} ")).collect();
+    let dev = Dev::scripted(json!([{ "text": words, "delay_ms": 50 }]));
+    let home = dev.logged_in();
+    let running = agentctl(&home).args(["run", "--json", "count"]).start();
+    running.wait_for_stdout("text.delta");
+    running.signal("STOP");
+    let seen = running.stdout();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(running.stdout(), seen, "it sleeps");
+    running.signal("CONT");
+    let output = running.finish().code(0);
+    assert_eq!(output.lines().pop().unwrap()["text"], json!(words.concat()), "{output}");
+}
+
+#[test]
 fn neither_a_locale_nor_a_terminal_is_needed() {
     let dev = Dev::scripted(json!([{ "text": "Grüße, 2 Ö.", "repeat": 9 }]));
     let home = dev.logged_in();

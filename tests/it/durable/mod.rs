@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     audit::sha256,
     support::{Dev, Home, Output, agentctl, command, peer_is_missing, program, wait_until},
-};
+    support::{Dev, Home, Output, agentctl, wait_until},
 
 fn approve(dev: &Dev) {
     dev.post("/approvals/latest/approve", &json!({}));
@@ -371,38 +371,4 @@ fn what_nobody_went_on_with_is_forgotten_and_ended_in_the_log() {
     assert!(!runs().contains(&held) && pending(&home).is_empty());
     assert_eq!(ends().1.len(), 3);
     agentctl(&home).args(["audit", "verify"]).run().code(0);
-}
-
-/// The script of the README, word for word.
-#[test]
-fn the_script_of_the_readme() {
-    for name in ["jq", "curl"] {
-        if program(name).is_none() {
-            return peer_is_missing(name, "install it by its name");
-        }
-    }
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let chapter = readme.split("## Leave it, come back").nth(1).unwrap();
-    let script = chapter.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
-    let dev = Dev::start();
-    let mut home = dev.home();
-    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_agentctl")).parent().unwrap();
-    home.set("PATH", &format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()));
-    home.set("M", dev.text("manage_url").trim_end_matches('/'));
-    home.set("T", dev.text("manage_token"));
-    // Once with somebody who must log in first, and once with somebody who has.
-    dev.auto("approve", "off");
-    for orders in 1..=2 {
-        let output = command(&home, "/bin/bash").args(["-euo", "pipefail", "-c", script]).run().code(0);
-        let placed = dev.orders();
-        assert_eq!((placed.len(), pushes(&dev)), (orders, orders), "{output}");
-        let asked = dev.history("ciba");
-        let message = asked.iter().rev().find_map(|request| request["form"]["binding_message"].as_str()).unwrap();
-        output.out(&[
-            &format!("compare: {message}\n"),
-            "buy_product",
-            "Ordered 2 x phones",
-            placed[orders - 1]["order_id"].as_str().unwrap(),
-        ]);
-    }
 }
