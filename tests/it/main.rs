@@ -46,4 +46,5 @@ mod shell;
 mod support_itself;
 mod surroundings;
 mod tidy;
+mod tls;
 mod ways;
