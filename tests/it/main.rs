@@ -43,6 +43,7 @@ mod races;
 mod run;
 mod session;
 mod shell;
+mod supply;
 mod support_itself;
 mod surroundings;
 mod tidy;
