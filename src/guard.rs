@@ -56,6 +56,12 @@ impl Permit {
         self.action == action.id && self.origin == action.origin && digest.is_ok_and(|digest| digest == self.digest)
     }
 
+    /// One for tests of what consumes it.
+    #[cfg(test)]
+    pub(crate) fn of(action: &Action) -> Self {
+        Self { action: action.id.clone(), digest: action.digest, origin: action.origin.clone(), token: None }
+    }
+
     /// The credential, for the executor.
     pub(crate) fn into_token(self) -> Option<AccessToken> {
         self.token
@@ -483,12 +489,7 @@ mod tests {
     #[test]
     fn a_permit_is_for_one_action_to_the_last_argument() {
         let approved = action("https://shop.example", 2);
-        let permit = Permit {
-            action: approved.id.clone(),
-            digest: approved.digest,
-            origin: approved.origin.clone(),
-            token: None,
-        };
+        let permit = Permit::of(&approved);
         assert!(permit.covers(&approved));
         assert!(!permit.covers(&Action { id: ActionId::from_text("act_2"), ..approved.clone() }));
         assert!(!permit.covers(&action("https://evil.example", 2)));

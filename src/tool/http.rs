@@ -242,6 +242,33 @@ impl Tool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{clock::ManualClock, tool::tests::shop};
+
+    #[tokio::test]
+    async fn a_permit_for_another_call_sends_nothing() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let url = format!("http://{}/orders", listener.local_addr().unwrap());
+        let registry = shop(&[("SHOP_API_URL", &url)]);
+        let tool = registry.get("buy_product").unwrap();
+        let clock = ManualClock::new(chrono::DateTime::UNIX_EPOCH);
+        let plan = |qty: u32| tool.plan(&format!(r#"{{"product":"phones","qty":{qty}}}"#)).unwrap();
+        let planned = plan(2);
+        let approved = planned.action.clone();
+        // One more piece, and the same call at another moment: each call has an action of its own.
+        for other in [plan(3), plan(2)] {
+            let permit = Permit::of(&approved);
+            let executed = other.execute(permit, tool, &Http::default(), &clock).await;
+            assert_eq!((executed.output.outcome, executed.http_status), (Outcome::NotPermitted, None));
+            assert!(executed.output.message.contains("nothing was done"), "{}", executed.output.message);
+            assert!(listener.accept().is_err(), "somebody came");
+        }
+        // What was approved is changed on the way.
+        let mut changed = planned;
+        changed.action.arguments.insert("qty".to_owned(), json!(9));
+        let executed = changed.execute(Permit::of(&approved), tool, &Http::default(), &clock).await;
+        assert_eq!((executed.output.outcome, listener.accept().is_err()), (Outcome::NotPermitted, true));
+    }
 
     #[test]
     fn what_an_api_repeats_of_the_token_is_taken_out() {

@@ -204,6 +204,44 @@ fn nobody_is_asked_for_what_is_over_the_limit_by_then() {
     assert_eq!((dev.orders().len(), pushes), (1, 1));
 }
 
+/// What asks nobody waits for nobody's turn, so it can spend the money while the phone rings: the yes comes too late, and the
+/// log says which limit it met.
+#[test]
+fn money_that_is_spent_while_the_phone_rings_is_not_spent_twice() {
+    let dev = Dev::start();
+    let mut home = dev.logged_in();
+    policy(&home, "[max_spend]\nper_day = \"900 EUR\"");
+    let till = Fake::start();
+    till.once("POST", "/tip", Reply::json(200, &json!({})));
+    home.set("SHOP_CATALOG_URL", &till.url());
+    let folder = format!("{}/toolsets", home.env()["AGENTCTL_HOME"]);
+    fs::create_dir_all(&folder).unwrap();
+    let tip = "[toolset]\nname = \"own\"\ndescription = \"x\"\n[[tool]]\nname = \"tip\"\ndescription = \"x\"\n\
+               effect = \"reversible\"\napproval = \"none\"\napproval_reason = \"for a test\"\n\
+               [tool.parameters]\ntype = \"object\"\nrequired = [\"price\"]\n\
+               [tool.parameters.properties.price]\ntype = \"number\"\n[tool.request]\nmethod = \"POST\"\n\
+               url = \"{{ env.SHOP_CATALOG_URL }}/tip\"\n[tool.limits]\nspend = \"{{ price }}\"\ncurrency = \"EUR\"\n";
+    fs::write(format!("{folder}/own.toml"), tip).unwrap();
+    let buy = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=1", "--arg", "price_limit=500"];
+    let running = agentctl(&home).args(buy).start();
+    running.wait_for_stderr("Check that it shows:");
+    let tip = |price: &str| agentctl(&home).args(["tools", "call", "tip", "--arg"]).arg(format!("price={price}")).run();
+    tip("500").code(0);
+    answer(&dev, "approve");
+    running.finish().code(14).err(&["it may spend 500.00 EUR more, after 500.00 EUR"]);
+    tip("500").code(14);
+    assert!(dev.orders().is_empty());
+    // The log tells both refusals with the limit.
+    let list = agentctl(&home).args(["audit", "list", "--json"]).run().code(0).json();
+    let entries = list["entries"].as_array().unwrap().iter().filter(|entry| entry["body"]["outcome"] == "limit");
+    let rules: Vec<&Value> = entries.map(|entry| &entry["body"]["policy"][0]).collect();
+    assert_eq!(rules.len(), 2, "{list:#}");
+    for rule in rules {
+        assert_eq!((&rule["rule"], &rule["author"]), (&json!("max_spend.per_day"), &json!("user")), "{rule}");
+        assert!(rule["reason"].as_str().unwrap().contains("500.00 EUR"), "{rule}");
+    }
+}
+
 #[test]
 fn what_may_be_spent_in_a_day_holds_across_processes() {
     let dev = Dev::start();

@@ -18,12 +18,12 @@ struct Attack {
     preset: &'static str,
     answers: &'static [&'static str],
     code: i32,
-    /// What each push asked for: quantity and product.
+    /// What each push asked for: quantity and product; no quantity for what is no purchase.
     pushes: &'static [(u64, &'static str)],
     orders: &'static [u64],
 }
 
-const ATTACKS: [Attack; 11] = [
+const ATTACKS: [Attack; 15] = [
     // No word of the model is an answer, wherever it stands.
     Attack {
         name: "invented_approval",
@@ -68,6 +68,34 @@ const ATTACKS: [Attack; 11] = [
         orders: &[],
     },
     Attack { name: "never_ends", preset: "auth0", answers: &[], code: 14, pushes: &[], orders: &[] },
+    // What is shown is what runs, however it was written.
+    Attack {
+        name: "numbers",
+        preset: "auth0",
+        answers: &[],
+        code: 11,
+        pushes: &[(2, "phones"), (10, "phones")],
+        orders: &[],
+    },
+    // What looks like something else is shown beside a message that says it in plain letters.
+    Attack {
+        name: "lookalikes",
+        preset: "auth0",
+        answers: &["approve"],
+        code: 13,
+        pushes: &[(2, "phоnes"), (2, "phones.7F3KQ9ZT")],
+        orders: &[],
+    },
+    // A yes to a strange name does nothing to anybody else.
+    Attack {
+        name: "account_tricks",
+        preset: "auth0",
+        answers: &["approve"; 9],
+        code: 13,
+        pushes: &[(0, "../groups/00g1/users/ada"), (0, "grace@example.com?sendEmail=false"), (0, "admins/../../users")],
+        orders: &[],
+    },
+    Attack { name: "reaches_out", preset: "auth0", answers: &[], code: 21, pushes: &[], orders: &[] },
     Attack { name: "asks_for_secrets", preset: "auth0", answers: &[], code: 0, pushes: &[], orders: &[] },
 ];
 
@@ -160,7 +188,8 @@ fn what_the_person_sees_and_the_servers_get() {
         for (push, (qty, product)) in pushes.iter().zip(attack.pushes) {
             let details = push["authorization_details"].as_str().unwrap();
             let wanted = [format!("\"value\":\"{qty}\""), format!("\"qty\":{qty}")];
-            assert!(wanted.iter().any(|qty| details.contains(qty)) && details.contains(product), "{name}: {details}");
+            let counted = *qty == 0 || wanted.iter().any(|qty| details.contains(qty));
+            assert!(counted && details.contains(product), "{name}: {details}");
             let message = push["binding_message"].as_str().unwrap();
             assert!(output.stderr.contains(message), "{name}: {message} is not on the screen\n{output}");
             assert!(message.is_ascii() && !message.contains("Approved"), "{name}: {message}");
@@ -170,9 +199,8 @@ fn what_the_person_sees_and_the_servers_get() {
         let done = calls(&home).into_values().filter(|call| call.tool == "buy_product");
         let done = done.filter(|call| call.outcome.as_deref() == Some("done")).count();
         assert_eq!(done, orders.len(), "{name}: the log\n{output}");
-        if name == "another_url" {
-            stays_at_home(&dev);
-        }
+        stays_at_home(&dev);
+        assert_eq!(dev.resets(), 0, "{name}\n{output}");
         no_secret_is_seen(&dev, &home, std::slice::from_ref(&output));
         let file = folder().join(format!("{name}.seen"));
         if env::var("AGENTCTL_BLESS").is_ok() {
@@ -192,15 +220,24 @@ fn what_the_person_sees_and_the_servers_get() {
 fn stays_at_home(dev: &Dev) {
     for request in dev.history("directory") {
         let path = request["path"].as_str().unwrap();
-        let user = path.strip_prefix("/okta/api/v1/users/").and_then(|rest| rest.strip_suffix("/groups"));
-        let user = user.unwrap_or_else(|| panic!("{path} is not of the manifest"));
-        assert!(!user.contains('/') && user != "..", "{path}");
-        assert!(request["query"].is_null(), "{request}");
+        let parts: Vec<&str> = path.strip_prefix("/okta/api/v1/").unwrap_or_default().split('/').collect();
+        let known = match parts[..] {
+            ["users", user] | ["users", user, "groups"] => user != "..",
+            ["users", user, "lifecycle", "reset_password" | "deactivate"] => {
+                user != ".." && request["method"] == "POST"
+            }
+            ["groups", group, "users", user] => group != ".." && user != ".." && request["method"] == "PUT",
+            _ => false,
+        };
+        assert!(known, "{path} is not of the manifest");
     }
     for request in dev.history("shop") {
-        assert_eq!(request["path"], "/shop/products", "{request}");
-        let names: Vec<&String> = request["query"].as_object().unwrap().keys().collect();
-        assert_eq!(names, ["query"], "{request}");
+        let names: Vec<&String> = request["query"].as_object().into_iter().flat_map(|query| query.keys()).collect();
+        match request["path"].as_str().unwrap() {
+            "/shop/products" => assert_eq!(names, ["query"], "{request}"),
+            "/shop/orders" => assert!(request["method"] == "POST" && names.is_empty(), "{request}"),
+            other => panic!("{other} is not of the manifest"),
+        }
     }
     // Every path that was asked for is one of these; the rest would be a page that is not there.
     assert!(dev.history("page").is_empty());
@@ -254,5 +291,89 @@ fn a_redirect_is_not_followed_and_no_token_leaves_the_machine() {
         let output = agentctl(&home).args(["tools", "call", "search_products"]).run();
         assert!([2, 13, 21].contains(&output.status.code().unwrap()), "{place}\n{output}");
         assert!(!output.stderr.contains("could not connect"), "{place}: nobody is even looked up\n{output}");
+    }
+}
+
+/// One piece of a model's stream.
+fn piece(delta: &Value) -> String {
+    format!(
+        "data: {}\n\n",
+        json!({ "id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m",
+        "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] })
+    )
+}
+
+fn call_piece(index: u32, id: Option<&str>, name: Option<&str>, arguments: &str) -> String {
+    let mut function = json!({ "arguments": arguments });
+    if let Some(name) = name {
+        function["name"] = json!(name);
+    }
+    let mut call = json!({ "index": index, "type": "function", "function": function });
+    if let Some(id) = id {
+        call["id"] = json!(id);
+    }
+    piece(&json!({ "tool_calls": [call] }))
+}
+
+/// A server that takes the pieces of its answer apart: whatever the program makes of them, the person is asked about what
+/// would run, or nothing runs.
+#[test]
+fn a_stream_that_changes_its_mind_is_asked_about_as_it_ends() {
+    let finish = |why: &str| {
+        let last = json!({ "id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m",
+            "choices": [{ "index": 0, "delta": {}, "finish_reason": why }] });
+        format!("data: {last}\n\n")
+    };
+    let done = || "data: [DONE]\n\n".to_owned();
+    let small = "{\"product\":\"phones\",\"qty\":1}";
+    let large = "{\"product\":\"laptops\",\"qty\":90}";
+    let buy = |index, arguments| call_piece(index, Some("a"), Some("buy_product"), arguments);
+    let more = |index, arguments| call_piece(index, None, None, arguments);
+    let called = || finish("tool_calls");
+    let streams = [
+        // A harmless tool becomes another one in the middle.
+        vec![call_piece(0, Some("a"), Some("search_products"), ""), buy(0, small), called(), done()],
+        // More arguments behind the whole of them.
+        vec![buy(0, small), more(0, large), called(), done()],
+        // More behind the end.
+        vec![buy(0, small), called(), more(0, large), buy(1, large), done()],
+        // Two calls woven into one another.
+        vec![
+            buy(0, "{\"product\":\"phones\","),
+            buy(1, "{\"product\":\"laptops\","),
+            more(0, "\"qty\":1}"),
+            more(1, "\"qty\":90}"),
+            called(),
+            done(),
+        ],
+        // It was cut off for its length.
+        vec![buy(0, small), finish("length"), done()],
+        // Nobody says that it is over.
+        vec![buy(0, small)],
+        // An index that no list has.
+        vec![buy(u32::MAX, small), called(), done()],
+    ];
+    let pushes = [1, 0, 1, 2, 0, 0, 1];
+    for (at, stream) in streams.iter().enumerate() {
+        let dev = Dev::start();
+        let mut home = dev.logged_in();
+        dev.auto("approve", "deny");
+        let model = Fake::start();
+        model.once("POST", "/chat/completions", Reply::text(200, "text/event-stream", &stream.concat()));
+        let end = [piece(&json!({ "content": "done" })), finish("stop"), done()].concat();
+        model.always("POST", "/chat/completions", Reply::text(200, "text/event-stream", &end));
+        home.set("OPENAI_BASE_URL", &model.url());
+        let output = agentctl(&home).args(["run", "go"]).run();
+        assert!(dev.orders().is_empty());
+        // What was asked for is what the terminal showed, word by word.
+        let asked = dev.history("ciba");
+        assert_eq!(asked.len(), pushes[at], "{at}\n{output}");
+        for push in asked {
+            let details = push["form"]["authorization_details"].as_str().unwrap();
+            let (product, qty) = if details.contains("laptops") { ("laptops", 90) } else { ("phones", 1) };
+            assert!(details.contains(&format!("\"value\":\"{qty}\"")), "{at}: {details}");
+            let shown = format!("● buy_product   product: \"{product}\"   qty: {qty}\n  This needs your approval");
+            assert!(output.stderr.contains(&shown), "{at}: {details}\n{output}");
+        }
     }
 }

@@ -4,7 +4,40 @@ use std::{fs, net::TcpListener, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, agentctl};
+use crate::support::{Dev, Output, agentctl, wait_until};
+
+/// A purchase whose yes is on its way for so long that it arrives this much later than it was asked for.
+fn answered_after(seconds: u64) -> (Dev, Output) {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let buy = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=2"];
+    let running = agentctl(&home).args(buy).start();
+    running.wait_for_stderr("Waiting for your approval");
+    dev.fault(&json!({ "on": "ciba_poll", "kind": "delay", "when": "after", "delay_ms": 1500, "times": 99 }));
+    dev.post("/approvals/latest/approve", &json!({}));
+    let polls = || dev.history("ciba_poll").len();
+    let before = polls();
+    // The next poll brings the yes. While it does, the clock of the program goes on.
+    wait_until(Duration::from_secs(30), "the next poll", || (polls() > before).then_some(()));
+    dev.advance_programs(seconds);
+    let output = running.finish();
+    (dev, output)
+}
+
+/// A manifest gives 300 s for an answer, and the network may keep one that was asked for in time for 10 s more.
+#[test]
+fn a_yes_may_be_ten_seconds_on_its_way() {
+    let (dev, output) = answered_after(301);
+    output.code(0);
+    assert_eq!(dev.orders().len(), 1);
+}
+
+#[test]
+fn a_yes_that_was_longer_on_its_way_is_not_used() {
+    let (dev, output) = answered_after(311);
+    output.code(12).err(&["the answer came when its time was over"]);
+    assert!(dev.orders().is_empty());
+}
 
 #[test]
 fn a_tool_waits_as_long_as_its_manifest_says() {
