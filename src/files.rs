@@ -123,9 +123,16 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 /// # Errors
 /// If it cannot be written; then the old content is still there.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
+    private_dir(folder_of(path))?;
+    save(path, content)
+}
+
+/// The same for a file that the person named: only they can read it, and its folder, which is theirs, stays as it is.
+///
+/// # Errors
+/// If it cannot be written; then the old content is still there.
+pub fn save(path: &Path, content: &[u8]) -> Result<(), Error> {
     check(path)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    private_dir(folder)?;
     let temporary = beside(path, &format!(".{}.tmp", uuid::Uuid::new_v4().simple()));
     let result = write_new(&temporary, content)
         .and_then(|()| fs::rename(&temporary, path).map_err(|source| Error::new("written", path, source)));
@@ -134,7 +141,11 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
         let _ = fs::remove_file(&temporary);
         return result;
     }
-    sync_dir(folder)
+    sync_dir(folder_of(path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Removes a file; true if it was there.
@@ -258,6 +269,11 @@ pub(crate) mod tests {
         read(&path).unwrap();
         private_dir(&dir.path("new")).unwrap();
         assert_eq!((mode(&path), mode(&dir.path("new"))), (0o600, 0o700));
+        // A folder that a person saves something in is theirs.
+        fs::set_permissions(dir.path("new"), fs::Permissions::from_mode(0o755)).unwrap();
+        save(&path, b"y").unwrap();
+        assert_eq!((mode(&path), mode(&dir.path("new"))), (0o600, 0o755));
+        assert!(save(&dir.path("none/file"), b"y").is_err());
     }
 
     #[cfg(unix)]

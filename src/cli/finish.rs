@@ -84,7 +84,7 @@ pub(crate) fn finish_as(
         Err(failure) => (String::new(), Err(failure)),
     };
     if let Some(file) = ending.output_last.filter(|_| !text.is_empty())
-        && let Err(error) = files::write(file, format!("{}\n", text.trim_end()).as_bytes())
+        && let Err(error) = files::save(file, format!("{}\n", text.trim_end()).as_bytes())
     {
         let failure = Failure::caused(Kind::Failed, "write the answer for --output-last", &error);
         // What the run itself ended with says more.

@@ -1,6 +1,6 @@
 //! Where a task comes from, where the answer goes, and what a run may do: the flags of `run` that scripts live on.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use serde_json::{Value, json};
 
@@ -53,15 +53,20 @@ fn a_task_of_ten_megabytes_is_refused() {
 
 #[test]
 fn the_answer_goes_into_a_file_as_well() {
-    let dev = Dev::scripted(json!([{ "text": "Forty-two." }]));
+    let dev = Dev::scripted(json!([{ "text": "Forty-two.", "repeat": 2 }]));
     let home = dev.logged_in();
     let file = home.path().join("answer.txt");
     let path = file.display().to_string();
     agentctl(&home).args(["run", "-q", "--output-last", &path, "go"]).run().code(0).out(&["Forty-two.\n"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), "Forty-two.\n");
+    // A folder that is the person's stays as it is, and a name alone is a file in the working directory.
+    fs::set_permissions(home.work(), fs::Permissions::from_mode(0o755)).unwrap();
+    agentctl(&home).args(["run", "-q", "--output-last", "answer.txt", "go"]).run().code(0);
+    assert_eq!(fs::read_to_string(home.work().join("answer.txt")).unwrap(), "Forty-two.\n");
+    assert_eq!(fs::metadata(home.work()).unwrap().permissions().mode() & 0o777, 0o755);
     let nowhere = home.path().join("no/such/folder").display().to_string();
     agentctl(&home).args(["run", "--output-last", &nowhere, "go"]).run().code(2).silent();
-    assert_eq!(dev.history("model").len(), 1, "a place that cannot be is found out before the model is asked");
+    assert_eq!(dev.history("model").len(), 2, "a place that cannot be is found out before the model is asked");
 }
 
 #[test]
