@@ -144,7 +144,7 @@ set edit:completion:arg-completer[agentctl] = {|@words|
             cand --max-turns 'Ask the model at most this often for one task'
             cand --max-spend 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)'
             cand --max-tokens-total 'Stop when the model has read and written this many tokens for one task'
-            cand --resume 'Go on with the conversation of this run'
+            cand --resume 'Go on with the conversation of this run; without RUN, choose one'
             cand -p 'Use this profile of config.toml'
             cand --profile 'Use this profile of config.toml'
             cand --config 'Read this file instead of config.toml'

@@ -128,7 +128,7 @@ complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s m -l model -d
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-turns -d 'Ask the model at most this often for one task' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-spend -d 'Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l max-tokens-total -d 'Stop when the model has read and written this many tokens for one task' -r
-complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l resume -d 'Go on with the conversation of this run' -r
+complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l resume -d 'Go on with the conversation of this run; without RUN, choose one' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -s p -l profile -d 'Use this profile of config.toml' -r
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l config -d 'Read this file instead of config.toml' -r -F
 complete -c agentctl -n "__fish_agentctl_using_subcommand chat" -l env-file -d 'Read variables from this file (you trust it by naming it)' -r -F

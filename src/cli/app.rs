@@ -141,6 +141,20 @@ impl App {
         Self::new(Rc::clone(&self.ui), self.clock.clone(), self.env.clone(), overrides, self.folder.clone())
     }
 
+    /// The same program with another model. What has been opened stays open; what the settings warn about was said before.
+    pub(crate) fn with_model(&self, name: &str) -> Result<Self, Failure> {
+        let overrides = Overrides { model: Some(name.to_owned()), ..self.overrides.clone() };
+        let config = Config::load(&self.env, &overrides, &self.folder)?;
+        let other =
+            Self::new(Rc::clone(&self.ui), self.clock.clone(), self.env.clone(), overrides, self.folder.clone());
+        Ok(Self { config: OnceCell::from(config), http: self.http.clone(), store: self.store.clone(), ..other })
+    }
+
+    /// The model that was asked for by name.
+    pub(crate) fn asked_model(&self) -> Option<&str> {
+        self.overrides.model.as_deref()
+    }
+
     /// Where `config.toml` lies or would lie, whether or not what stands there can be read.
     pub(crate) fn config_file(&self) -> Result<PathBuf, Failure> {
         let named = self.overrides.config.clone().or_else(|| self.env.get("AGENTCTL_CONFIG").map(PathBuf::from));
@@ -439,10 +453,9 @@ impl App {
         }
     }
 
-    /// Whoever holds conversations with the model.
-    pub(crate) async fn agent(&self, limits: &LimitArgs) -> Result<Agent, Failure> {
-        let config = self.config()?;
-        let settings = &config.model;
+    /// The model.
+    pub(crate) async fn model(&self) -> Result<Model, Failure> {
+        let settings = &self.config()?.model;
         let Some(name) = &settings.name else {
             return Err(Failure::new(Kind::Usage, "no model is configured")
                 .hint("set AGENTCTL_MODEL (and OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own)"));
@@ -453,10 +466,17 @@ impl App {
             name: name.value.clone(),
             max_tokens: settings.max_tokens.value,
         };
+        Ok(Model::new(self.http()?.clone(), options, self.clock.clone()))
+    }
+
+    /// Whoever holds conversations with the model.
+    pub(crate) async fn agent(&self, limits: &LimitArgs) -> Result<Agent, Failure> {
+        let config = self.config()?;
+        let model = self.model().await?;
         let mut dispatcher = self.dispatcher().await?;
         dispatcher.guard.policy.per_run.clone_from(&limits.max_spend);
         Ok(Agent {
-            model: Model::new(self.http()?.clone(), options, self.clock.clone()),
+            model,
             dispatcher,
             journal: self.journal()?,
             limits: Limits {

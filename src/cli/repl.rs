@@ -3,16 +3,28 @@
 //! Its terminal is raw only while a line is being read. Then ^C comes as [`Input::Cleared`]; at any other time it is the
 //! signal.
 
-use std::{path::PathBuf, sync::mpsc as requests};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc as requests,
+    },
+};
 
 use rustyline::{
-    Cmd, CompletionType, Config, Editor, KeyCode, KeyEvent, Modifiers, error::ReadlineError, history::MemHistory,
+    Cmd, CompletionType, ConditionalEventHandler, Config, Editor, Event, EventContext, EventHandler, KeyCode, KeyEvent,
+    Modifiers, RepeatCount, error::ReadlineError, history::MemHistory,
 };
 use tokio::sync::mpsc;
 
-use super::{complete::Help, history::History};
+use super::{
+    complete::{Help, Wanted},
+    history::History,
+};
 
-const PROMPT: &str = "agentctl> ";
+/// What stands before a message.
+pub(crate) const PROMPT: &str = "agentctl> ";
 
 /// How many lines are remembered.
 const HISTORY: usize = 2000;
@@ -23,7 +35,10 @@ pub(crate) enum Input {
     /// A message, which may have several lines.
     Line(String),
     /// ^C: what was typed is dropped.
-    Cleared,
+    Cleared {
+        /// Nothing was typed.
+        empty: bool,
+    },
     /// ^D on an empty line, or the end of the input.
     End,
     /// The terminal does not work.
@@ -33,17 +48,24 @@ pub(crate) enum Input {
 /// What the editor's thread says.
 enum Said {
     Input(Input),
-    /// It wants the names of the tools, and waits for them.
-    WantsTools(requests::Sender<Vec<String>>),
+    /// It wants names, and waits for them.
+    Wants(Wanted, requests::Sender<Vec<String>>),
     /// What prints above a line that is being typed.
     Printer(Printer),
 }
 
 type Printer = Box<dyn rustyline::ExternalPrinter + Send>;
 
+/// What the editor is to read.
+enum Request {
+    Message,
+    /// A short answer to this question. It is not remembered.
+    Answer(String),
+}
+
 /// The editor, seen from the runtime's side.
 pub(crate) struct Repl {
-    requests: requests::Sender<()>,
+    requests: requests::Sender<Request>,
     said: mpsc::UnboundedReceiver<Said>,
     asked: bool,
     printer: Option<Printer>,
@@ -53,11 +75,12 @@ impl Repl {
     /// Starts the editor. Lines are remembered in `history`, which only this person can read; if it cannot be read or
     /// written, nothing is remembered. Hints need colours.
     pub(crate) fn start(history: PathBuf, color: bool) -> Self {
-        let (requests, asked) = requests::channel::<()>();
+        let (requests, asked) = requests::channel();
         let (say, said) = mpsc::unbounded_channel();
         std::thread::spawn(move || {
             let history = History::new(history);
-            let mut editor = match editor(&history, color, say.clone()) {
+            let empty = Arc::new(AtomicBool::new(true));
+            let mut editor = match editor(&history, color, say.clone(), Arc::clone(&empty)) {
                 Ok(editor) => editor,
                 Err(error) => {
                     let _ = say.send(Said::Input(Input::Broken(error.to_string())));
@@ -68,8 +91,8 @@ impl Repl {
                 Ok(printer) => drop(say.send(Said::Printer(Box::new(printer)))),
                 Err(error) => tracing::debug!(%error, "nothing can be printed above the line"),
             }
-            while asked.recv().is_ok() {
-                if say.send(Said::Input(read(&mut editor, &history))).is_err() {
+            while let Ok(request) = asked.recv() {
+                if say.send(Said::Input(read(&mut editor, &request, &history, &empty))).is_err() {
                     return;
                 }
             }
@@ -84,15 +107,24 @@ impl Repl {
         }
     }
 
-    /// The next input. May be dropped and asked again. `tools` gives their names, if a Tab wants them.
-    pub(crate) async fn next(&mut self, tools: impl Fn() -> Vec<String>) -> Input {
+    /// The next message. May be dropped and asked again. `names` gives those that a Tab wants.
+    pub(crate) async fn next(&mut self, names: impl Fn(Wanted) -> Vec<String>) -> Input {
+        self.read(Request::Message, names).await
+    }
+
+    /// A short answer to a question.
+    pub(crate) async fn ask(&mut self, question: &str) -> Input {
+        self.read(Request::Answer(question.to_owned()), |_| Vec::new()).await
+    }
+
+    async fn read(&mut self, request: Request, names: impl Fn(Wanted) -> Vec<String>) -> Input {
         if !std::mem::replace(&mut self.asked, true) {
             // If the thread is gone, its last word is still in the channel.
-            let _ = self.requests.send(());
+            let _ = self.requests.send(request);
         }
         loop {
             match self.said.recv().await {
-                Some(Said::WantsTools(answer)) => drop(answer.send(tools())),
+                Some(Said::Wants(wanted, answer)) => drop(answer.send(names(wanted))),
                 Some(Said::Printer(printer)) => self.printer = Some(printer),
                 Some(Said::Input(input)) => {
                     self.asked = false;
@@ -104,12 +136,27 @@ impl Repl {
     }
 }
 
-/// Asks the runtime's side for the names of the tools.
-type Tools = Box<dyn Fn() -> Vec<String> + Send>;
+/// Remembers at ^C whether anything had been typed.
+struct WasEmpty(Arc<AtomicBool>);
 
-type Lines = Editor<Help<Tools>, MemHistory>;
+impl ConditionalEventHandler for WasEmpty {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        self.0.store(context.line().is_empty(), Ordering::Relaxed);
+        Some(Cmd::Interrupt)
+    }
+}
 
-fn editor(history: &History, color: bool, say: mpsc::UnboundedSender<Said>) -> rustyline::Result<Lines> {
+/// Asks the runtime's side for names.
+type Names = Box<dyn Fn(Wanted) -> Vec<String> + Send>;
+
+type Lines = Editor<Help<Names>, MemHistory>;
+
+fn editor(
+    history: &History,
+    color: bool,
+    say: mpsc::UnboundedSender<Said>,
+    empty: Arc<AtomicBool>,
+) -> rustyline::Result<Lines> {
     let config = Config::builder()
         .max_history_size(HISTORY)?
         .auto_add_history(false)
@@ -118,12 +165,13 @@ fn editor(history: &History, color: bool, say: mpsc::UnboundedSender<Said>) -> r
         .build();
     let remembered = MemHistory::with_config(&config);
     let mut editor = Lines::with_history(config, remembered)?;
-    let tools = move || {
+    let names = move |wanted| {
         let (answer, names) = requests::channel();
-        let _ = say.send(Said::WantsTools(answer));
+        let _ = say.send(Said::Wants(wanted, answer));
         names.recv().unwrap_or_default()
     };
-    editor.set_helper(Some(Help { tools: Box::new(tools), hints: color }));
+    editor.set_helper(Some(Help { names: Box::new(names), hints: color, question: false }));
+    editor.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(WasEmpty(empty))));
     // Not ^J: terminals and scripts send it as Enter.
     editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
     match history.load(HISTORY) {
@@ -137,11 +185,19 @@ fn editor(history: &History, color: bool, say: mpsc::UnboundedSender<Said>) -> r
     Ok(editor)
 }
 
-fn read(editor: &mut Lines, history: &History) -> Input {
-    match editor.readline(PROMPT) {
+fn read(editor: &mut Lines, request: &Request, history: &History, empty: &AtomicBool) -> Input {
+    let prompt = match request {
+        Request::Message => PROMPT,
+        Request::Answer(question) => question,
+    };
+    let is_message = matches!(request, Request::Message);
+    if let Some(help) = editor.helper_mut() {
+        help.question = !is_message;
+    }
+    match editor.readline(prompt) {
         Ok(line) => {
             // As in other shells, a line that begins with a space is not remembered.
-            if !line.trim().is_empty() && !line.starts_with(' ') {
+            if is_message && !line.trim().is_empty() && !line.starts_with(' ') {
                 let new = editor.add_history_entry(line.as_str()).unwrap_or(false);
                 if let Some(Err(error)) = new.then(|| history.add(&line)) {
                     tracing::debug!(%error, "the history is not written");
@@ -149,7 +205,7 @@ fn read(editor: &mut Lines, history: &History) -> Input {
             }
             Input::Line(joined(&line))
         }
-        Err(ReadlineError::Interrupted) => Input::Cleared,
+        Err(ReadlineError::Interrupted) => Input::Cleared { empty: empty.load(Ordering::Relaxed) },
         Err(ReadlineError::Eof) => Input::End,
         Err(error) => Input::Broken(error.to_string()),
     }

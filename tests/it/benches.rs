@@ -4,9 +4,7 @@ use std::{env, fs, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    Home, command, peer_is_missing, program,
-};
+use crate::support::{Home, command, peer_is_missing, program};
 
 #[test]
 fn the_comparison_with_peers_takes_every_row_of_agentctl() {
@@ -17,7 +15,13 @@ fn the_comparison_with_peers_takes_every_row_of_agentctl() {
     let home = Home::new();
     let out = home.work();
     let run = command(&home, "python3")
-        .args([concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/run.py"), "--only", "agentctl,curl", "--rounds", "2"])
+        .args([
+            concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/run.py"),
+            "--only",
+            "agentctl,curl",
+            "--rounds",
+            "2",
+        ])
         .args(["--binary", env!("CARGO_BIN_EXE_agentctl"), "--out"])
         .arg(&out)
         .env("PATH", &env::var("PATH").unwrap())

@@ -18,6 +18,7 @@ mod benches;
 mod browser;
 mod chat;
 mod cmd;
+mod commands;
 mod conformance;
 mod connections;
 mod decisions;
