@@ -15,8 +15,9 @@ use crate::{
     },
 };
 
-/// Behind an answer that was not heard to its end.
-const CUT: &str = "(The user stopped this answer here.)";
+/// Behind an answer that the person stopped, and behind one that came to no end.
+const STOPPED: &str = "(The user stopped this answer here.)";
+const BROKE_OFF: &str = "(The answer broke off here.)";
 
 /// Asks for the summary.
 const SUM_UP: &str = "You sum up a conversation between a user and an agent that acts through tools, for the agent to go on \
@@ -39,19 +40,18 @@ pub enum Compacted {
 }
 
 impl Agent {
-    /// The person stopped the answer to the last message. What was written of it stays, and says that it is not whole. A call
-    /// that was stopped is answered with the next message, not here.
+    /// The answer to the last message was not heard to its end: `text` is what came of it. It stays, with a note that it is
+    /// not whole, unless nothing came and nobody stopped it. A call that was stopped is answered with the next message.
     ///
     /// # Errors
     /// If it cannot be written down.
-    pub fn cut(&self, conversation: &mut Conversation, text: &str) -> Result<(), Error> {
-        if !matches!(conversation.messages.last(), Some(Message::User { .. } | Message::Tool { .. })) {
+    pub fn cut(&self, conversation: &mut Conversation, text: &str, by_person: bool) -> Result<(), Error> {
+        let waits = matches!(conversation.messages.last(), Some(Message::User { .. } | Message::Tool { .. }));
+        if !waits || !self.unanswered(conversation).is_empty() || (text.is_empty() && !by_person) {
             return Ok(());
         }
-        if !self.unanswered(conversation).is_empty() {
-            return Ok(());
-        }
-        let content = if text.is_empty() { CUT.to_owned() } else { format!("{text}\n\n{CUT}") };
+        let note = if by_person { STOPPED } else { BROKE_OFF };
+        let content = if text.is_empty() { note.to_owned() } else { format!("{text}\n\n{note}") };
         self.keep(conversation, Message::Assistant { content: Some(content), tool_calls: Vec::new() })
     }
 
@@ -152,8 +152,14 @@ fn transcript(messages: &[Message]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::call::RunId;
+    use crate::{
+        call::RunId,
+        model::{WireCall, WireFunction},
+        store::seal::DataKey,
+    };
 
     fn user(text: &str) -> Message {
         Message::User { content: text.to_owned() }
@@ -178,6 +184,16 @@ mod tests {
         let again = Conversation::saved(RunId::mint(), saved).unwrap();
         assert_eq!(again.for_model(), sent);
         assert!(again.to_markdown().contains("## You\n\none\n"), "a copy has all of it");
+    }
+
+    #[test]
+    fn what_is_sealed_stays_so_in_a_copy() {
+        let key = DataKey::from_bytes(&[7; 32]).unwrap();
+        let arguments = key.seal_text("place", r#"{"pin":"1234"}"#, json!({ "pin": sealed::HIDDEN })).unwrap();
+        let function = WireFunction { name: "unlock".to_owned(), arguments };
+        let call = WireCall { id: "c".to_owned(), kind: "function".to_owned(), function };
+        let copy = conversation(&[Message::Assistant { content: None, tool_calls: vec![call] }]).to_markdown();
+        assert_eq!(copy, "## Call of unlock\n\n```json\n{\"pin\":\"(sealed)\"}\n```\n\n");
     }
 
     #[test]

@@ -5,11 +5,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc as requests,
-    },
+    sync::{Arc, Mutex, PoisonError, mpsc as requests},
 };
 
 use rustyline::{
@@ -79,8 +75,8 @@ impl Repl {
         let (say, said) = mpsc::unbounded_channel();
         std::thread::spawn(move || {
             let history = History::new(history);
-            let empty = Arc::new(AtomicBool::new(true));
-            let mut editor = match editor(&history, color, say.clone(), Arc::clone(&empty)) {
+            let pressed = Arc::new(Mutex::new(Pressed::default()));
+            let mut editor = match editor(&history, color, say.clone(), &pressed) {
                 Ok(editor) => editor,
                 Err(error) => {
                     let _ = say.send(Said::Input(Input::Broken(error.to_string())));
@@ -92,7 +88,7 @@ impl Repl {
                 Err(error) => tracing::debug!(%error, "nothing can be printed above the line"),
             }
             while let Ok(request) = asked.recv() {
-                if say.send(Said::Input(read(&mut editor, &request, &history, &empty))).is_err() {
+                if say.send(Said::Input(read(&mut editor, &request, &history, &pressed))).is_err() {
                     return;
                 }
             }
@@ -136,13 +132,35 @@ impl Repl {
     }
 }
 
-/// Remembers at ^C whether anything had been typed.
-struct WasEmpty(Arc<AtomicBool>);
+/// What was typed when a key interrupted the editor, and which key that was.
+#[derive(Debug, Default)]
+struct Pressed {
+    line: String,
+    at: usize,
+    suspend: bool,
+}
 
-impl ConditionalEventHandler for WasEmpty {
+/// Interrupts the editor, and remembers what was typed. ^Z is not left to the editor: a signal that another thread takes does
+/// not stop this one at once, and the terminal would be raw again when the shell reads from it.
+struct Interrupts {
+    pressed: Arc<Mutex<Pressed>>,
+    suspend: bool,
+}
+
+impl ConditionalEventHandler for Interrupts {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
-        self.0.store(context.line().is_empty(), Ordering::Relaxed);
+        let pressed = Pressed { line: context.line().to_owned(), at: context.pos(), suspend: self.suspend };
+        *self.pressed.lock().unwrap_or_else(PoisonError::into_inner) = pressed;
         Some(Cmd::Interrupt)
+    }
+}
+
+/// Stops the job that this program belongs to, and returns when it goes on. The process that asks for it is stopped with the
+/// others, so its end says that they go on.
+fn suspend() {
+    let asked = std::process::Command::new("/bin/sh").args(["-c", "kill -TSTP 0"]).status();
+    if let Err(error) = asked {
+        tracing::debug!(%error, "the program is not stopped");
     }
 }
 
@@ -155,7 +173,7 @@ fn editor(
     history: &History,
     color: bool,
     say: mpsc::UnboundedSender<Said>,
-    empty: Arc<AtomicBool>,
+    pressed: &Arc<Mutex<Pressed>>,
 ) -> rustyline::Result<Lines> {
     let config = Config::builder()
         .max_history_size(HISTORY)?
@@ -171,7 +189,12 @@ fn editor(
         names.recv().unwrap_or_default()
     };
     editor.set_helper(Some(Help { names: Box::new(names), hints: color, question: false }));
-    editor.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(WasEmpty(empty))));
+    for (key, suspend) in [('C', false), ('Z', true)] {
+        if cfg!(unix) || !suspend {
+            let interrupts = Interrupts { pressed: Arc::clone(pressed), suspend };
+            editor.bind_sequence(KeyEvent::ctrl(key), EventHandler::Conditional(Box::new(interrupts)));
+        }
+    }
     // Not ^J: terminals and scripts send it as Enter.
     editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
     match history.load(HISTORY) {
@@ -185,7 +208,7 @@ fn editor(
     Ok(editor)
 }
 
-fn read(editor: &mut Lines, request: &Request, history: &History, empty: &AtomicBool) -> Input {
+fn read(editor: &mut Lines, request: &Request, history: &History, pressed: &Mutex<Pressed>) -> Input {
     let prompt = match request {
         Request::Message => PROMPT,
         Request::Answer(question) => question,
@@ -194,7 +217,22 @@ fn read(editor: &mut Lines, request: &Request, history: &History, empty: &Atomic
     if let Some(help) = editor.helper_mut() {
         help.question = !is_message;
     }
-    match editor.readline(prompt) {
+    let mut begun = (String::new(), String::new());
+    let read = loop {
+        match editor.readline_with_initial(prompt, (&begun.0, &begun.1)) {
+            Err(ReadlineError::Interrupted) => {
+                let pressed = std::mem::take(&mut *pressed.lock().unwrap_or_else(PoisonError::into_inner));
+                if !pressed.suspend {
+                    return Input::Cleared { empty: pressed.line.is_empty() };
+                }
+                suspend();
+                let (before, behind) = pressed.line.split_at_checked(pressed.at).unwrap_or((&pressed.line, ""));
+                begun = (before.to_owned(), behind.to_owned());
+            }
+            read => break read,
+        }
+    };
+    match read {
         Ok(line) => {
             // As in other shells, a line that begins with a space is not remembered.
             if is_message && !line.trim().is_empty() && !line.starts_with(' ') {
@@ -205,7 +243,6 @@ fn read(editor: &mut Lines, request: &Request, history: &History, empty: &Atomic
             }
             Input::Line(joined(&line))
         }
-        Err(ReadlineError::Interrupted) => Input::Cleared { empty: empty.load(Ordering::Relaxed) },
         Err(ReadlineError::Eof) => Input::End,
         Err(error) => Input::Broken(error.to_string()),
     }

@@ -31,6 +31,7 @@ mod faults;
 mod guard;
 mod hostile;
 mod keyring;
+mod ladder;
 mod limits;
 mod login;
 mod peers;

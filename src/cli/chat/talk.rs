@@ -192,10 +192,9 @@ impl<'a> Talk<'a> {
         let begun = RefCell::new(String::new());
         let ended = self.heard(text, &show, &begun, signals).await;
         self.spend(&show)?;
-        if let (Err(failure), Some(agent), Some(conversation)) = (&ended, &self.agent, &mut self.conversation)
-            && failure.kind == Kind::Interrupted
-        {
-            agent.cut(conversation, &begun.borrow())?;
+        if let (Err(failure), Some(agent), Some(conversation)) = (&ended, &self.agent, &mut self.conversation) {
+            let by_person = matches!(failure.kind, Kind::Interrupted | Kind::Terminated | Kind::HungUp);
+            agent.cut(conversation, &begun.borrow(), by_person)?;
         }
         ended
     }
@@ -216,12 +215,11 @@ impl<'a> Talk<'a> {
                 if !show.waits() {
                     return Err(failure);
                 }
-                // Only the wait ends; the answer may be on its way. Who presses ^C again does not wait for that.
+                // Only the wait ends; the answer may be on its way, and would be lost with its poll.
                 app.patience.end();
                 tokio::select! {
                     biased;
                     _ = &mut answering => {}
-                    _ = signals.next() => {}
                     () = app.clock.sleep(finish::MOMENT) => {}
                 }
                 app.patience.renew();

@@ -7,9 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use expectrl::process::unix::Signal;
 use expectrl::process::{
     Process as _,
-    unix::{PtyStream, Signal, UnixProcess, WaitStatus},
+    unix::{PtyStream, UnixProcess, WaitStatus},
 };
 
 use super::{Command, one_spawn_at_a_time};
