@@ -3,11 +3,12 @@
 //! The model's messages are proposals. Nothing in this file decides whether something is allowed; refusals go back to the
 //! model as data, and only what makes an honest continuation impossible ends a turn with an error.
 
+mod compact;
 mod kept;
 mod rehearse;
 mod resume;
 
-use std::{cell::Cell, rc::Rc};
+use std::{borrow::Cow, cell::Cell, rc::Rc};
 
 use futures::future::join_all;
 use serde_json::Value;
@@ -24,8 +25,13 @@ use crate::{
     tool::Effect,
 };
 
+pub use self::compact::Compacted;
+
 /// How many calls of one answer are looked at; what is beyond is answered with a refusal.
 const CALLS_PER_ANSWER: usize = 16;
+
+/// What stands between what the model is told anyway and what the user adds to it.
+const INSTRUCTIONS: &str = "\n\nThe user's own instructions for this run:\n";
 
 /// Why a turn ended without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -97,11 +103,26 @@ impl Conversation {
     /// anyway, and takes nothing from it.
     #[must_use]
     pub fn with_instructions(mut self, text: &str) -> Self {
-        if let Some(Message::System { content }) = self.messages.first_mut() {
-            content.push_str("\n\nThe user's own instructions for this run:\n");
+        self.set_instructions(text);
+        self
+    }
+
+    /// What the user wants the model to know from the beginning.
+    #[must_use]
+    pub fn instructions(&self) -> Option<&str> {
+        let Some(Message::System { content }) = self.messages.first() else { return None };
+        content.split_once(INSTRUCTIONS).map(|(_, text)| text)
+    }
+
+    /// Whether there was a message to go by.
+    fn set_instructions(&mut self, text: &str) -> bool {
+        let Some(Message::System { content }) = self.messages.first_mut() else { return false };
+        content.truncate(content.find(INSTRUCTIONS).unwrap_or(content.len()));
+        if !text.trim().is_empty() {
+            content.push_str(INSTRUCTIONS);
             content.push_str(text.trim());
         }
-        self
+        true
     }
 
     /// One that was saved.
@@ -126,6 +147,20 @@ impl Conversation {
     #[must_use]
     pub fn run(&self) -> &RunId {
         &self.run
+    }
+
+    /// What the model is sent: what a summary replaces is left out.
+    fn for_model(&self) -> Cow<'_, [Message]> {
+        let summary = |message: &Message| matches!(message, Message::Summary { .. });
+        let Some(at) = self.messages.iter().rposition(summary) else { return Cow::Borrowed(&self.messages) };
+        let Message::Summary { content } = &self.messages[at] else { return Cow::Borrowed(&self.messages) };
+        let told = self.messages.first().filter(|first| matches!(first, Message::System { .. }));
+        let mut messages: Vec<Message> = told.cloned().into_iter().collect();
+        // In turns: some servers refuse two messages of one side in a row.
+        messages.push(Message::User { content: "Sum up what was said before.".to_owned() });
+        messages.push(Message::Assistant { content: Some(content.clone()), tool_calls: Vec::new() });
+        messages.extend_from_slice(&self.messages[at + 1..]);
+        Cow::Owned(messages)
     }
 }
 
@@ -184,9 +219,10 @@ impl Agent {
                 return Ok(end);
             }
             let before = used.get();
-            let completion = self.model.complete(&conversation.messages, &tools, &counting).await?;
+            let messages = conversation.for_model();
+            let completion = self.model.complete(&messages, &tools, &counting).await?;
             if used.get() == before {
-                used.set(before + guessed(&conversation.messages, &completion));
+                used.set(before + guessed(&messages, &completion));
             }
             let Completion { text, tool_calls, truncated } = completion;
             if !text.is_empty() {

@@ -34,6 +34,13 @@ pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(text.chars().take(first).chain(['…']).chain(text.chars().skip(length - last)).collect())
 }
 
+/// A fence of Markdown around `text` that nothing in it can close.
+#[must_use]
+pub fn fence(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    "`".repeat(longest.max(2) + 1)
+}
+
 fn filter(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.chars().any(&bad) {
         return Cow::Borrowed(text);
@@ -72,6 +79,11 @@ mod tests {
     fn long_messages_keep_both_ends() {
         assert_eq!(shortened("äöü", 3), "äöü");
         assert_eq!(shortened(&format!("{}{}", "ä".repeat(50), "z".repeat(50)), 6), "ääää…zz");
+    }
+
+    #[test]
+    fn a_fence_cannot_be_closed_from_inside() {
+        assert_eq!((fence("a"), fence("```` a ``")), ("```".to_owned(), "`````".to_owned()));
     }
 
     #[test]

@@ -156,7 +156,7 @@ impl Agent {
     }
 
     /// The calls of the last answer that has some and no result of which stands in the conversation.
-    fn unanswered(&self, conversation: &Conversation) -> Vec<ToolCall> {
+    pub(super) fn unanswered(&self, conversation: &Conversation) -> Vec<ToolCall> {
         let messages = &conversation.messages;
         let asked =
             |message: &Message| matches!(message, Message::Assistant { tool_calls, .. } if !tool_calls.is_empty());

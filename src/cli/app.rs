@@ -141,6 +141,20 @@ impl App {
         Self::new(Rc::clone(&self.ui), self.clock.clone(), self.env.clone(), overrides, self.folder.clone())
     }
 
+    /// The same program with another model. What has been opened stays open; what the settings warn about was said before.
+    pub(crate) fn with_model(&self, name: &str) -> Result<Self, Failure> {
+        let overrides = Overrides { model: Some(name.to_owned()), ..self.overrides.clone() };
+        let config = Config::load(&self.env, &overrides, &self.folder)?;
+        let other =
+            Self::new(Rc::clone(&self.ui), self.clock.clone(), self.env.clone(), overrides, self.folder.clone());
+        Ok(Self { config: OnceCell::from(config), http: self.http.clone(), store: self.store.clone(), ..other })
+    }
+
+    /// The model that was asked for by name.
+    pub(crate) fn asked_model(&self) -> Option<&str> {
+        self.overrides.model.as_deref()
+    }
+
     /// Where `config.toml` lies or would lie, whether or not what stands there can be read.
     pub(crate) fn config_file(&self) -> Result<PathBuf, Failure> {
         let named = self.overrides.config.clone().or_else(|| self.env.get("AGENTCTL_CONFIG").map(PathBuf::from));
@@ -444,7 +458,7 @@ impl App {
         }
     }
 
-    /// The model of the profile.
+    /// The model.
     pub(crate) async fn model(&self) -> Result<Model, Failure> {
         let settings = &self.config()?.model;
         let Some(name) = &settings.name else {

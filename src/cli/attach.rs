@@ -3,6 +3,7 @@
 use std::{fs::File, io::Read as _, path::Path};
 
 use super::failure::{Failure, Kind};
+use crate::escape;
 
 /// What one file may weigh.
 const MOST_BYTES: u64 = 256 << 10;
@@ -57,10 +58,9 @@ pub(super) fn attach(text: &str) -> Result<Attached, Failure> {
     Ok(Attached { message, files })
 }
 
-/// Text that the model is to read as data. The fence is longer than any inside, so that the content cannot end it.
+/// Text that the model is to read as data.
 pub(super) fn fenced(content: &str) -> String {
-    let longest = content.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest.max(2) + 1);
+    let fence = escape::fence(content);
     let end = if content.ends_with('\n') || content.is_empty() { "" } else { "\n" };
     format!("{fence}\n{content}{end}{fence}")
 }

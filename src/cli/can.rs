@@ -12,7 +12,7 @@ use super::{
     ui::{Line, Ui},
     verdict,
 };
-use crate::{call::ToolCall, guard::Forecast, policy, tool::Plan};
+use crate::{call::ToolCall, dispatch::Dispatcher, guard::Forecast, policy, tool::Plan};
 
 /// Say whether a call would be permitted, and whether your device would ring
 #[derive(Debug, ClapArgs)]
@@ -36,19 +36,7 @@ pub(crate) struct Args {
 /// Does it.
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let mut stop = app.stop(None)?;
-    let work = async {
-        let dispatcher = app.dispatcher().await?;
-        let Some(tool) = dispatcher.registry.get(&args.tool) else {
-            return Err(tools::no_such_tool(&dispatcher.registry, &args.tool));
-        };
-        let arguments = args.arguments.text(&tool.parameters())?;
-        let call = ToolCall { id: "call_cli".to_owned(), name: args.tool.clone(), arguments };
-        let seen = dispatcher.foresee(&call, None).await;
-        seen.map_err(|error| {
-            Failure::new(Kind::Usage, error.to_string())
-                .hint(format!("`agentctl tools show {}` lists its parameters", args.tool))
-        })
-    };
+    let work = async { foresee(&app.dispatcher().await?, &args.tool, &args.arguments).await };
     let (plan, forecast) = stop.or(work).await?;
     let kind = forecast.refused.as_ref().and_then(|refused| verdict::kind(refused.outcome));
     if app.ui.json() {
@@ -60,6 +48,22 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         (Some(kind), Some(refused)) => Err(Failure::new(kind, refused.reason).told()),
         _ => Ok(()),
     }
+}
+
+/// What would become of a call of this tool with these arguments.
+pub(crate) async fn foresee(
+    dispatcher: &Dispatcher,
+    tool: &str,
+    arguments: &CallArguments,
+) -> Result<(Plan, Forecast), Failure> {
+    let Some(known) = dispatcher.registry.get(tool) else {
+        return Err(tools::no_such_tool(&dispatcher.registry, tool));
+    };
+    let arguments = arguments.text(&known.parameters())?;
+    let call = ToolCall { id: "call_cli".to_owned(), name: tool.to_owned(), arguments };
+    dispatcher.foresee(&call, None).await.map_err(|error| {
+        Failure::new(Kind::Usage, error.to_string()).hint(format!("`agentctl tools show {tool}` lists its parameters"))
+    })
 }
 
 /// A forecast as one object.
@@ -83,7 +87,7 @@ fn as_json(plan: &Plan, forecast: &Forecast, kind: Option<Kind>) -> Value {
 }
 
 /// A forecast in lines.
-fn tell(ui: &Ui, plan: &Plan, forecast: &Forecast) {
+pub(crate) fn tell(ui: &Ui, plan: &Plan, forecast: &Forecast) {
     let action = &plan.action;
     ui.answer_line(&call_line(&action.tool, &Value::Object(action.arguments.clone())));
     path::row(ui, "request", Line::new().plain(plan.method()).plain(" to ").field(&action.origin));

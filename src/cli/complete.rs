@@ -11,53 +11,97 @@ use rustyline::{
     validate::{ValidationContext, ValidationResult, Validator},
 };
 
+use super::chat::commands::{self, COMMANDS, Command, Takes};
 use crate::escape;
-
-/// The shell's own commands, and what they do.
-pub(super) const COMMANDS: &[(&str, &str)] = &[
-    ("/help", "this list"),
-    ("/tools", "what the agent can do"),
-    ("/whoami", "who you are here"),
-    ("/approvals", "what waits for your answer"),
-    ("/abandon", "give up what waits"),
-    ("/new", "forget this conversation and begin another"),
-    ("/exit", "leave (so does ^D)"),
-];
 
 /// How many names of one folder are looked at.
 const MOST_NAMES: usize = 2000;
 
-/// Helps the line editor.
-pub(super) struct Help<T> {
-    /// Asks for the names of the tools. They are loaded when they are first needed, not before the prompt.
-    pub(super) tools: T,
-    /// Hints look like what was typed where there are no colours, so then there are none.
-    pub(super) hints: bool,
+/// Names that are asked for when a Tab needs them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Of tools.
+    Tools,
+    /// Of a tool's parameters, each with its `=`.
+    Parameters(String),
+    /// Ids of conversations.
+    Runs,
+    /// What the profile calls its models.
+    Models,
 }
 
-impl<T: Fn() -> Vec<String>> Helper for Help<T> {}
+/// Helps the line editor.
+pub(super) struct Help<T> {
+    /// Asks for names. They are looked up when they are first needed, not before the prompt.
+    pub(super) names: T,
+    /// Hints look like what was typed where there are no colours, so then there are none.
+    pub(super) hints: bool,
+    /// A short answer is being typed, no message.
+    pub(super) question: bool,
+}
 
-impl<T: Fn() -> Vec<String>> Completer for Help<T> {
+impl<T: Fn(Wanted) -> Vec<String>> Helper for Help<T> {}
+
+impl<T: Fn(Wanted) -> Vec<String>> Completer for Help<T> {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+        if self.question {
+            return Ok((at, Vec::new()));
+        }
         let before = &line[..at];
         let begin = before
             .rfind(char::is_whitespace)
             .map_or(0, |found| found + before[found..].chars().next().map_or(1, char::len_utf8));
         let word = &before[begin..];
         if begin == 0 && word.starts_with('/') {
-            return Ok((0, matching(COMMANDS.iter().map(|(name, _)| (*name).to_owned()), word)));
+            return Ok((0, matching(COMMANDS.iter().map(|command| command.name.to_owned()), word)));
+        }
+        if let Some(command) = before.split_whitespace().next().and_then(commands::find) {
+            return Ok(self.argument(command, before, begin));
         }
         // A name with spaces in it stands in quotes.
         if let Some(quote) = before.rfind("@\"").filter(|quote| !before[quote + 2..].contains('"')) {
-            return Ok((quote, files(&before[quote + 2..], true)));
+            return Ok((quote, files(&before[quote + 2..], "@", true)));
         }
         match word.strip_prefix('@') {
-            Some(path) => Ok((begin, files(path, false))),
+            Some(path) => Ok((begin, files(path, "@", false))),
             None if word.is_empty() => Ok((at, Vec::new())),
-            None => Ok((begin, matching((self.tools)().into_iter(), word))),
+            None => Ok((begin, matching((self.names)(Wanted::Tools).into_iter(), word))),
         }
+    }
+}
+
+impl<T: Fn(Wanted) -> Vec<String>> Help<T> {
+    /// What a command of the shell takes, from `begin` on.
+    fn argument(&self, command: &Command, before: &str, begin: usize) -> (usize, Vec<Pair>) {
+        let word = &before[begin..];
+        let place = before[..begin].split_whitespace().count();
+        let found = match (command.takes, place) {
+            (Takes::File, _) => {
+                let quote = before.find('"').filter(|quote| !before[quote + 1..].contains('"'));
+                return match quote {
+                    Some(quote) => (quote, files(&before[quote + 1..], "", true)),
+                    None => (begin, files(word, "", false)),
+                };
+            }
+            (Takes::Command, 1) => {
+                let bare = COMMANDS.iter().map(|command| command.name.trim_start_matches('/').to_owned());
+                matching(bare, word)
+            }
+            (Takes::Call, 1) => matching((self.names)(Wanted::Tools).into_iter(), word),
+            (Takes::Call, _) => {
+                let tool = before.split_whitespace().nth(1).unwrap_or_default().to_owned();
+                let mut found = matching((self.names)(Wanted::Parameters(tool)).into_iter(), word);
+                // A value follows at once.
+                found.iter_mut().for_each(|pair| pair.replacement.truncate(pair.display.len()));
+                found
+            }
+            (Takes::Run, 1) => matching((self.names)(Wanted::Runs).into_iter(), word),
+            (Takes::Model, 1) => matching((self.names)(Wanted::Models).into_iter(), word),
+            _ => Vec::new(),
+        };
+        (begin, found)
     }
 }
 
@@ -66,8 +110,8 @@ fn matching(names: impl Iterator<Item = String>, begin: &str) -> Vec<Pair> {
     found.map(|name| Pair { display: name.clone(), replacement: name + " " }).collect()
 }
 
-/// Files whose path begins like this.
-fn files(path: &str, quoted: bool) -> Vec<Pair> {
+/// Files whose path begins like this; `sign` stands before each.
+fn files(path: &str, sign: &str, quoted: bool) -> Vec<Pair> {
     let (folder, begin) = path.rfind('/').map_or(("", path), |at| path.split_at(at + 1));
     let Ok(entries) = std::fs::read_dir(if folder.is_empty() { Path::new(".") } else { Path::new(folder) }) else {
         return Vec::new();
@@ -88,11 +132,11 @@ fn files(path: &str, quoted: bool) -> Vec<Pair> {
             }
             let spaced = quoted || folder.contains(' ') || name.contains(' ');
             let (open, close) = if spaced {
-                ("@\"", if is_folder { "" } else { "\" " })
+                ("\"", if is_folder { "" } else { "\" " })
             } else {
-                ("@", if is_folder { "" } else { " " })
+                ("", if is_folder { "" } else { " " })
             };
-            Some(Pair { replacement: format!("{open}{folder}{name}{close}"), display: name })
+            Some(Pair { replacement: format!("{sign}{open}{folder}{name}{close}"), display: name })
         })
         .collect();
     found.sort_by(|a, b| a.display.cmp(&b.display));
@@ -119,14 +163,16 @@ impl<T> Hinter for Help<T> {
     type Hint = Suggestion;
 
     fn hint(&self, line: &str, at: usize, context: &Context<'_>) -> Option<Suggestion> {
-        if !self.hints || line.is_empty() || at < line.len() {
+        if !self.hints || self.question || line.is_empty() || at < line.len() {
             return None;
         }
-        if line.starts_with('/') {
-            let mut found = COMMANDS.iter().filter(|(name, _)| name.starts_with(line));
-            let (name, does) = found.next().filter(|_| line.len() > 1)?;
-            let rest = &name[line.len()..];
-            return found.next().is_none().then(|| Suggestion { shown: format!("{rest}  {does}"), taken: rest.len() });
+        if line.starts_with('/') && !line.contains(char::is_whitespace) {
+            let mut found = COMMANDS.iter().filter(|command| command.name.starts_with(line));
+            let command = found.next().filter(|_| line.len() > 1)?;
+            let (rest, arguments) = (&command.name[line.len()..], command.arguments);
+            let gap = if arguments.is_empty() { "" } else { " " };
+            let shown = format!("{rest}{gap}{arguments}  {}", command.does);
+            return found.next().is_none().then_some(Suggestion { shown, taken: rest.len() });
         }
         // The last entry that begins like this, its first line only.
         let last = context.history().len().checked_sub(1)?;
@@ -146,13 +192,13 @@ impl<T> Highlighter for Help<T> {
 
 impl<T> Validator for Help<T> {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        let whole = is_whole(context.input());
+        let whole = self.question || is_whole(context.input());
         Ok(if whole { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
     }
 }
 
 /// A backslash at the end of a line continues it, and so does a block of code that was begun and not ended.
-fn is_whole(input: &str) -> bool {
+pub(super) fn is_whole(input: &str) -> bool {
     let fences = input.lines().filter(|line| line.trim_start().starts_with("```")).count();
     !input.ends_with('\\') && fences % 2 == 0
 }
@@ -163,8 +209,18 @@ mod tests {
 
     use super::*;
 
-    fn help() -> Help<impl Fn() -> Vec<String>> {
-        Help { tools: || vec!["buy_product".to_owned(), "search_products".to_owned()], hints: true }
+    fn help() -> Help<impl Fn(Wanted) -> Vec<String>> {
+        let names = |wanted| {
+            let names: &[&str] = match wanted {
+                Wanted::Tools => &["buy_product", "search_products"],
+                Wanted::Parameters(tool) if tool == "buy_product" => &["product=", "qty="],
+                Wanted::Parameters(_) => &[],
+                Wanted::Runs => &["run_1", "run_2"],
+                Wanted::Models => &["fast"],
+            };
+            names.iter().map(|name| (*name).to_owned()).collect()
+        };
+        Help { names, hints: true, question: false }
     }
 
     fn complete(line: &str) -> Vec<String> {
@@ -195,6 +251,31 @@ mod tests {
     }
 
     #[test]
+    fn commands_know_what_they_take() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a talk.md"), "").unwrap();
+        let path = folder.path().display().to_string();
+        let talk = format!("/save \"{path}/a talk.md\" ");
+        let table: [(String, &[&str]); 9] = [
+            ("/can b".into(), &["/can buy_product "]),
+            ("/can buy_product q".into(), &["/can buy_product qty="]),
+            ("/can other ".into(), &[]),
+            ("/resume ".into(), &["/resume run_1 ", "/resume run_2 "]),
+            ("/model f".into(), &["/model fast "]),
+            ("/help cl".into(), &["/help clear "]),
+            ("/tools b".into(), &[]),
+            (format!("/save {path}/a"), &[&talk]),
+            (format!("/save \"{path}/a t"), &[&talk]),
+        ];
+        for (line, expected) in table {
+            assert_eq!(complete(&line), expected, "{line}");
+        }
+        let history = MemHistory::new();
+        let asked = Help { question: true, ..help() };
+        assert!(asked.complete("/h", 2, &Context::new(&history)).unwrap().1.is_empty());
+    }
+
+    #[test]
     fn hints_show_the_rest() {
         let mut history = MemHistory::new();
         history.add("buy 2 phones\nand more").unwrap();
@@ -202,7 +283,10 @@ mod tests {
             let hint = help().hint(line, at, &Context::new(&history))?;
             Some((hint.display().to_owned(), hint.completion().map(str::to_owned)))
         };
-        assert_eq!(hint("/he", 3), Some(("lp  this list".to_owned(), Some("lp".to_owned()))));
+        let shown = |line: &str| hint(line, line.len()).unwrap_or_default();
+        assert_eq!(shown("/too"), ("ls  what the agent can do".to_owned(), Some("ls".to_owned())));
+        assert_eq!(shown("/model").0, " [NAME]  the model that answers, or another one");
+        assert_eq!(hint("/model f", 8), None);
         assert_eq!(hint("buy", 3), Some((" 2 phones".to_owned(), Some(" 2 phones".to_owned()))));
         assert_eq!((hint("/", 1), hint("buy", 1), hint("sell", 4), hint("", 0)), (None, None, None, None));
     }

@@ -3,16 +3,24 @@
 //! Its terminal is raw only while a line is being read. Then ^C comes as [`Input::Cleared`]; at any other time it is the
 //! signal.
 
-use std::{path::PathBuf, sync::mpsc as requests};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, mpsc as requests},
+};
 
 use rustyline::{
-    Cmd, CompletionType, Config, Editor, KeyCode, KeyEvent, Modifiers, error::ReadlineError, history::MemHistory,
+    Cmd, CompletionType, ConditionalEventHandler, Config, Editor, Event, EventContext, EventHandler, KeyCode, KeyEvent,
+    Modifiers, RepeatCount, error::ReadlineError, history::MemHistory,
 };
 use tokio::sync::mpsc;
 
-use super::{complete::Help, history::History};
+use super::{
+    complete::{Help, Wanted},
+    history::History,
+};
 
-const PROMPT: &str = "agentctl> ";
+/// What stands before a message.
+pub(crate) const PROMPT: &str = "agentctl> ";
 
 /// How many lines are remembered.
 const HISTORY: usize = 2000;
@@ -23,7 +31,10 @@ pub(crate) enum Input {
     /// A message, which may have several lines.
     Line(String),
     /// ^C: what was typed is dropped.
-    Cleared,
+    Cleared {
+        /// Nothing was typed.
+        empty: bool,
+    },
     /// ^D on an empty line, or the end of the input.
     End,
     /// The terminal does not work.
@@ -33,17 +44,24 @@ pub(crate) enum Input {
 /// What the editor's thread says.
 enum Said {
     Input(Input),
-    /// It wants the names of the tools, and waits for them.
-    WantsTools(requests::Sender<Vec<String>>),
+    /// It wants names, and waits for them.
+    Wants(Wanted, requests::Sender<Vec<String>>),
     /// What prints above a line that is being typed.
     Printer(Printer),
 }
 
 type Printer = Box<dyn rustyline::ExternalPrinter + Send>;
 
+/// What the editor is to read.
+enum Request {
+    Message,
+    /// A short answer to this question. It is not remembered.
+    Answer(String),
+}
+
 /// The editor, seen from the runtime's side.
 pub(crate) struct Repl {
-    requests: requests::Sender<()>,
+    requests: requests::Sender<Request>,
     said: mpsc::UnboundedReceiver<Said>,
     asked: bool,
     printer: Option<Printer>,
@@ -53,11 +71,12 @@ impl Repl {
     /// Starts the editor. Lines are remembered in `history`, which only this person can read; if it cannot be read or
     /// written, nothing is remembered. Hints need colours.
     pub(crate) fn start(history: PathBuf, color: bool) -> Self {
-        let (requests, asked) = requests::channel::<()>();
+        let (requests, asked) = requests::channel();
         let (say, said) = mpsc::unbounded_channel();
         std::thread::spawn(move || {
             let history = History::new(history);
-            let mut editor = match editor(&history, color, say.clone()) {
+            let pressed = Arc::new(Mutex::new(Pressed::default()));
+            let mut editor = match editor(&history, color, say.clone(), &pressed) {
                 Ok(editor) => editor,
                 Err(error) => {
                     let _ = say.send(Said::Input(Input::Broken(error.to_string())));
@@ -68,8 +87,8 @@ impl Repl {
                 Ok(printer) => drop(say.send(Said::Printer(Box::new(printer)))),
                 Err(error) => tracing::debug!(%error, "nothing can be printed above the line"),
             }
-            while asked.recv().is_ok() {
-                if say.send(Said::Input(read(&mut editor, &history))).is_err() {
+            while let Ok(request) = asked.recv() {
+                if say.send(Said::Input(read(&mut editor, &request, &history, &pressed))).is_err() {
                     return;
                 }
             }
@@ -84,15 +103,24 @@ impl Repl {
         }
     }
 
-    /// The next input. May be dropped and asked again. `tools` gives their names, if a Tab wants them.
-    pub(crate) async fn next(&mut self, tools: impl Fn() -> Vec<String>) -> Input {
+    /// The next message. May be dropped and asked again. `names` gives those that a Tab wants.
+    pub(crate) async fn next(&mut self, names: impl Fn(Wanted) -> Vec<String>) -> Input {
+        self.read(Request::Message, names).await
+    }
+
+    /// A short answer to a question.
+    pub(crate) async fn ask(&mut self, question: &str) -> Input {
+        self.read(Request::Answer(question.to_owned()), |_| Vec::new()).await
+    }
+
+    async fn read(&mut self, request: Request, names: impl Fn(Wanted) -> Vec<String>) -> Input {
         if !std::mem::replace(&mut self.asked, true) {
             // If the thread is gone, its last word is still in the channel.
-            let _ = self.requests.send(());
+            let _ = self.requests.send(request);
         }
         loop {
             match self.said.recv().await {
-                Some(Said::WantsTools(answer)) => drop(answer.send(tools())),
+                Some(Said::Wants(wanted, answer)) => drop(answer.send(names(wanted))),
                 Some(Said::Printer(printer)) => self.printer = Some(printer),
                 Some(Said::Input(input)) => {
                     self.asked = false;
@@ -104,12 +132,49 @@ impl Repl {
     }
 }
 
-/// Asks the runtime's side for the names of the tools.
-type Tools = Box<dyn Fn() -> Vec<String> + Send>;
+/// What was typed when a key interrupted the editor, and which key that was.
+#[derive(Debug, Default)]
+struct Pressed {
+    line: String,
+    at: usize,
+    suspend: bool,
+}
 
-type Lines = Editor<Help<Tools>, MemHistory>;
+/// Interrupts the editor, and remembers what was typed. ^Z is not left to the editor: a signal that another thread takes does
+/// not stop this one at once, and the terminal would be raw again when the shell reads from it.
+struct Interrupts {
+    pressed: Arc<Mutex<Pressed>>,
+    suspend: bool,
+}
 
-fn editor(history: &History, color: bool, say: mpsc::UnboundedSender<Said>) -> rustyline::Result<Lines> {
+impl ConditionalEventHandler for Interrupts {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        let pressed = Pressed { line: context.line().to_owned(), at: context.pos(), suspend: self.suspend };
+        *self.pressed.lock().unwrap_or_else(PoisonError::into_inner) = pressed;
+        Some(Cmd::Interrupt)
+    }
+}
+
+/// Stops the job that this program belongs to, and returns when it goes on. The process that asks for it is stopped with the
+/// others, so its end says that they go on.
+fn suspend() {
+    let asked = std::process::Command::new("/bin/sh").args(["-c", "kill -TSTP 0"]).status();
+    if let Err(error) = asked {
+        tracing::debug!(%error, "the program is not stopped");
+    }
+}
+
+/// Asks the runtime's side for names.
+type Names = Box<dyn Fn(Wanted) -> Vec<String> + Send>;
+
+type Lines = Editor<Help<Names>, MemHistory>;
+
+fn editor(
+    history: &History,
+    color: bool,
+    say: mpsc::UnboundedSender<Said>,
+    pressed: &Arc<Mutex<Pressed>>,
+) -> rustyline::Result<Lines> {
     let config = Config::builder()
         .max_history_size(HISTORY)?
         .auto_add_history(false)
@@ -118,12 +183,18 @@ fn editor(history: &History, color: bool, say: mpsc::UnboundedSender<Said>) -> r
         .build();
     let remembered = MemHistory::with_config(&config);
     let mut editor = Lines::with_history(config, remembered)?;
-    let tools = move || {
+    let names = move |wanted| {
         let (answer, names) = requests::channel();
-        let _ = say.send(Said::WantsTools(answer));
+        let _ = say.send(Said::Wants(wanted, answer));
         names.recv().unwrap_or_default()
     };
-    editor.set_helper(Some(Help { tools: Box::new(tools), hints: color }));
+    editor.set_helper(Some(Help { names: Box::new(names), hints: color, question: false }));
+    for (key, suspend) in [('C', false), ('Z', true)] {
+        if cfg!(unix) || !suspend {
+            let interrupts = Interrupts { pressed: Arc::clone(pressed), suspend };
+            editor.bind_sequence(KeyEvent::ctrl(key), EventHandler::Conditional(Box::new(interrupts)));
+        }
+    }
     // Not ^J: terminals and scripts send it as Enter.
     editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
     match history.load(HISTORY) {
@@ -137,11 +208,34 @@ fn editor(history: &History, color: bool, say: mpsc::UnboundedSender<Said>) -> r
     Ok(editor)
 }
 
-fn read(editor: &mut Lines, history: &History) -> Input {
-    match editor.readline(PROMPT) {
+fn read(editor: &mut Lines, request: &Request, history: &History, pressed: &Mutex<Pressed>) -> Input {
+    let prompt = match request {
+        Request::Message => PROMPT,
+        Request::Answer(question) => question,
+    };
+    let is_message = matches!(request, Request::Message);
+    if let Some(help) = editor.helper_mut() {
+        help.question = !is_message;
+    }
+    let mut begun = (String::new(), String::new());
+    let read = loop {
+        match editor.readline_with_initial(prompt, (&begun.0, &begun.1)) {
+            Err(ReadlineError::Interrupted) => {
+                let pressed = std::mem::take(&mut *pressed.lock().unwrap_or_else(PoisonError::into_inner));
+                if !pressed.suspend {
+                    return Input::Cleared { empty: pressed.line.is_empty() };
+                }
+                suspend();
+                let (before, behind) = pressed.line.split_at_checked(pressed.at).unwrap_or((&pressed.line, ""));
+                begun = (before.to_owned(), behind.to_owned());
+            }
+            read => break read,
+        }
+    };
+    match read {
         Ok(line) => {
             // As in other shells, a line that begins with a space is not remembered.
-            if !line.trim().is_empty() && !line.starts_with(' ') {
+            if is_message && !line.trim().is_empty() && !line.starts_with(' ') {
                 let new = editor.add_history_entry(line.as_str()).unwrap_or(false);
                 if let Some(Err(error)) = new.then(|| history.add(&line)) {
                     tracing::debug!(%error, "the history is not written");
@@ -149,7 +243,6 @@ fn read(editor: &mut Lines, history: &History) -> Input {
             }
             Input::Line(joined(&line))
         }
-        Err(ReadlineError::Interrupted) => Input::Cleared,
         Err(ReadlineError::Eof) => Input::End,
         Err(error) => Input::Broken(error.to_string()),
     }

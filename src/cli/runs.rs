@@ -152,6 +152,7 @@ fn show(app: &App, journal: &Journal, run: &SavedRun) -> Result<(), Failure> {
                     app.ui.answer_line(&Line::new().dim("agent: ").field(&text("content")));
                 }
             }
+            Some("summary") => app.ui.answer_line(&Line::new().dim("summary: ").field(&text("content"))),
             Some("tool") => app.ui.answer_line(&Line::new().plain("  ").dim_field(&text("content"))),
             _ => {}
         }

@@ -81,6 +81,14 @@ pub(crate) struct CallArguments {
 }
 
 impl CallArguments {
+    /// What was typed behind the tool's name in the shell: one JSON object, or words of `NAME=VALUE`.
+    pub(crate) fn typed(text: &str, words: Vec<String>) -> Self {
+        match text.starts_with('{') {
+            true => Self { arguments: Vec::new(), args_json: Some(text.to_owned()) },
+            false => Self { arguments: words, args_json: None },
+        }
+    }
+
     /// The arguments as JSON text, as the tool's schema wants them.
     pub(crate) fn text(&self, schema: &Value) -> Result<String, Failure> {
         match &self.args_json {
@@ -101,7 +109,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn list(ui: &Ui, registry: &Registry) {
+pub(crate) fn list(ui: &Ui, registry: &Registry) {
     if ui.json() {
         let tools: Vec<Value> = registry.tools().map(describe).collect();
         let hidden: Vec<Value> =
@@ -383,9 +391,7 @@ fn arguments(schema: &Value, pairs: &[String]) -> Result<Map<String, Value>, Fai
     let mut arguments = Map::new();
     for pair in pairs {
         let Some((name, text)) = pair.split_once('=') else {
-            return Err(
-                Failure::new(Kind::Usage, format!("`--arg {pair}` has no value")).hint("write --arg NAME=VALUE")
-            );
+            return Err(Failure::new(Kind::Usage, format!("the argument {pair} has no value")).hint("write NAME=VALUE"));
         };
         let wants_text = schema["properties"][name]["type"] == "string";
         let value = match wants_text {

@@ -245,6 +245,13 @@ impl Ui {
         self.write_err(&text);
     }
 
+    /// Empties the screen, if stdout is one that can be emptied. What has scrolled away stays.
+    pub(crate) fn clear(&self) {
+        if self.out.look.markdown {
+            self.write_out("\x1b[H\x1b[2J");
+        }
+    }
+
     /// Rings the terminal's bell, if stderr is one.
     pub(crate) fn ring(&self) {
         if self.err.look.motion && !self.quiet {

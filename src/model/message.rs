@@ -27,6 +27,12 @@ pub enum Message {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<WireCall>,
     },
+    /// What takes the place of every message before it but the first. It is only kept: what travels in its stead are a question
+    /// and its answer.
+    Summary {
+        /// The text.
+        content: String,
+    },
     /// What a tool brought.
     Tool {
         /// Which call it answers.

@@ -4,18 +4,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Dev, Home, Terminal, agentctl};
 
-/// An empty prompt. What is typed before it is shown meets a terminal in another mode, where ^D means something else.
-pub(crate) fn wait_for_prompt(terminal: &Terminal) {
-    let empty = |screen: &str| screen.lines().last().is_some_and(|line| line.trim() == "agentctl>");
-    terminal.wait_until("an empty prompt", empty);
-}
-
 #[test]
 fn a_purchase_in_the_shell() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 100, 40);
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.enter("what phones are there");
     terminal.wait_for("Finch Mini");
     terminal.enter("buy 2 phones");
@@ -26,7 +20,7 @@ fn a_purchase_in_the_shell() {
     terminal.wait_for("Approved");
     let screen = terminal.wait_for("Ordered 2 x");
     assert!(!screen.contains("Waiting for your approval"), "the spinner is left behind\n{screen}");
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.control('d');
     let (code, _) = terminal.finish();
     assert_eq!(code, 0);
@@ -56,16 +50,16 @@ fn who_stops_waiting_is_told_what_becomes_of_the_request() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 80, 40);
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.enter("/help");
     terminal.wait_for("  /help ");
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.enter("buy 2 phones");
     terminal.wait_for("Waiting for your approval");
     terminal.control('c');
     let screen = terminal.wait_for("stays open on your device");
     assert!(!screen.contains("Waiting for your approval"), "the spinner is gone, ^C or not\n{screen}");
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.control('d');
     let (code, screen) = terminal.finish();
     assert_eq!(code, 0, "{screen}");
@@ -77,19 +71,19 @@ fn the_keys_of_the_shell() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 100, 40);
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.type_text("half a thought");
     terminal.wait_for("half a thought");
     terminal.control('c');
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.enter("tell me a joke");
     terminal.wait_for("not a language model");
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     // The line before comes back with the arrow key.
     terminal.type_text("\u{1b}[A");
     terminal.wait_until("the line from before, twice", |screen| screen.matches("tell me a joke").count() == 2);
     terminal.control('c');
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.control('d');
     let (code, screen) = terminal.finish();
     assert_eq!(code, 0, "{screen}");
@@ -118,12 +112,12 @@ fn an_interrupted_wait_goes_on_behind_the_prompt() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 110, 40);
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.enter("buy 2 phones");
     terminal.wait_for("Waiting for your approval");
     terminal.control('c');
     terminal.wait_for("stays open on your device");
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.type_text("what pho");
     terminal.wait_for("agentctl> what pho");
     dev.post("/approvals/latest/approve", &json!({}));
@@ -134,7 +128,7 @@ fn an_interrupted_wait_goes_on_behind_the_prompt() {
     assert!(dev.orders().is_empty(), "nothing is done behind the prompt");
     terminal.enter("nes are there");
     terminal.wait_for("Finch Mini");
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     assert_eq!(dev.orders().len(), 1);
     terminal.control('d');
     assert_eq!(terminal.finish().0, 0);
@@ -164,12 +158,12 @@ fn what_waits_when_the_shell_is_left_can_be_resumed() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 110, 40);
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.enter("buy 2 phones");
     terminal.wait_for("Waiting for your approval");
     terminal.control('c');
     terminal.wait_for("stays open on your device");
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.control('d');
     let (code, screen) = terminal.finish();
     assert!(code == 0 && screen.contains("agentctl resume run_"), "{screen}");
@@ -178,7 +172,7 @@ fn what_waits_when_the_shell_is_left_can_be_resumed() {
     assert_eq!(dev.orders().len(), 1);
     let mut terminal = Terminal::sized(agentctl(&home).args(["chat", "-c"]), 110, 40);
     terminal.wait_for("Going on with: buy 2 phones");
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.control('d');
     assert_eq!(terminal.finish().0, 0);
 }

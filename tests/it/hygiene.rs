@@ -12,10 +12,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::{
-    chat::wait_for_prompt,
-    support::{Command, Dev, Home, Terminal, agentctl, command, peer_is_missing, program, wait_until},
-};
+use crate::support::{Command, Dev, Home, Terminal, agentctl, command, peer_is_missing, program, wait_until};
 
 const AGENTCTL: &str = env!("CARGO_BIN_EXE_agentctl");
 
@@ -61,10 +58,10 @@ fn files_are_closed_to_others_under_a_loose_umask() {
     dev.post("/approvals/latest/approve", &json!({}));
     running.finish().code(0);
     let mut chat = Terminal::start(after(&home, "umask 0").arg("chat"));
-    wait_for_prompt(&chat);
+    chat.wait_for_prompt();
     chat.enter("what phones are there");
     chat.wait_for("Finch Mini");
-    wait_for_prompt(&chat);
+    chat.wait_for_prompt();
     chat.control('d');
     assert_eq!(chat.finish().0, 0);
     after(&home, "umask 0").arg("token").run().code(0);

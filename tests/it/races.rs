@@ -5,10 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 
-use crate::{
-    chat::wait_for_prompt,
-    support::{Dev, Home, Keyring, Output, Running, Terminal, agentctl, calls, no_secret_is_seen, wait_until},
-};
+use crate::support::{Dev, Home, Keyring, Output, Running, Terminal, agentctl, calls, no_secret_is_seen, wait_until};
 
 /// A login whose access tokens are old, at a server that ends the login if a refresh token is used twice.
 fn stale() -> (Dev, Home) {
@@ -148,7 +145,7 @@ fn two_shells_in_one_state_folder() {
     let home = dev.logged_in();
     let shell = |_| Terminal::sized(agentctl(&home).arg("chat"), 100, 40);
     let mut shells: Vec<Terminal> = (0..2).map(shell).collect();
-    shells.iter().for_each(wait_for_prompt);
+    shells.iter().for_each(|shell| _ = shell.wait_for_prompt());
     for (shell, task) in shells.iter_mut().zip(["buy 2 phones", "buy 3 laptops"]) {
         shell.enter(task);
     }
@@ -161,7 +158,7 @@ fn two_shells_in_one_state_folder() {
     }
     for mut shell in shells {
         shell.wait_for("order ord_");
-        wait_for_prompt(&shell);
+        shell.wait_for_prompt();
         shell.control('d');
         let (code, screen) = shell.finish();
         assert_eq!(code, 0, "{screen}");

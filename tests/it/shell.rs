@@ -15,20 +15,8 @@ fn scripted(turns: Value) -> (Dev, Home) {
 
 fn chat(home: &Home) -> Terminal {
     let terminal = Terminal::sized(agentctl(home).arg("chat"), 100, 40);
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal
-}
-
-fn wait_for_prompt(terminal: &Terminal) {
-    terminal
-        .wait_until("an empty prompt", |screen| screen.lines().last().is_some_and(|line| line.trim() == "agentctl>"));
-}
-
-fn leave(mut terminal: Terminal) {
-    wait_for_prompt(&terminal);
-    terminal.control('d');
-    let (code, screen) = terminal.finish();
-    assert_eq!(code, 0, "{screen}");
 }
 
 const ANSWER: &str = "## Two phones\n\nThe **larger** one is `FM-2`, see [the shop](https://shop.example/fm2) for all \
@@ -67,11 +55,11 @@ fn a_hostile_answer_does_nothing_to_the_terminal() {
     assert!(screen.contains("␛]8;;https://evil.example/␇bank␛]8;;␇"), "{screen}");
     assert!(screen.contains("https://bank.example (https://evil.example/)"), "{screen}");
     assert!(screen.contains("  ␈␈␈never closed **here**"), "{screen}");
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.enter("again");
     let screen = terminal.wait_for("Back.");
     assert!(screen.lines().any(|line| line == "Back."), "the block of code ended with its answer\n{screen}");
-    leave(terminal);
+    terminal.leave();
 }
 
 #[test]
@@ -134,22 +122,22 @@ fn a_message_may_have_several_lines() {
     terminal.enter("one \\");
     terminal.enter("two");
     terminal.wait_for("First.");
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     for line in ["```", "a", "b", "```"] {
         terminal.enter(line);
     }
     terminal.wait_for("Second.");
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     // Alt-Enter.
     terminal.type_text("up\u{1b}\rdown\r");
     terminal.wait_for("Third.");
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.type_text("\u{1b}[200~paste one\npaste two\n\u{1b}[201~");
     let screen = terminal.wait_for("paste two");
     assert!(!screen.contains("Fourth."), "nothing is sent before Enter\n{screen}");
     terminal.type_text("\r");
     terminal.wait_for("Fourth.");
-    leave(terminal);
+    terminal.leave();
 }
 
 #[test]
@@ -158,10 +146,10 @@ fn what_was_typed_is_found_again_by_the_next_shell() {
     let mut terminal = chat(&home);
     terminal.enter("tell me about finches");
     terminal.wait_for("Yes.");
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.type_text(" not to be remembered\r");
     terminal.wait_until("a second answer", |screen| screen.matches("Yes.").count() == 2);
-    leave(terminal);
+    terminal.leave();
 
     let mut terminal = chat(&home);
     terminal.control('r');
@@ -169,12 +157,12 @@ fn what_was_typed_is_found_again_by_the_next_shell() {
     terminal.type_text("finch");
     terminal.wait_for("tell me about finches");
     terminal.control('c');
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.type_text("\u{1b}[A");
     let screen = terminal.wait_for("agentctl> tell me about finches");
     assert!(!screen.contains("not to be"), "{screen}");
     terminal.control('c');
-    leave(terminal);
+    terminal.leave();
 }
 
 #[test]
@@ -187,20 +175,20 @@ fn tab_completes_and_an_at_sign_sends_a_file_along() {
     terminal.type_text("/who\t");
     terminal.wait_for("agentctl> /whoami");
     terminal.control('u');
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.type_text("use buy_\t");
     terminal.wait_for("use buy_product");
     terminal.control('u');
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.enter("sum up @none.txt");
     terminal.wait_for("none.txt cannot be attached");
-    wait_for_prompt(&terminal);
+    terminal.wait_for_prompt();
     terminal.type_text("sum up @no\t");
     terminal.wait_for("sum up @notes.txt");
     terminal.type_text("\r");
     let screen = terminal.wait_for("It sings.");
     assert!(screen.contains("with notes.txt (17 bytes)"), "{screen}");
-    leave(terminal);
+    terminal.leave();
     // What comes through a pipe attaches nothing.
     let (_dev, home) = scripted(json!([{ "expect": { "absent": ["The finch sings."] }, "text": "What file?" }]));
     fs::write(home.work().join("notes.txt"), "The finch sings.\n").unwrap();

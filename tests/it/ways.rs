@@ -1,6 +1,6 @@
 //! Where a task comes from, where the answer goes, and what a run may do: the flags of `run` that scripts live on.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use serde_json::{Value, json};
 
@@ -60,7 +60,6 @@ fn the_answer_goes_into_a_file_as_well() {
     agentctl(&home).args(["run", "-q", "--output-last", &path, "go"]).run().code(0).out(&["Forty-two.\n"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), "Forty-two.\n");
     // The folder is the user's, and others may have to read in it. A bare name is in the working directory.
-    use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(home.work(), fs::Permissions::from_mode(0o755)).unwrap();
     agentctl(&home).args(["run", "-q", "--output-last", "answer.txt", "go"]).run().code(0);
     assert_eq!(fs::read_to_string(home.work().join("answer.txt")).unwrap(), "Forty-two.\n");

@@ -105,6 +105,17 @@ impl Journal {
         texts.iter().map(|text| serde_json::from_str(text).map_err(|_| self.corrupt("a message is not JSON"))).collect()
     }
 
+    /// Puts a message in the place of another.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub fn replace_message(&self, run: &RunId, place: usize, message: &Value) -> Result<(), Error> {
+        self.write(false, |tx| {
+            let sql = "UPDATE messages SET body = ?3 WHERE run = ?1 AND seq = ?2";
+            tx.execute(sql, params![run.as_str(), number(place), message.to_string()]).map(drop)
+        })
+    }
+
     /// Takes away every message from the one at this place on.
     ///
     /// # Errors

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::{
     audit::sha256,
-    support::{Dev, Home, Output, agentctl, command, peer_is_missing, program, wait_until},
     support::{Dev, Home, Output, agentctl, wait_until},
+};
 
 fn approve(dev: &Dev) {
     dev.post("/approvals/latest/approve", &json!({}));

@@ -55,6 +55,12 @@ impl Command {
         self
     }
 
+    /// Puts these arguments before the others.
+    pub(crate) fn before<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
+        self.args.splice(0..0, args.into_iter().map(OsString::from));
+        self
+    }
+
     pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
         self

@@ -26,7 +26,7 @@ pub(crate) use idp::Idp;
 pub(crate) use keyring::Keyring;
 pub(crate) use llama::Llama;
 pub(crate) use peers::{node_peer, peer_is_missing, program, run_peer};
-pub(crate) use terminal::Terminal;
+pub(crate) use terminal::{Signal, Terminal};
 pub(crate) use witness::{calls, no_secret_is_seen};
 
 use std::{

@@ -7,9 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use expectrl::process::unix::Signal;
 use expectrl::process::{
-    Process as _, Termios as _,
-    unix::{PtyStream, Signal, UnixProcess, WaitStatus},
+    Process as _,
+    unix::{PtyStream, UnixProcess, WaitStatus},
 };
 
 use super::{Command, one_spawn_at_a_time};
@@ -32,14 +33,18 @@ impl Terminal {
 
     /// Starts the program on a screen of this size.
     pub(crate) fn sized(command: Command, columns: u16, rows: u16) -> Self {
-        let command = command.env("TERM", "xterm-256color").into_std();
+        Self::of_kind(command.env("TERM", "xterm-256color"), columns, rows)
+    }
+
+    /// The same on a terminal of another kind, which the environment of the program names or does not name.
+    pub(crate) fn of_kind(command: Command, columns: u16, rows: u16) -> Self {
+        // The size and the echo that a person's terminal has are there before the program begins.
+        let script = format!("/bin/stty echo cols {columns} rows {rows}; exec \"$0\" \"$@\"");
+        let command = command.inside("/bin/sh").before(["-c", script.as_str()]).into_std();
         let mut process = {
             let _alone = one_spawn_at_a_time();
             UnixProcess::spawn_command(command).expect("a terminal")
         };
-        process.set_window_size(columns, rows).expect("the size of the terminal");
-        // As on every terminal that a person sits at; the crate turns it off.
-        process.set_echo(true).expect("echo");
         let keyboard = process.open_stream().unwrap();
         let mut output = process.open_stream().unwrap();
         let mut answers = process.open_stream().unwrap();
@@ -92,6 +97,34 @@ impl Terminal {
         }
     }
 
+    /// Waits for an empty prompt of the shell. What is typed before it is shown meets a terminal in another mode, where ^D
+    /// means something else.
+    #[track_caller]
+    pub(crate) fn wait_for_prompt(&self) -> String {
+        let empty = |screen: &str| screen.lines().last().is_some_and(|line| line.trim() == "agentctl>");
+        self.wait_until("an empty prompt", empty)
+    }
+
+    /// Types a line at the prompt, waits for this text, once more than it was there, and for the next prompt, and returns
+    /// the screen.
+    #[track_caller]
+    pub(crate) fn ask(&mut self, line: &str, answer: &str) -> String {
+        let before = self.wait_for_prompt().matches(answer).count();
+        self.enter(line);
+        self.wait_until(&format!("{answer:?} anew"), |screen| screen.matches(answer).count() > before);
+        self.wait_for_prompt()
+    }
+
+    /// Leaves the shell with ^D; the screen stays readable in what is returned.
+    #[track_caller]
+    pub(crate) fn leave(mut self) -> String {
+        self.wait_for_prompt();
+        self.control('d');
+        let (code, screen) = self.finish();
+        assert_eq!(code, 0, "{screen}");
+        screen
+    }
+
     /// Types this text.
     pub(crate) fn type_text(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).unwrap();
@@ -109,6 +142,17 @@ impl Terminal {
         let code = u8::try_from(letter.to_ascii_uppercase()).unwrap() & 0x1f;
         self.keyboard.write_all(&[code]).unwrap();
         self.keyboard.flush().unwrap();
+    }
+
+    /// Gives the window another size.
+    pub(crate) fn resize(&mut self, columns: u16, rows: u16) {
+        self.screen.lock().unwrap().screen_mut().set_size(rows, columns);
+        self.process.set_window_size(columns, rows).expect("the size of the terminal");
+    }
+
+    /// Sends a signal to the program.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal).expect("a signal that can be sent");
     }
 
     /// Waits for the end and returns the exit code; the screen stays readable in the second value.

@@ -1,0 +1,153 @@
+//! `agentctl chat`: the shell.
+//!
+//! [`reader`] brings what the person types, [`commands`] knows the shell's own commands and [`act`] does them, [`talk`] holds
+//! the conversation.
+
+mod act;
+pub(super) mod commands;
+mod picker;
+mod reader;
+mod status;
+mod talk;
+
+use std::io::IsTerminal as _;
+
+use clap::Args as ClapArgs;
+
+use self::{reader::Reader, status::Status, talk::Talk};
+use super::{
+    app::App,
+    attach,
+    failure::{Failure, Kind},
+    repl::Input,
+    run,
+    signals::{Signals, stopped},
+    ui::Line,
+};
+
+/// Talk with the agent
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "In the shell, /help lists its commands and keys, @FILE sends a text file
+along, ^C stops what is under way and then leaves, ^D leaves. Without a terminal
+each line of stdin is one message, and files are not looked for.
+
+Examples:
+  agentctl chat
+  agentctl chat --model gpt-5-mini
+  agentctl chat -c                      # go on with the newest conversation
+  agentctl chat --resume                # choose one")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(super) limits: run::LimitArgs,
+    /// Go on with the conversation of this run; without RUN, choose one
+    #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with = "continue")]
+    resume: Option<Option<String>>,
+    /// Go on with the newest conversation
+    #[arg(short, long)]
+    r#continue: bool,
+}
+
+/// Does it.
+pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    app.tenant()?;
+    let mut signals = Signals::listen().map_err(|error| Failure::caused(Kind::Failed, "listen for signals", &error))?;
+    // The prompt comes first; the journal, the keyring and the rest are asked when there is something to ask them.
+    let mut reader = Reader::start(app, app.ui.can_ask() && std::io::stdout().is_terminal())?;
+    let mut talk = Talk::new(app, args.limits.clone());
+    talk.take_up(args, &mut reader).await?;
+    let ended = converse(app, &mut talk, &mut reader, &mut signals).await;
+    talk.leave(ended.as_ref().err(), reader.is_interactive())?;
+    ended
+}
+
+async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: &mut Signals) -> Result<(), Failure> {
+    let interactive = reader.is_interactive();
+    let mut status = Status::default();
+    // ^C was pressed on an empty line: the next one leaves.
+    let mut leaving = false;
+    loop {
+        if interactive {
+            status.show(talk)?;
+            talk.watch().await;
+        }
+        let input = tokio::select! {
+            biased;
+            kind = signals.next() => match kind {
+                Kind::Interrupted if reader.is_cooked() => Input::Cleared { empty: true },
+                // At the prompt ^C is a key, so this one was meant for what is over by now.
+                Kind::Interrupted if interactive => continue,
+                kind => {
+                    reader.leave();
+                    if interactive {
+                        // What was being typed keeps its line.
+                        app.ui.say("");
+                    }
+                    return Err(stopped(kind).told());
+                }
+            },
+            input = reader.next_while(app, talk) => input?,
+        };
+        let text = match input {
+            Input::Line(text) => text,
+            Input::Cleared { empty: true } if std::mem::replace(&mut leaving, true) => return Ok(()),
+            Input::Cleared { empty } => {
+                leaving &= empty;
+                reader.prompt_again();
+                if empty {
+                    first_step(app, talk.waiting()?.len());
+                }
+                continue;
+            }
+            Input::End => return Ok(()),
+            Input::Broken(why) => {
+                return Err(Failure::new(Kind::Failed, format!("the terminal cannot be read: {why}")));
+            }
+        };
+        leaving = false;
+        let done = match text.trim() {
+            "" => continue,
+            "/exit" | "/quit" => return Ok(()),
+            line if commands::is_command(line) => {
+                let done = act::command(talk, reader, signals, line).await;
+                if line == "/clear" {
+                    status = Status::default();
+                }
+                done
+            }
+            // Only a person attaches files: what comes through a pipe may be anybody's text.
+            message if interactive => match attach::attach(message) {
+                Ok(attached) => {
+                    for (name, bytes) in &attached.files {
+                        app.ui.status(Line::new().dim("  with ").field(name).dim(&format!(" ({bytes} bytes)")));
+                    }
+                    talk.message(&attached.message, signals).await
+                }
+                Err(failure) => Err(failure),
+            },
+            message => talk.message(message, signals).await,
+        };
+        match done {
+            Ok(()) => {}
+            Err(failure) if matches!(failure.kind, Kind::Terminated | Kind::HungUp) => return Err(failure),
+            // ^C stopped the answer; without a terminal it was meant for the whole.
+            Err(failure) if failure.kind == Kind::Interrupted && !interactive => return Err(failure),
+            Err(failure) if failure.kind == Kind::Interrupted => {
+                if !failure.told {
+                    app.ui.say("Stopped.");
+                }
+            }
+            // Without a terminal nobody is there to mend it and go on.
+            Err(failure) if !interactive && !failure.told => return Err(failure),
+            // One message that failed does not end the conversation.
+            Err(failure) => app.ui.failure(&failure),
+        }
+    }
+}
+
+/// What the first ^C on an empty line says.
+fn first_step(app: &App, waiting: usize) {
+    if waiting > 0 {
+        app.ui.say("Something still waits for your answer; /abandon gives it up, /approvals shows it.");
+    }
+    app.ui.say("^C again leaves, as ^D does. The conversation is kept.");
+}

@@ -1,0 +1,96 @@
+//! Saved conversations to choose from: a numbered list, so that it works in every terminal.
+
+use chrono::{DateTime, Utc};
+
+use super::{reader::Reader, status::cut};
+use crate::{
+    call::RunId,
+    cli::{
+        app::App,
+        failure::{Failure, Kind},
+        ui::Line,
+    },
+    escape,
+    store::journal::SavedRun,
+};
+
+/// How many are shown.
+const MOST: usize = 20;
+
+/// The newest conversations of this profile, without the one that goes on.
+fn newest(app: &App, current: Option<&RunId>) -> Result<Vec<SavedRun>, Failure> {
+    let profile = &app.config()?.profile.value;
+    let runs = app.journal()?.runs()?.into_iter().filter(|run| !run.row.is_single_call());
+    Ok(runs.filter(|run| run.row.profile == *profile && Some(&run.row.id) != current).take(MOST).collect())
+}
+
+/// The newest one.
+pub(super) fn latest(app: &App) -> Result<RunId, Failure> {
+    let newest = newest(app, None)?.into_iter().next();
+    let failure = || Failure::new(Kind::Usage, "there is no conversation to go on with");
+    Ok(newest.ok_or_else(failure)?.row.id)
+}
+
+/// Their ids.
+pub(super) fn ids(app: &App) -> Result<Vec<String>, Failure> {
+    Ok(newest(app, None)?.into_iter().map(|run| run.row.id.to_string()).collect())
+}
+
+/// Shows them, and returns those that are shown.
+pub(super) fn list(app: &App, current: Option<&RunId>) -> Result<Vec<SavedRun>, Failure> {
+    let (runs, journal, now) = (newest(app, current)?, app.journal()?, app.clock.now());
+    let width = app.ui.size().map_or(80, |(width, _)| width);
+    for (at, run) in runs.iter().enumerate() {
+        let number = format!("{:>3}  ", at + 1);
+        let age = format!("{:<9}", age(now, run.ended_at.unwrap_or(run.row.started_at)));
+        let waits = if journal.has_pending(&run.row.id)? { "waits  " } else { "" };
+        let room = width.saturating_sub(number.len() + age.len() + waits.len() + 1);
+        let title = cut(&escape::field(&run.row.title), room);
+        app.ui.say(Line::new().plain(&number).dim(&age).warn(waits).plain(&title));
+    }
+    if runs.is_empty() {
+        let other = if current.is_some() { "other " } else { "" };
+        app.ui.say(format!("There is no {other}conversation yet."));
+    }
+    Ok(runs)
+}
+
+/// Lets the person choose one. None: they choose nothing.
+pub(super) async fn pick(app: &App, reader: &mut Reader, current: Option<&RunId>) -> Result<Option<RunId>, Failure> {
+    let runs = list(app, current)?;
+    if runs.is_empty() {
+        return Ok(None);
+    }
+    let Some(answer) = reader.ask(app, "which? ").await else { return Ok(None) };
+    match answer.parse::<usize>().ok().and_then(|number| runs.get(number.checked_sub(1)?)) {
+        Some(run) => Ok(Some(run.row.id.clone())),
+        None if answer.starts_with("run_") => Ok(Some(RunId::from_text(answer))),
+        None => Err(Failure::new(Kind::Usage, format!("{answer} is none of them; nothing has changed"))),
+    }
+}
+
+/// How long ago something was, in one unit.
+fn age(now: DateTime<Utc>, then: DateTime<Utc>) -> String {
+    let seconds = (now - then).num_seconds();
+    match seconds {
+        ..60 => "just now".to_owned(),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_one_unit() {
+        let now = DateTime::UNIX_EPOCH + chrono::Duration::days(100);
+        let table =
+            [(-5, "just now"), (59, "just now"), (60, "1 min"), (7199, "1 h"), (86_400, "1 d"), (8_640_000, "100 d")];
+        for (seconds, text) in table {
+            assert_eq!(age(now, now - chrono::Duration::seconds(seconds)), text);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Where messages come from: a line editor, a terminal that can do nothing, or lines of stdin.
+
+use std::{cell::Cell, io::Write as _};
+
+use super::{picker, talk::Talk};
+use crate::{
+    call::ApprovalId,
+    cli::{
+        app::App,
+        complete::{self, Wanted},
+        failure::{Failure, Kind},
+        repl::{self, Input, PROMPT, Repl},
+        show,
+        stdin::Lines,
+        ui::Line,
+    },
+    escape,
+    event::Event,
+};
+
+/// Where messages come from.
+pub(super) enum Reader {
+    /// A person with a line editor.
+    Editor(Repl),
+    /// A person at a terminal that knows nothing but lines.
+    Dumb {
+        lines: Lines,
+        /// The prompt stands there.
+        prompted: Cell<bool>,
+    },
+    /// Anything else.
+    Plain(Lines),
+}
+
+impl Reader {
+    /// The one for this terminal, or for no terminal.
+    pub(super) fn start(app: &App, interactive: bool) -> Result<Self, Failure> {
+        Ok(match (interactive, app.ui.err().markdown) {
+            (false, _) => Self::Plain(Lines::default()),
+            (true, false) => Self::Dumb { lines: Lines::default(), prompted: Cell::new(false) },
+            (true, true) => {
+                restore_on_panic();
+                Self::Editor(Repl::start(app.config()?.dirs.state.join("history"), app.ui.err().color))
+            }
+        })
+    }
+
+    /// Whether a person is there.
+    pub(super) fn is_interactive(&self) -> bool {
+        !matches!(self, Self::Plain(_))
+    }
+
+    /// Whether ^C is the signal while a message is typed, and not a key.
+    pub(super) fn is_cooked(&self) -> bool {
+        matches!(self, Self::Dumb { .. })
+    }
+
+    /// Something was printed where the prompt stood.
+    pub(super) fn prompt_again(&self) {
+        if let Self::Dumb { prompted, .. } = self {
+            prompted.set(false);
+        }
+    }
+
+    /// The next input. Meanwhile the answers to open approvals are waited for, and told above what is being typed.
+    pub(super) async fn next_while(&mut self, app: &App, talk: &Talk<'_>) -> Result<Input, Failure> {
+        let (Some(agent), ids) = (&talk.agent, talk.waiting()?) else { return self.next(app).await };
+        if ids.is_empty() {
+            return self.next(app).await;
+        }
+        let (told, mut news) = tokio::sync::mpsc::unbounded_channel();
+        let tell = |event| {
+            if let Event::ApprovalAnswered { approval, answer, .. } = event {
+                let _ = told.send((approval, answer));
+            }
+        };
+        let approvals = &agent.dispatcher.guard.approvals;
+        let mut background = std::pin::pin!(approvals.wait_for_many(&ids, &tell));
+        let mut over = false;
+        loop {
+            tokio::select! {
+                biased;
+                Some((approval, answer)) = news.recv() => self.print(app, &news_of(app, &approval, &answer)),
+                input = self.next(app) => {
+                    // A poll that is under way is not cut: it may bring the answer.
+                    app.patience.end();
+                    if !over {
+                        let _ = background.await;
+                    }
+                    app.patience.renew();
+                    return input;
+                }
+                result = &mut background, if !over => {
+                    over = true;
+                    if let Err(error) = result {
+                        tracing::debug!(%error, "nothing is waited for in the background");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Prints a line above the one that is being typed.
+    fn print(&mut self, app: &App, text: &str) {
+        match self {
+            Self::Editor(repl) => repl.print(&escape::text(text)),
+            Self::Dumb { .. } => {
+                app.ui.say(Line::new().plain("\n").plain(text));
+                self.prompt_again();
+            }
+            Self::Plain(_) => app.ui.say(text),
+        }
+    }
+
+    async fn next(&mut self, app: &App) -> Result<Input, Failure> {
+        match self {
+            Self::Editor(repl) => Ok(repl.next(|wanted| names(app, &wanted)).await),
+            Self::Dumb { lines, prompted } => {
+                let mut message = String::new();
+                loop {
+                    if !prompted.replace(true) {
+                        app.ui.question(PROMPT.trim_end());
+                    }
+                    let Some(line) = read(lines).await? else { return Ok(Input::End) };
+                    prompted.set(false);
+                    message.push_str(&line);
+                    if complete::is_whole(&message) {
+                        return Ok(Input::Line(repl::joined(&message)));
+                    }
+                    message.push('\n');
+                }
+            }
+            Self::Plain(lines) => Ok(read(lines).await?.map_or(Input::End, Input::Line)),
+        }
+    }
+
+    /// Asks for one short answer. None: the person wants to answer nothing, or there is no person.
+    pub(super) async fn ask(&mut self, app: &App, question: &str) -> Option<String> {
+        let text = match self {
+            Self::Editor(repl) => match repl.ask(question).await {
+                Input::Line(text) => text,
+                _ => return None,
+            },
+            Self::Dumb { lines, .. } => {
+                app.ui.question(question.trim_end());
+                read(lines).await.ok()??
+            }
+            Self::Plain(_) => return None,
+        };
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// The editor's thread still holds the terminal in raw mode when a signal ends the program.
+    pub(super) fn leave(&self) {
+        if let Self::Editor(_) = self {
+            sane();
+        }
+    }
+}
+
+async fn read(lines: &Lines) -> Result<Option<String>, Failure> {
+    lines.next().await.map_err(|error| Failure::caused(Kind::Failed, "read stdin", &error))
+}
+
+/// What became of a question, in the words of the call that it was about.
+fn news_of(app: &App, approval: &ApprovalId, answer: &str) -> String {
+    let row = app.journal().ok().and_then(|journal| journal.approval(approval).ok().flatten());
+    let call = row.map_or_else(|| approval.to_string(), |row| show::call_in_words(&row.asked.tool, &row.asked.plan));
+    let became = match answer {
+        "approved" => "was approved",
+        "denied" => "was denied",
+        "expired" => "got no answer in time",
+        _ => "could not be approved",
+    };
+    format!("! {call} {became}; the result comes with your next message")
+}
+
+/// What a Tab may complete. Nothing here touches the network, and what cannot be read is not completed.
+fn names(app: &App, wanted: &Wanted) -> Vec<String> {
+    match wanted {
+        Wanted::Tools => {
+            let registry = app.registry().ok();
+            registry.iter().flat_map(|registry| registry.tools()).map(|tool| tool.name().to_owned()).collect()
+        }
+        Wanted::Parameters(tool) => {
+            let schema = app.registry().ok().and_then(|registry| Some(registry.get(tool)?.parameters()));
+            let names = schema.as_ref().and_then(|schema| schema["properties"].as_object());
+            names.map(|names| names.keys().map(|name| format!("{name}=")).collect()).unwrap_or_default()
+        }
+        Wanted::Runs => picker::ids(app).unwrap_or_default(),
+        Wanted::Models => app.config().map(|config| config.models.clone()).unwrap_or_default(),
+    }
+}
+
+/// The shipped program aborts when it panics, and then nobody else takes the terminal out of raw mode.
+fn restore_on_panic() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        sane();
+        before(info);
+    }));
+}
+
+/// Undoes what the editor told the terminal: raw mode, and marks around what is pasted.
+fn sane() {
+    let _ = std::io::stdout().write_all(b"\x1b[?2004l").and_then(|()| std::io::stdout().flush());
+    if cfg!(unix) {
+        let _ = std::process::Command::new("stty").arg("sane").env_clear().status();
+    }
+}

@@ -1,0 +1,277 @@
+//! A conversation, and what it needs.
+
+use std::cell::RefCell;
+
+use super::{Args, picker, reader::Reader};
+use crate::{
+    agent::{Agent, Conversation},
+    call::{ApprovalId, RunId},
+    cli::{
+        app::App,
+        failure::{Failure, Kind},
+        finish, resume,
+        run::{self, LimitArgs},
+        show::Show,
+        signals::{Signals, stopped},
+        ui::Line,
+        usage::Used,
+        verdict,
+    },
+    event::Event,
+    store::{
+        journal::{ApprovalFilter, ApprovalState},
+        lock::GrantLock,
+    },
+};
+
+/// The conversation, and what it needs, made when the first message is sent.
+pub(super) struct Talk<'a> {
+    pub(super) app: &'a App,
+    limits: LimitArgs,
+    /// The settings of the model that `/model` chose.
+    pub(super) chosen: Option<App>,
+    pub(super) agent: Option<Agent>,
+    pub(super) conversation: Option<Conversation>,
+    /// What the model is told in addition.
+    pub(super) instructions: Option<String>,
+    lease: Option<GrantLock>,
+    /// Who is logged in, once that was asked.
+    pub(super) person: Option<String>,
+    /// The tokens that each model read and wrote in this shell.
+    spent: Vec<Spent>,
+}
+
+#[derive(Debug)]
+struct Spent {
+    model: String,
+    read: u64,
+    written: u64,
+}
+
+impl<'a> Talk<'a> {
+    pub(super) fn new(app: &'a App, limits: LimitArgs) -> Self {
+        Self {
+            app,
+            limits,
+            chosen: None,
+            agent: None,
+            conversation: None,
+            instructions: None,
+            lease: None,
+            person: None,
+            spent: Vec::new(),
+        }
+    }
+
+    /// Goes on with a conversation, if the arguments say so.
+    pub(super) async fn take_up(&mut self, args: &Args, reader: &mut Reader) -> Result<(), Failure> {
+        let run = match &args.resume {
+            Some(Some(run)) => RunId::from_text(run.as_str()),
+            Some(None) if reader.is_interactive() => match picker::pick(self.app, reader, None).await? {
+                Some(run) => run,
+                None => return Ok(()),
+            },
+            Some(None) => {
+                let failure = Failure::new(Kind::Usage, "nobody is here to choose a conversation");
+                return Err(failure.hint("`agentctl runs list` shows them; give one as --resume RUN"));
+            }
+            None if args.r#continue => picker::latest(self.app)?,
+            None => return Ok(()),
+        };
+        self.go_on_with(&run, reader.is_interactive())
+    }
+
+    /// Goes on with this conversation. Whichever went on before is left first.
+    pub(super) fn go_on_with(&mut self, run: &RunId, interactive: bool) -> Result<(), Failure> {
+        if self.conversation.as_ref().is_some_and(|conversation| conversation.run() == run) {
+            self.app.ui.say("That is the conversation you are in.");
+            return Ok(());
+        }
+        let journal = self.app.journal()?;
+        let lease = self.app.lease(run)?;
+        let saved = resume::saved(self.app, &journal, run)?;
+        if saved.row.is_single_call() {
+            let failure = Failure::new(Kind::Usage, format!("{run} is a single call, not a conversation"));
+            return Err(failure.hint(format!("`agentctl resume {run}` goes on with it")));
+        }
+        let conversation = resume::load(&journal, run)?;
+        self.leave(None, interactive)?;
+        journal.reopen_run(run)?;
+        self.app.ui.status(Line::new().dim("Going on with: ").field(&saved.row.title));
+        if let Some(text) = conversation.last_word().filter(|_| interactive) {
+            self.app.ui.answer_piece(text);
+            self.app.ui.end_line();
+        }
+        self.instructions = conversation.instructions().map(str::to_owned);
+        (self.lease, self.conversation) = (Some(lease), Some(conversation));
+        Ok(())
+    }
+
+    /// The approvals of this conversation that have no answer yet.
+    pub(super) fn waiting(&self) -> Result<Vec<ApprovalId>, Failure> {
+        let Some(conversation) = &self.conversation else { return Ok(Vec::new()) };
+        let filter = ApprovalFilter { run: Some(conversation.run().clone()), open: true };
+        let open = self.app.journal()?.approvals(&filter)?;
+        let asked = open.into_iter().filter(|row| row.state == ApprovalState::Requested);
+        Ok(asked.map(|row| row.asked.id).collect())
+    }
+
+    /// Makes what the answers to open approvals are waited for with, if there are any: a conversation that was taken up may
+    /// have some before its first message.
+    pub(super) async fn watch(&mut self) {
+        if self.agent.is_none()
+            && self.waiting().is_ok_and(|ids| !ids.is_empty())
+            && let Err(failure) = self.ready().await
+        {
+            tracing::debug!(why = failure.message, "nothing is waited for in the background");
+        }
+    }
+
+    /// The settings of the model that answers.
+    pub(super) fn settings(&self) -> &App {
+        self.chosen.as_ref().unwrap_or(self.app)
+    }
+
+    /// The name of the model that answers.
+    pub(super) fn model_name(&self) -> Result<Option<String>, Failure> {
+        Ok(self.settings().config()?.model.name.as_ref().map(|name| name.value.clone()))
+    }
+
+    /// What each model used up.
+    pub(super) fn used(&self) -> Result<Vec<(&str, Used)>, Failure> {
+        let priced = |spent: &'_ Spent| -> Result<Used, Failure> {
+            let of_model = self.app.with_model(&spent.model)?;
+            Ok(Used::new(spent.read, spent.written, of_model.config()?.model.prices.as_ref()))
+        };
+        self.spent.iter().map(|spent| Ok((spent.model.as_str(), priced(spent)?))).collect()
+    }
+
+    /// How many tokens were read and written.
+    pub(super) fn tokens(&self) -> u64 {
+        self.spent.iter().map(|spent| spent.read + spent.written).sum()
+    }
+
+    /// Adds what was used up to what the model used before.
+    pub(super) fn spend(&mut self, show: &Show<'_>) -> Result<(), Failure> {
+        let (Some((read, written)), Some(model)) = (show.used(), self.asked()?) else { return Ok(()) };
+        match self.spent.iter_mut().find(|spent| spent.model == model) {
+            Some(spent) => (spent.read, spent.written) = (spent.read + read, spent.written + written),
+            None => self.spent.push(Spent { model, read, written }),
+        }
+        Ok(())
+    }
+
+    /// The model as the person names it, which is how the profile knows its price.
+    fn asked(&self) -> Result<Option<String>, Failure> {
+        let named = self.settings().asked_model().map(str::to_owned);
+        Ok(named.or(self.model_name()?))
+    }
+
+    /// The end: what is still open can be gone on with.
+    pub(super) fn leave(&mut self, failure: Option<&Failure>, interactive: bool) -> Result<(), Failure> {
+        let Some(conversation) = self.conversation.take() else { return Ok(()) };
+        let (run, journal) = (conversation.run(), self.app.journal()?);
+        let open = finish::Open::of(self.app, run)?;
+        let kind = failure.map(|failure| failure.kind).or((!open.is_empty()).then_some(Kind::Pending));
+        let code = kind.map_or(0, Kind::exit_code);
+        journal.end_run(run, self.app.clock.now(), verdict::event_name(kind), code.into())?;
+        open.say(&self.app.ui);
+        if interactive {
+            let command = format!("agentctl chat --resume {run}");
+            self.app.ui.status(Line::new().dim("To go on with this conversation: ").dim_field(&command));
+        }
+        self.lease = None;
+        Ok(())
+    }
+
+    /// Sends a message, and brings the answer.
+    pub(super) async fn message(&mut self, text: &str, signals: &mut Signals) -> Result<(), Failure> {
+        let app = self.app;
+        let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell);
+        // What came of an answer that is not over.
+        let begun = RefCell::new(String::new());
+        let ended = self.heard(text, &show, &begun, signals).await;
+        self.spend(&show)?;
+        if let (Err(failure), Some(agent), Some(conversation)) = (&ended, &self.agent, &mut self.conversation) {
+            let by_person = matches!(failure.kind, Kind::Interrupted | Kind::Terminated | Kind::HungUp);
+            agent.cut(conversation, &begun.borrow(), by_person)?;
+        }
+        ended
+    }
+
+    async fn heard(
+        &mut self,
+        text: &str,
+        show: &Show<'_>,
+        begun: &RefCell<String>,
+        signals: &mut Signals,
+    ) -> Result<(), Failure> {
+        let app = self.app;
+        let mut answering = std::pin::pin!(self.answer(text, show, begun));
+        tokio::select! {
+            biased;
+            kind = signals.next() => {
+                let failure = stopped(kind);
+                if !show.waits() {
+                    return Err(failure);
+                }
+                // Only the wait ends; the answer may be on its way, and would be lost with its poll.
+                app.patience.end();
+                tokio::select! {
+                    biased;
+                    _ = &mut answering => {}
+                    () = app.clock.sleep(finish::MOMENT) => {}
+                }
+                app.patience.renew();
+                // What becomes of an open request says already that nobody waits any more.
+                Err(failure.told())
+            }
+            answer = &mut answering => answer,
+            never = app.heartbeats() => match never {},
+        }
+    }
+
+    /// Makes the agent, if there is none yet.
+    pub(super) async fn ready(&mut self) -> Result<(), Failure> {
+        let app = self.app;
+        let account = app.logged_in().await?;
+        self.person = Some(account.display_name().to_owned());
+        if self.agent.is_none() {
+            let mut agent = app.agent(&self.limits).await?;
+            if let Some(chosen) = &self.chosen {
+                agent.model = chosen.model().await?;
+            }
+            self.agent = Some(agent);
+        }
+        Ok(())
+    }
+
+    async fn answer(&mut self, text: &str, show: &Show<'_>, begun: &RefCell<String>) -> Result<(), Failure> {
+        self.ready().await?;
+        let Some(agent) = &self.agent else { return Ok(()) };
+        if self.conversation.is_none() {
+            let (run, lease) = run::start(self.app, agent.model.name(), text)?;
+            self.lease = Some(lease);
+            show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
+            let conversation = Conversation::new(run, self.person.as_deref());
+            self.conversation = Some(match &self.instructions {
+                Some(text) => conversation.with_instructions(text),
+                None => conversation,
+            });
+        }
+        let Some(conversation) = &mut self.conversation else { return Ok(()) };
+        show.thinking();
+        let tell = |event| {
+            match &event {
+                Event::Text { text } => begun.borrow_mut().push_str(text),
+                Event::TextDone { .. } => begun.borrow_mut().clear(),
+                _ => {}
+            }
+            show.event(event);
+        };
+        // What was answered meanwhile is done before the model reads on.
+        agent.take_in(conversation, &tell).await?;
+        let end = agent.turn(conversation, text, &tell).await?;
+        finish::judge(end).1
+    }
+}

@@ -1,0 +1,236 @@
+//! ^C in the shell, and the other signals: what is under way ends step by step, and the conversation is never lost.
+
+use std::{fs, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::support::{Dev, Home, Signal, Terminal, agentctl, command, wait_until};
+
+fn chat(home: &Home) -> Terminal {
+    Terminal::sized(agentctl(home).arg("chat"), 100, 40)
+}
+
+/// A conversation whose first answer takes its time.
+fn slow() -> (Dev, Home) {
+    let words = (1..400).map(|number| format!("word{number} ")).collect::<Vec<_>>();
+    let dev =
+        Dev::scripted(json!([{ "text": words, "delay_ms": 100 }, { "text": "Back." }, { "text": "Still here." }]));
+    let home = dev.logged_in();
+    (dev, home)
+}
+
+/// What the model was sent, the last time it was asked.
+fn asked(dev: &Dev) -> Vec<Value> {
+    dev.history("model").last().expect("a request")["body"]["messages"].as_array().unwrap().clone()
+}
+
+#[test]
+fn each_step_is_the_smallest_that_is_left() {
+    for columns in [80, 40] {
+        let (dev, home) = slow();
+        let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), columns, 40);
+        terminal.wait_for_prompt();
+        terminal.enter("tell me a story");
+        terminal.wait_for("word3 ");
+        terminal.control('c');
+        terminal.wait_for("Stopped.");
+        terminal.ask("go on", "Back.");
+        let messages = asked(&dev);
+        let [_, _, stopped, _] = &messages[..] else { panic!("{messages:?}") };
+        let text = stopped["content"].as_str().unwrap();
+        assert!(
+            text.starts_with("word1 word2 word3 ") && text.ends_with("\n\n(The user stopped this answer here.)"),
+            "{text}"
+        );
+        // What was typed goes away, and that is all.
+        terminal.type_text("half a thought");
+        terminal.wait_for("half a thought");
+        terminal.control('c');
+        let screen = terminal.wait_for_prompt();
+        assert!(!screen.contains("^C again leaves"), "{screen}");
+        // The hint, and back to work; the hint again, and away.
+        terminal.control('c');
+        terminal.wait_for("^C again leaves, as ^D does.");
+        terminal.ask("are you there", "Still here.");
+        terminal.control('c');
+        terminal.wait_until("the hint again", |screen| screen.matches("^C again leaves").count() == 2);
+        terminal.wait_for_prompt();
+        terminal.control('c');
+        let (code, screen) = terminal.finish();
+        assert!(code == 0 && screen.contains("agentctl chat --resume run_"), "{code}\n{screen}");
+        let mut terminal = Terminal::sized(agentctl(&home).args(["chat", "-c"]), columns, 40);
+        terminal.wait_for("Still here.");
+        terminal.ask("/runs", "no other conversation");
+        terminal.leave();
+    }
+}
+
+#[test]
+fn a_wait_goes_behind_the_prompt_and_its_answer_reaches_the_next_turn() {
+    for columns in [80, 40] {
+        let dev = Dev::scripted(json!([
+            { "tool_calls": [{ "name": "buy_product", "arguments": { "product": "phones", "qty": 2 } }] },
+            { "expect": { "role": "user", "contains": ["what is a finch"] }, "text": "A bird." },
+            { "text": "Both phones are ordered." },
+        ]));
+        let home = dev.logged_in();
+        let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), columns, 60);
+        terminal.wait_for_prompt();
+        terminal.enter("buy 2 phones");
+        terminal.wait_for(" left");
+        terminal.control('c');
+        let screen = terminal.wait_for("1 waiting for you");
+        assert!(screen.contains("stays open on your device"), "{screen}");
+        terminal.ask("what is a finch", "A bird.");
+        assert!(dev.orders().is_empty());
+        terminal.type_text("and");
+        terminal.wait_for("agentctl> and");
+        dev.post("/approvals/latest/approve", &json!({}));
+        let told = |screen: &str| {
+            screen.replace('\n', "").contains("qty: 2) was approved; the result comes with your next message")
+        };
+        terminal.wait_until("the news above the line", told);
+        terminal.wait_until("the line as it was", |screen| screen.lines().last() == Some("agentctl> and"));
+        assert!(dev.orders().is_empty(), "nothing is done behind the prompt");
+        terminal.enter(" now?");
+        terminal.wait_for("Both phones are ordered.");
+        let screen = terminal.wait_for_prompt();
+        assert!(!screen.contains("Waiting for your approval"), "{screen}");
+        assert_eq!(dev.orders().len(), 1);
+        let messages = asked(&dev);
+        let result = messages.iter().find(|message| message["role"] == "tool").expect("the result");
+        assert!(result["content"].as_str().unwrap().contains("ord_81"), "{messages:?}");
+        let said = |text: &str| {
+            messages.iter().any(|message| message["content"].as_str().is_some_and(|said| said.contains(text)))
+        };
+        assert!(said("A call that was pending has ended") && said("and now?"), "{messages:?}");
+        terminal.leave();
+    }
+}
+
+#[test]
+fn impatience_loses_no_answer_that_is_on_its_way() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let mut terminal = chat(&home);
+    terminal.wait_for_prompt();
+    terminal.enter("buy 2 phones");
+    terminal.wait_for("Waiting for your approval");
+    dev.fault(&json!({ "on": "token", "kind": "delay", "when": "before", "times": 1, "delay_ms": 1500 }));
+    let polls = || dev.history("token").iter().filter(|entry| entry["form"]["auth_req_id"].is_string()).count();
+    wait_until(Duration::from_secs(30), "a poll", || (polls() > 0).then_some(()));
+    terminal.control('c');
+    terminal.control('c');
+    terminal.wait_for("1 waiting for you");
+    terminal.leave();
+}
+
+#[test]
+fn a_conversation_with_something_open_is_watched_from_its_first_prompt_on() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let mut terminal = chat(&home);
+    terminal.wait_for_prompt();
+    terminal.enter("buy 2 phones");
+    terminal.wait_for("Waiting for your approval");
+    terminal.control('c');
+    terminal.wait_for("stays open on your device");
+    let screen = terminal.leave();
+    assert!(screen.contains("agentctl resume run_") && screen.contains("agentctl approvals abandon apr_"), "{screen}");
+    let mut terminal = Terminal::sized(agentctl(&home).args(["chat", "-c"]), 100, 40);
+    terminal.wait_for("1 waiting for you");
+    terminal.wait_for_prompt();
+    dev.post("/approvals/latest/approve", &json!({}));
+    terminal.wait_for("was approved; the result comes with your next message");
+    terminal.ask("tell me a joke", "ord_81");
+    assert_eq!(dev.orders().len(), 1);
+    terminal.leave();
+}
+
+#[test]
+fn signals_in_the_middle_of_an_answer_keep_what_had_arrived() {
+    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
+        let (dev, home) = slow();
+        let mut terminal = chat(&home);
+        terminal.wait_for_prompt();
+        terminal.enter("tell me a story");
+        terminal.wait_for("word3 ");
+        terminal.signal(signal);
+        let (ended, screen) = terminal.finish();
+        assert_eq!(ended, code, "{screen}");
+        let mut terminal = Terminal::sized(agentctl(&home).args(["chat", "-c"]), 100, 40);
+        terminal.ask("go on", "Back.");
+        let kept = asked(&dev)[2]["content"].as_str().unwrap().to_owned();
+        assert!(kept.starts_with("word1 word2 word3 ") && kept.ends_with("stopped this answer here.)"), "{kept}");
+        terminal.leave();
+    }
+}
+
+#[test]
+fn an_answer_that_broke_off_can_be_continued() {
+    let dev = Dev::scripted(json!([
+        { "text": ["One ", "two ", "three"], "cut": { "after": 4 } },
+        { "expect": { "contains": ["go on"] }, "text": "four" },
+    ]));
+    let home = dev.logged_in();
+    let mut terminal = chat(&home);
+    terminal.ask("count", "not the whole answer");
+    terminal.ask("go on", "four");
+    assert_eq!(asked(&dev)[2]["content"], "One two three\n\n(The answer broke off here.)");
+    terminal.leave();
+}
+
+/// In a shell with jobs, as a person has it.
+fn in_a_shell(home: &mut Home) -> Terminal {
+    home.set("PATH", "/usr/bin:/bin");
+    home.set("PS1", "$ ");
+    home.set("ENV", "/dev/null");
+    home.set("AGENTCTL", env!("CARGO_BIN_EXE_agentctl"));
+    let terminal = Terminal::sized(command(home, "/bin/sh").arg("-i"), 100, 40);
+    terminal.wait_for("$ ");
+    terminal
+}
+
+#[test]
+fn a_shell_that_was_stopped_comes_back_as_it_was() {
+    let (_dev, mut home) = slow();
+    let mut terminal = in_a_shell(&mut home);
+    terminal.enter("\"$AGENTCTL\" chat");
+    terminal.wait_for_prompt();
+    terminal.type_text("tell me");
+    terminal.wait_for("agentctl> tell me");
+    terminal.control('z');
+    terminal.wait_until("the shell", |screen| screen.lines().last().is_some_and(|line| line.trim() == "$"));
+    terminal.enter("fg");
+    terminal.wait_until("the line as it was", |screen| screen.lines().last() == Some("agentctl> tell me"));
+    terminal.enter(" a story");
+    terminal.wait_for("word3 ");
+    // In the middle of an answer, too.
+    terminal.control('z');
+    terminal.wait_until("the shell", |screen| screen.lines().last().is_some_and(|line| line.trim().ends_with('$')));
+    terminal.enter("fg");
+    terminal.wait_for("word9 ");
+    terminal.control('c');
+    terminal.wait_for("Stopped.");
+    terminal.ask("go on", "Back.");
+    terminal.control('d');
+    terminal.wait_until("the shell", |screen| screen.lines().last().is_some_and(|line| line.trim() == "$"));
+}
+
+#[test]
+fn a_signal_at_the_prompt_leaves_the_terminal_as_it_was() {
+    let dev = Dev::start();
+    let mut home = dev.logged_in();
+    let mut terminal = in_a_shell(&mut home);
+    terminal.enter("sh -c 'echo $$ > pid; exec \"$AGENTCTL\" chat'; echo left with $?; stty -a");
+    terminal.wait_for_prompt();
+    terminal.type_text("half a thought");
+    terminal.wait_for("agentctl> half a thought");
+    let id = fs::read_to_string(home.work().join("pid")).unwrap();
+    let kill = format!("kill -TERM {id}");
+    assert!(std::process::Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+    terminal.wait_for("left with 143");
+    let screen =
+        terminal.wait_until("the modes", |screen| screen.contains("icanon") && screen.trim_end().ends_with('$'));
+    assert!(!screen.contains("-icanon") && !screen.contains("-echo "), "{screen}");
+}
