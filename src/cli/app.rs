@@ -243,6 +243,11 @@ impl App {
         })
     }
 
+    /// Whether another process works on this run.
+    pub(crate) fn is_held(&self, run: Option<&RunId>) -> Result<bool, Failure> {
+        run.map_or(Ok(false), |run| Ok(self.try_lease(run)?.is_none()))
+    }
+
     /// Where the hold on a run lies.
     pub(crate) fn lease_file(&self, run: &RunId) -> Result<PathBuf, Failure> {
         // An id that a person typed is no path.

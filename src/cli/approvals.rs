@@ -376,7 +376,7 @@ fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
         && dispatch::given_up_and_open(&journal)?.iter().any(|open| open.asked.id == *id);
     let given_up = !row.state.is_final() && journal.abandon(id, now)?;
     // The process that waits for it learns it at its next step, and ends the call itself.
-    let alive = row.asked.run.as_ref().is_some_and(|run| app.lease(run).is_err());
+    let alive = app.is_held(row.asked.run.as_ref())?;
     let ended = (given_up || open) && !alive && dispatch::given_up(&app.audit()?, &journal, row, now)?;
     if !given_up && !ended {
         let state = journal.approval(id)?.map_or(row.state, |row| row.state);

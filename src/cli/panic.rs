@@ -128,10 +128,13 @@ fn abandon_all(app: &App, receipt: &mut Receipt) -> Result<Vec<Value>, Failure> 
     // Also of those that were given up by somebody who was killed before this could be written down.
     for row in dispatch::given_up_and_open(&journal)? {
         // A process that waits for it learns it at its next step, and writes the end of its call itself.
-        if row.asked.run.as_ref().is_none_or(|run| app.lease(run).is_ok())
-            && let Err(error) = dispatch::given_up(&audit, &journal, &row, now)
-        {
-            receipt.not_done.push(format!("the end of {} is not in the audit log: {error}", row.asked.id));
+        let ended = match app.is_held(row.asked.run.as_ref()) {
+            Ok(true) => continue,
+            Ok(false) => dispatch::given_up(&audit, &journal, &row, now).map_err(|error| error.to_string()),
+            Err(failure) => Err(failure.message),
+        };
+        if let Err(why) = ended {
+            receipt.not_done.push(format!("the end of {} is not in the audit log: {why}", row.asked.id));
         }
     }
     Ok(abandoned)

@@ -83,6 +83,27 @@ fn no_command_acts_after_a_stop_that_left_the_login() {
     agentctl(&home).arg("token").run().code(0);
 }
 
+/// Nobody holds that run, as far as can be told; so nobody else would write the end of its call.
+#[test]
+fn a_lock_file_that_cannot_be_opened_is_no_process_at_work() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    detached(&home, "buy 2 phones");
+    let row = pending(&home).remove(0);
+    let (id, run) = (row["id"].as_str().unwrap(), row["run"].as_str().unwrap());
+    let lease = home.path().join("agentctl/state/leases").join(format!("{run}.lock"));
+    std::fs::remove_file(&lease).unwrap();
+    std::fs::create_dir(&lease).unwrap();
+    let resumed = agentctl(&home).args(["resume", "--last"]).run().code(1).err(&["is not a regular file"]);
+    assert!(!resumed.stderr.contains("another agentctl process"), "{resumed}");
+    agentctl(&home).args(["approvals", "abandon", id]).run().code(1).err(&["is not a regular file"]);
+    agentctl(&home).arg("panic").run().code(1).out(&["✗ the end of apr_", "is not a regular file"]);
+    std::fs::remove_dir(&lease).unwrap();
+    agentctl(&home).args(["approvals", "abandon", id]).run().code(0);
+    let found = agentctl(&home).args(["audit", "verify", "--json"]).run().code(0).json();
+    assert_eq!(found["without_end"], json!([]), "{found}");
+}
+
 #[test]
 fn panic_ends_though_the_keyring_hangs_and_the_network_is_down() {
     let Some(keyring) = Keyring::start() else { return };
