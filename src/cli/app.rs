@@ -49,6 +49,9 @@ use crate::{
 const KEYRING_ALONE: Duration = Duration::from_secs(3);
 /// The same where a person can.
 const KEYRING_WITH_PERSON: Duration = Duration::from_secs(60);
+/// How long a sealed file may take. It asks nobody, but a passphrase takes computing, and a hundred processes at once share
+/// the processor.
+const SEALED_FILE: Duration = Duration::from_secs(60);
 /// A wait that is longer than this is worth a word.
 const SOON: Duration = Duration::from_millis(500);
 
@@ -210,7 +213,7 @@ impl App {
                         (None, Some(file)) => Unlock::KeyFile(file.value.clone()),
                         (None, None) => Unlock::Nothing,
                     };
-                    Store::file(config.credentials_file(), unlock, limit)
+                    Store::file(config.credentials_file(), unlock, SEALED_FILE)
                 }
             }))
         })

@@ -1,6 +1,12 @@
 //! Where waiting ends: for a tool, for the permission server, for a yes that nobody used, for an answer with too many calls.
 
-use std::{fs, net::TcpListener, time::Duration};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    thread,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -89,4 +95,37 @@ fn of_one_answer_sixteen_calls_are_looked_at() {
     let home = dev.logged_in();
     let output = agentctl(&home).args(["run", "go"]).run().out(&["Enough."]);
     assert_eq!(dev.history("shop").len(), 16, "{output}");
+}
+
+/// A model that says a word every moment, so that it is never silent, and never comes to an end.
+#[test]
+fn a_model_that_never_comes_to_an_end_is_stopped() {
+    let dev = Dev::start();
+    let mut home = dev.logged_in();
+    let talker = TcpListener::bind("127.0.0.1:0").unwrap();
+    home.set("OPENAI_BASE_URL", &format!("http://{}", talker.local_addr().unwrap()));
+    thread::spawn(move || {
+        let (mut stream, _) = talker.accept().unwrap();
+        let _ = stream.read(&mut [0; 65536]);
+        let word = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"and \"},\"finish_reason\":null}]}\n\n";
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+        let mut sent = stream.write_all(head.as_bytes());
+        while sent.is_ok() {
+            thread::sleep(Duration::from_millis(20));
+            sent = stream.write_all(word.as_bytes());
+        }
+    });
+    let running = agentctl(&home).args(["run", "go"]).start();
+    running.wait_for_stdout("and and and");
+    // Half of what it may take, in steps that are shorter than a silence, and then the rest.
+    for _ in 0..9 {
+        dev.advance_programs(100);
+        let told = running.stdout().len();
+        wait_until(Duration::from_secs(20), "another word", || (running.stdout().len() > told).then_some(()));
+    }
+    for _ in 0..10 {
+        dev.advance_programs(100);
+        thread::sleep(Duration::from_millis(60));
+    }
+    running.finish().code(20).err(&["it took longer than 1800 s"]);
 }

@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 
-use crate::support::{Dev, Home, Keyring, Output, Running, Terminal, agentctl, calls, no_secret_is_seen, wait_until};
+use crate::support::{
+    Dev, Home, Keyring, Output, Running, Terminal, agentctl, calls, crowded, no_secret_is_seen, wait_until,
+};
 
 /// A login whose access tokens are old, at a server that ends the login if a refresh token is used twice.
 fn stale() -> (Dev, Home) {
@@ -26,6 +28,7 @@ fn crowd(home: &Home, count: usize, args: &[&str]) -> Vec<Output> {
 
 #[test]
 fn a_hundred_processes_refresh_once() {
+    let _crowd = crowded();
     let (dev, home) = stale();
     let outputs = crowd(&home, 100, &["token"]);
     let tokens: BTreeSet<String> = outputs.into_iter().map(|output| output.code(0).stdout).collect();
@@ -38,6 +41,7 @@ fn a_hundred_processes_refresh_once() {
 
 #[test]
 fn a_crowd_of_readers_refreshes_once() {
+    let _crowd = crowded();
     let (dev, home) = stale();
     for output in crowd(&home, 30, &["tools", "call", "search_products", "--arg", "query=phones"]) {
         output.code(0).out(&["Finch Mini"]);
@@ -49,6 +53,7 @@ fn a_crowd_of_readers_refreshes_once() {
 /// The answer to the refresh of one is lost, and the others come meanwhile: no token is used that was used before.
 #[test]
 fn a_crowd_whose_first_loses_its_answer_is_told_to_log_in() {
+    let _crowd = crowded();
     let dev = Dev::with(&["--interval", "1", "--leeway", "0"]);
     let home = dev.logged_in();
     dev.advance(100_000);

@@ -5,9 +5,10 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, ChildStdin, Command, Stdio},
+    sync::RwLockReadGuard,
 };
 
-use super::{Home, one_spawn_at_a_time, peer_is_missing, program};
+use super::{Home, calm, one_spawn_at_a_time, peer_is_missing, program};
 
 /// A running Secret Service; it ends when its standard input is closed.
 pub(crate) struct Keyring {
@@ -17,11 +18,13 @@ pub(crate) struct Keyring {
     /// The daemon's process id; while it is held up it cannot be asked for on the bus.
     daemon: u32,
     hanging: Cell<bool>,
+    _calm: RwLockReadGuard<'static, ()>,
 }
 
 impl Keyring {
     /// Starts an unlocked keyring, or says what is missing.
     pub(crate) fn start() -> Option<Self> {
+        let calm = calm();
         for needed in ["gnome-keyring-daemon", "dbus-run-session", "dbus-send"] {
             if program(needed).is_none() {
                 peer_is_missing(needed, "install gnome-keyring, dbus-daemon and dbus-bin");
@@ -47,7 +50,7 @@ impl Keyring {
             &["--dest=org.freedesktop.DBus", "/org/freedesktop/DBus", daemon, "string:org.freedesktop.secrets"],
         );
         let daemon = daemon.split_whitespace().last().and_then(|id| id.parse().ok()).expect("the daemon's process id");
-        Some(Self { child, _stdin: stdin, bus, hanging: Cell::new(false), daemon })
+        Some(Self { child, _stdin: stdin, bus, hanging: Cell::new(false), daemon, _calm: calm })
     }
 
     /// Lets the programs of this home keep their secrets here.

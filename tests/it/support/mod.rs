@@ -30,7 +30,7 @@ pub(crate) use terminal::{Signal, Terminal};
 pub(crate) use witness::{calls, no_secret_is_seen};
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     thread,
     time::{Duration, Instant},
 };
@@ -45,6 +45,20 @@ pub(crate) fn wait_until<T>(limit: Duration, what: &str, mut done: impl FnMut() 
         assert!(start.elapsed() < limit, "{what}: still not so after {limit:?}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Many programs at once leave no processor for anybody else. They wait for those whose answers must not take seconds, and
+/// the other way round.
+static CROWDED: RwLock<()> = RwLock::new(());
+
+/// No crowd begins as long as this is held.
+fn calm() -> RwLockReadGuard<'static, ()> {
+    CROWDED.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The machine is a crowd's as long as this is held.
+pub(crate) fn crowded() -> RwLockWriteGuard<'static, ()> {
+    CROWDED.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Programs are started one after the other: while the terminal crate starts one, it waits on a pipe that a program
