@@ -15,6 +15,7 @@ mod failure;
 mod finish;
 mod history;
 mod init;
+mod line;
 mod look;
 mod loopback;
 mod markdown;

@@ -39,6 +39,7 @@ mod peers_fga;
 mod peers_vault;
 mod races;
 mod run;
+mod screens;
 mod session;
 mod shell;
 mod support_itself;
