@@ -17,6 +17,7 @@ mod finish;
 mod history;
 mod hygiene;
 mod init;
+mod line;
 mod look;
 mod loopback;
 mod markdown;

@@ -253,7 +253,7 @@ pub(crate) fn call_line(tool: &str, arguments: &Value) -> Line {
     let length: usize = pairs.iter().map(|(name, value)| name.chars().count() + value.chars().count() + 5).sum();
     let gap = if tool.len() + length > 100 { "\n    " } else { "   " };
     for (name, value) in &pairs {
-        line = line.plain(gap).dim_field(name).dim(": ").field(value);
+        line = line.plain(gap).dim_field(&format!("{name}: ")).field(value);
     }
     line
 }

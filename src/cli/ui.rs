@@ -18,6 +18,7 @@ use std::{
 
 use serde::Serialize;
 
+pub(crate) use super::line::Line;
 use super::{
     failure::{Failure, Kind},
     look::{ColorChoice, Look, Surroundings},
@@ -200,7 +201,8 @@ impl Ui {
 
     /// Talk that must not be missed, `--quiet` or not: what a person has to act on.
     pub(crate) fn say(&self, line: impl Into<Line>) {
-        let mut text = line.into().render(self.err.look.color);
+        let width = self.size().map(|(width, _)| width);
+        let mut text = line.into().fitted(width, self.err.look.color);
         text.push('\n');
         self.write_err(&text);
     }
@@ -376,99 +378,6 @@ pub(crate) fn json_safe(text: String) -> String {
         }
     }
     safe
-}
-
-/// A line in pieces, each with its style. Every piece is escaped when it is added.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Line(Vec<(anstyle::Style, String)>);
-
-impl Line {
-    /// An empty line.
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    /// Running text; newlines stay.
-    pub(crate) fn plain(self, text: &str) -> Self {
-        self.push(anstyle::Style::new(), text)
-    }
-
-    /// A one-line value from outside: newlines and tabs become visible, too.
-    pub(crate) fn field(mut self, value: &str) -> Self {
-        self.0.push((anstyle::Style::new(), escape::field(value).into_owned()));
-        self
-    }
-
-    /// A one-line value that matters most.
-    pub(crate) fn bold(mut self, value: &str) -> Self {
-        self.0.push((anstyle::Style::new().bold(), escape::field(value).into_owned()));
-        self
-    }
-
-    /// A one-line value of less weight.
-    pub(crate) fn dim_field(mut self, value: &str) -> Self {
-        self.0.push((anstyle::Style::new().dimmed(), escape::field(value).into_owned()));
-        self
-    }
-
-    /// Something of less weight.
-    pub(crate) fn dim(self, text: &str) -> Self {
-        self.push(anstyle::Style::new().dimmed(), text)
-    }
-
-    /// Something that went well.
-    pub(crate) fn good(self, text: &str) -> Self {
-        self.push(anstyle::AnsiColor::Green.on_default(), text)
-    }
-
-    /// Something that did not.
-    pub(crate) fn bad(self, text: &str) -> Self {
-        self.push(anstyle::AnsiColor::Red.on_default().bold(), text)
-    }
-
-    /// Something to look at twice.
-    pub(crate) fn warn(self, text: &str) -> Self {
-        self.push(anstyle::AnsiColor::Yellow.on_default().bold(), text)
-    }
-
-    /// Another line behind this one.
-    pub(crate) fn append(mut self, mut other: Self) -> Self {
-        self.0.append(&mut other.0);
-        self
-    }
-
-    /// Text in a style of its own.
-    pub(crate) fn styled(self, style: anstyle::Style, text: &str) -> Self {
-        self.push(style, text)
-    }
-
-    fn push(mut self, style: anstyle::Style, text: &str) -> Self {
-        self.0.push((style, escape::text(text).into_owned()));
-        self
-    }
-
-    fn render(&self, color: bool) -> String {
-        let mut text = String::new();
-        for (style, piece) in &self.0 {
-            let _ = match color && *style != anstyle::Style::new() {
-                true => write!(text, "{style}{piece}{style:#}"),
-                false => write!(text, "{piece}"),
-            };
-        }
-        text
-    }
-}
-
-impl From<&str> for Line {
-    fn from(text: &str) -> Self {
-        Self::new().plain(text)
-    }
-}
-
-impl From<String> for Line {
-    fn from(text: String) -> Self {
-        Self::new().plain(&text)
-    }
 }
 
 #[derive(Debug)]

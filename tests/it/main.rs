@@ -46,6 +46,7 @@ mod peers_vault;
 mod races;
 mod readme;
 mod run;
+mod screens;
 mod session;
 mod shell;
 mod supply;
