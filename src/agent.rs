@@ -27,6 +27,9 @@ use crate::{
 
 pub use self::compact::Compacted;
 
+/// What the model is told first in a dry run. It stands in what is saved, and so the conversation stays one.
+const REHEARSAL: &str = "\n\nThis is a dry run: calls are planned and judged, and none is carried out.";
+
 /// How many calls of one answer are looked at; what is beyond is answered with a refusal.
 const CALLS_PER_ANSWER: usize = 16;
 
@@ -125,6 +128,23 @@ impl Conversation {
         true
     }
 
+    /// The same as a dry run: every call is answered with what would become of it, and none is made, also when the
+    /// conversation goes on another day.
+    #[must_use]
+    pub fn rehearsing(mut self) -> Self {
+        if let Some(Message::System { content }) = self.messages.first_mut() {
+            // Before the user's own words, which can be replaced.
+            content.insert_str(content.find(INSTRUCTIONS).unwrap_or(content.len()), REHEARSAL);
+        }
+        self
+    }
+
+    /// Whether it is a dry run.
+    #[must_use]
+    pub fn is_rehearsal(&self) -> bool {
+        matches!(self.messages.first(), Some(Message::System { content }) if content.contains(REHEARSAL))
+    }
+
     /// One that was saved.
     ///
     /// # Errors
@@ -175,8 +195,6 @@ pub struct Agent {
     pub journal: Rc<Journal>,
     /// What one turn may use.
     pub limits: Limits,
-    /// Every call is answered with what would become of it, and none is made.
-    pub dry_run: bool,
 }
 
 impl Agent {
@@ -259,7 +277,7 @@ impl Agent {
         end: &mut TurnEnd,
         tell: Tell<'_>,
     ) -> Result<(), Error> {
-        let outputs = self.act(calls, &conversation.run, tell).await;
+        let outputs = self.act(calls, conversation, tell).await;
         for (call, output) in calls.iter().zip(outputs) {
             let output = output?;
             end.calls.push((call.name.clone(), output.outcome));
@@ -276,7 +294,12 @@ impl Agent {
 
     /// Reads run side by side, first; everything else one after the other, in the order of the model. The outputs stand in
     /// the order of the calls.
-    async fn act(&self, calls: &[ToolCall], run: &RunId, tell: Tell<'_>) -> Vec<Result<ToolOutput, dispatch::Error>> {
+    async fn act(
+        &self,
+        calls: &[ToolCall],
+        conversation: &Conversation,
+        tell: Tell<'_>,
+    ) -> Vec<Result<ToolOutput, dispatch::Error>> {
         let reads = |call: &ToolCall| {
             self.dispatcher
                 .registry
@@ -285,7 +308,9 @@ impl Agent {
         };
         let mut outputs: Vec<Option<Result<ToolOutput, dispatch::Error>>> = calls.iter().map(|_| None).collect();
         let side_by_side = calls.iter().enumerate().take(CALLS_PER_ANSWER).filter(|(_, call)| reads(call));
-        let read = join_all(side_by_side.map(|(at, call)| async move { (at, self.one(call, run, tell).await) })).await;
+        let read =
+            join_all(side_by_side.map(|(at, call)| async move { (at, self.one(call, conversation, tell).await) }))
+                .await;
         for (at, output) in read {
             outputs[at] = Some(output);
         }
@@ -296,7 +321,7 @@ impl Agent {
                 None if at >= CALLS_PER_ANSWER => {
                     Ok(ToolOutput::refused(Outcome::Limit, format!("at most {CALLS_PER_ANSWER} calls at once")))
                 }
-                None => self.one(call, run, tell).await,
+                None => self.one(call, conversation, tell).await,
             };
             let stop = output.is_err();
             all.push(output);
@@ -307,8 +332,14 @@ impl Agent {
         all
     }
 
-    async fn one(&self, call: &ToolCall, run: &RunId, tell: Tell<'_>) -> Result<ToolOutput, dispatch::Error> {
-        match self.dry_run {
+    async fn one(
+        &self,
+        call: &ToolCall,
+        conversation: &Conversation,
+        tell: Tell<'_>,
+    ) -> Result<ToolOutput, dispatch::Error> {
+        let run = &conversation.run;
+        match conversation.is_rehearsal() {
             true => Ok(self.rehearse(call, run, tell).await),
             false => self.dispatcher.call(call, run, tell).await,
         }

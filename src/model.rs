@@ -279,8 +279,8 @@ impl Model {
                 .collect();
         }
         request["messages"] = json!(messages);
-        request["stream"] = json!(true);
-        if dialect.stream_options {
+        request["stream"] = json!(dialect.stream);
+        if dialect.stream && dialect.stream_options {
             request["stream_options"] = json!({ "include_usage": true });
         }
         request[dialect.limit()] = json!(self.options.max_tokens);

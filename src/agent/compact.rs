@@ -207,5 +207,10 @@ mod tests {
         assert_eq!(conversation.instructions(), Some("Be brief."));
         conversation.set_instructions("");
         assert_eq!(conversation.messages, before);
+        // A dry run stays one, whatever the user says later.
+        let mut conversation = conversation.with_instructions("Be brief.").rehearsing();
+        assert_eq!(conversation.instructions(), Some("Be brief."));
+        conversation.set_instructions("");
+        assert!(conversation.is_rehearsal() && conversation.instructions().is_none());
     }
 }

@@ -496,7 +496,6 @@ impl App {
                 max_turns: limits.max_turns.unwrap_or(config.limits.max_turns.value),
                 max_tokens: limits.max_tokens_total,
             },
-            dry_run: false,
         })
     }
 

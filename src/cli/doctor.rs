@@ -94,7 +94,8 @@ impl Report<'_> {
     }
 
     fn failed(&mut self, name: &'static str, failure: &Failure) {
-        self.add(name, State::Broken, &*failure.message, failure.hints.first().map(String::as_str));
+        let mend = failure.hints.first().map_or("`agentctl -vv doctor` says more", String::as_str);
+        self.add(name, State::Broken, &*failure.message, Some(mend));
     }
 
     fn skipped(&mut self, name: &'static str, message: impl Into<String>) {

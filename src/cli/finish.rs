@@ -65,12 +65,7 @@ pub(crate) struct Ending<'a> {
 }
 
 /// Says how a run ended, writes it down, and finds the exit code.
-pub(crate) fn finish(app: &App, show: &Show<'_>, run: &RunId, turn: Result<TurnEnd, Failure>) -> Result<(), Failure> {
-    finish_as(app, show, run, turn, &Ending::default())
-}
-
-/// The same for a run that ends in its own way.
-pub(crate) fn finish_as(
+pub(crate) fn finish(
     app: &App,
     show: &Show<'_>,
     run: &RunId,

@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use super::{
     app::App,
     failure::{Failure, Kind},
-    finish::{drive, finish},
+    finish::{Ending, drive, finish},
     run::{self, LimitArgs, WaitArgs},
     show::Show,
     signals::Stop,
@@ -85,7 +85,9 @@ async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
     show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
     let tell = |event| show.event(event);
     let turn = drive(app, &show, stop, agent.resume(&mut conversation, &anew, &tell)).await;
-    finish(app, &show, &run, turn)
+    // A dry run stays one.
+    let ending = Ending { dry_run: conversation.is_rehearsal(), ..Ending::default() };
+    finish(app, &show, &run, turn, &ending)
 }
 
 /// Which run is meant.

@@ -12,7 +12,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::{
     app::App,
     failure::{Failure, Kind},
-    finish::{self, Ending, drive, finish_as},
+    finish::{self, Ending, drive, finish},
     prompt,
     show::Show,
     signals::Stop,
@@ -195,7 +195,6 @@ async fn go(app: &App, task: &str, limits: &LimitArgs, way: &Way<'_>, stop: &mut
         Ok((account, app.agent(limits).await?))
     };
     let (account, mut agent) = stop.or(set_up).await?;
-    agent.dry_run = way.dry_run;
     if let Some((names, why)) = way.tools {
         let registry = &mut agent.dispatcher.registry;
         if let Err(unknown) = registry.keep_only(names, why) {
@@ -206,12 +205,15 @@ async fn go(app: &App, task: &str, limits: &LimitArgs, way: &Way<'_>, stop: &mut
     let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell);
     show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
     let mut conversation = Conversation::new(run.clone(), Some(account.display_name()));
+    if way.dry_run {
+        conversation = conversation.rehearsing();
+    }
     if let Some(text) = &way.instructions {
         conversation = conversation.with_instructions(text);
     }
     let tell = |event| show.event(event);
     let turn = drive(app, &show, stop, agent.turn(&mut conversation, task, &tell)).await;
-    finish_as(app, &show, &run, turn, &Ending { dry_run: way.dry_run, output_last: way.output_last })
+    finish(app, &show, &run, turn, &Ending { dry_run: way.dry_run, output_last: way.output_last })
 }
 
 /// Writes down that a run begins; one without a model is a single call.

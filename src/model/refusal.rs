@@ -77,7 +77,9 @@ impl Said {
     /// Whether it refuses the parameter `name`, rather than its value.
     fn refuses(&self, name: &str) -> bool {
         let text = (self.words.clone() + &self.message).to_ascii_lowercase();
-        let about = self.param == name || text.contains(name);
+        // As a word of its own: `stream` is no part of an upstream.
+        let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let about = self.param == name || words.any(|word| word == name || word.strip_suffix("ing") == Some(name));
         let refused =
             ["unsupported", "not supported", "unrecognized", "unknown", "unexpected", "extra", "not permitted"];
         about && refused.iter().any(|word| text.contains(word))
@@ -91,13 +93,15 @@ pub(super) struct Dialect {
     pub(super) completion_tokens: bool,
     /// It knows `stream_options`.
     pub(super) stream_options: bool,
+    /// It streams; one that does not answers with one JSON object.
+    pub(super) stream: bool,
 }
 
 impl Dialect {
     /// What is tried first. OpenAI's own newer models know only the second name of the limit, most other servers only the
     /// first.
     pub(super) fn of(base_url: &str) -> Self {
-        Self { completion_tokens: base_url.contains("api.openai.com"), stream_options: true }
+        Self { completion_tokens: base_url.contains("api.openai.com"), stream_options: true, stream: true }
     }
 
     /// The name of the limit.
@@ -111,6 +115,8 @@ impl Dialect {
             None
         } else if self.stream_options && said.refuses("stream_options") {
             Some(Self { stream_options: false, ..self })
+        } else if self.stream && said.refuses("stream") {
+            Some(Self { stream: false, ..self })
         } else if said.refuses(self.limit()) {
             Some(Self { completion_tokens: !self.completion_tokens, ..self })
         } else {
@@ -172,6 +178,10 @@ mod tests {
         assert_eq!(first.learn(400, &said(too_long)), None);
         let plain = first.learn(422, &said("extra fields not permitted: stream_options")).unwrap();
         assert!(!plain.stream_options && plain.limit() == "max_tokens");
+        let whole = |message: &str| first.learn(400, &said(message)).map(|dialect| dialect.stream);
+        assert_eq!(whole("Unsupported value: 'stream' does not support true with this model."), Some(false));
+        assert_eq!(whole("Streaming is not supported for this model"), Some(false));
+        assert_eq!(whole("unknown model, says the upstream"), None);
         let back = Dialect::of("https://api.openai.com/v1").learn(400, &said("unknown field max_completion_tokens"));
         assert_eq!(back.map(Dialect::limit), Some("max_tokens"));
     }

@@ -127,6 +127,17 @@ fn a_dry_run_plans_and_does_nothing() {
     assert!(result["result"]["note"].as_str().unwrap().starts_with("Nothing was done"), "{result}");
     let answer = last(&output)["text"].as_str().unwrap().to_owned();
     assert!(answer.contains("nothing was ordered") && !answer.contains("Ordered"), "{answer}");
+    // One that breaks off stays a dry run when it goes on.
+    let call = json!({ "tool_calls": [{ "name": "buy_product", "arguments": { "product": "phones", "qty": 1 } }] });
+    dev.post(
+        "/script",
+        &json!({ "turns": [{ "text": ["One ", "two"], "cut": { "after": 3 } }, call, { "text": "So." }] }),
+    );
+    let cut = agentctl(&home).args(["run", "--dry-run", "--json", "go"]).run().code(20);
+    let run = last(&cut)["run"].as_str().unwrap().to_owned();
+    let resumed = agentctl(&home).args(["resume", "--json", &run]).run().code(0);
+    assert!(resumed.stdout.contains("tool.foreseen") && last(&resumed)["dry_run"] == true, "{resumed}");
+    assert!(dev.history("ciba").is_empty() && dev.orders().is_empty(), "{resumed}");
     // One that would not run decides the exit code, whatever the next one is.
     let call = |arguments: Value| json!({ "tool_calls": [{ "name": "buy_product", "arguments": arguments }] });
     let good = json!({ "product": "phones", "qty": 1, "price_limit": 10 });
