@@ -4,6 +4,7 @@
 //! never go through it: it draws its own line and steps aside ([`Spinner::suspend`]) while something else is printed.
 
 use std::{
+    cell::Cell,
     fmt,
     io::{self, Write as _},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -61,6 +62,9 @@ impl fmt::Display for Wait {
 pub(crate) struct Spinner {
     wait: Option<Wait>,
     bar: Option<ProgressBar>,
+    /// Its line was wiped, and nothing was written since. A terminal that is given ^C throws away what it was about to show
+    /// (termios `NOFLSH`), and with bad luck that is the wiping.
+    wiped: Cell<bool>,
 }
 
 impl Spinner {
@@ -84,14 +88,21 @@ impl Spinner {
         self.wait = None;
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+            self.wiped.set(true);
         }
     }
 
-    /// Wipes the line, does `work`, draws the line again.
+    /// Wipes the line, does `work`, draws the line again. A line of a wait that is over is wiped once more.
     pub(crate) fn suspend(&self, work: impl FnOnce()) {
         match &self.bar {
             Some(bar) => bar.suspend(work),
-            None => work(),
+            None => {
+                if self.wiped.take() {
+                    // Nobody is left to be told that the terminal is gone.
+                    let _ = io::stderr().lock().write_all(b"\r\x1b[2K");
+                }
+                work();
+            }
         }
     }
 }
