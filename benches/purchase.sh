@@ -12,6 +12,9 @@ model() { # model MESSAGES
 called() { # called PROMPT TOOL ARGUMENTS RESULT: the conversation after one tool call
     printf '[{"role":"user","content":"%s"},{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"%s","arguments":"%s"}}]},{"role":"tool","tool_call_id":"c","content":"%s"}]' "$@"
 }
+shown() { # shown NAME VALUE PLACE: one line on the phone, in Auth0's Guardian schema
+    printf '"%s":{"display":true,"name":"%s","value":"%s","display_order":%s}' "$1" "$@"
+}
 quoted() { sed 's/\\/\\\\/g; s/"/\\"/g'; }
 
 model '[{"role":"user","content":"buy 2 phones"}]' > /dev/null
@@ -21,7 +24,7 @@ origin=${SHOP_API_URL%/shop/orders}
 asked=$(curl -sSf "${client[@]}" -d 'scope=openid product:buy' -d "audience=$SHOP_API_AUDIENCE" -d requested_expiry=300 \
     --data-urlencode "login_hint={\"format\":\"iss_sub\",\"iss\":\"$AGENTCTL_ISSUER\",\"sub\":\"$BENCH_SUB\"}" \
     -d binding_message=BUY-2-phones.00000000 \
-    --data-urlencode "authorization_details=[{\"type\":\"purchase\",\"actions\":[\"buy_product\"],\"locations\":[\"$origin\"],\"arguments\":{\"product\":\"phones\",\"qty\":2}}]" \
+    --data-urlencode "authorization_details=[{\"type\":\"urn:auth0:schemas:authorization-details:v1:purchase\",\"instruction\":\"Buy in the shop\",\"properties\":{$(shown product phones 1),$(shown qty 2 2),$(shown origin "$origin" 3)}}]" \
     "${AGENTCTL_ISSUER}bc-authorize")
 id=$(sed 's/.*"auth_req_id":"\([^"]*\)".*/\1/' <<< "$asked")
 while sleep 1; do

@@ -1,4 +1,4 @@
-//! The harness that measures agentctl beside its peers still runs: benches/peers/run.py.
+//! What measures agentctl beside others still runs: benches/peers/run.py and benches/purchase.py.
 
 use std::{env, fs, time::Duration};
 
@@ -6,10 +6,34 @@ use serde_json::{Value, json};
 
 use crate::support::{Home, command, peer_is_missing, program};
 
+/// Whether there is what the benches are written in.
+fn can_measure() -> bool {
+    let missing = ["python3", "cc", "curl"].into_iter().find(|name| program(name).is_none());
+    if let Some(missing) = missing {
+        peer_is_missing(missing, "install its package");
+    }
+    missing.is_none()
+}
+
+#[test]
+fn a_purchase_is_made_by_curl_too() {
+    if !can_measure() {
+        return;
+    }
+    command(&Home::new(), "python3")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/purchase.py"))
+        .args(["--runs", "1", "--binary", env!("CARGO_BIN_EXE_agentctl")])
+        .env("PATH", &env::var("PATH").unwrap())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .limit(Duration::from_secs(120))
+        .run()
+        .code(0)
+        .out(&["wall, pair by pair:"]);
+}
+
 #[test]
 fn the_comparison_with_peers_takes_every_row_of_agentctl() {
-    if let Some(missing) = ["python3", "cc", "curl"].into_iter().find(|name| program(name).is_none()) {
-        peer_is_missing(missing, "install its package");
+    if !can_measure() {
         return;
     }
     let home = Home::new();
