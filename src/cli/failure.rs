@@ -335,7 +335,7 @@ impl From<model::Error> for Failure {
             E::Unauthorized { .. } | E::Key => failure.hint("check OPENAI_API_KEY"),
             E::Address(_) => Self { kind: Kind::Usage, ..failure }.hint("check OPENAI_BASE_URL"),
             E::ContextOverflow { .. } => {
-                failure.hint("begin a new conversation (/new in the shell), or use a model that reads more (`--model`)")
+                failure.hint("in the shell `/compact` sums the conversation up and `/new` begins another; or use a model that reads more (`--model`)")
             }
             E::Cut { received, .. } if !received.is_nothing() => {
                 failure.hint("what arrived is not the whole answer, and nothing in it was acted upon")

@@ -1,13 +1,14 @@
 //! Markdown on a terminal, while it is being written.
 //!
 //! Nothing is drawn twice: what can still change waits, and everything else is written at once. A paragraph, a heading and an
-//! item of a list come word by word, code comes as it is, a table comes when it is over. There is no library behind it,
+//! item of a list come word by word, code too, a table comes when it is over. There is no library behind it,
 //! because one that reads whole documents cannot say what will not change any more.
 //!
-//! [`block`] decides what a line is, [`inline`] reads what stands in it, [`flow`] breaks it into lines of the terminal,
+//! [`block`] decides what a line is, [`inline`] reads what stands in it, [`code`] colours code, [`flow`] breaks it into lines of the terminal,
 //! [`table`] puts columns beside each other. Everything is escaped before any of them sees it.
 
 mod block;
+mod code;
 mod flow;
 mod inline;
 mod table;
@@ -17,6 +18,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use self::{
     block::{Container, Fence, Kind},
+    code::Lexer,
     flow::{FRAME, Flow, Prefix},
     inline::{CODE, Inline},
     table::Table,
@@ -42,6 +44,8 @@ pub(crate) struct Markdown {
     /// Items whose marker has not been written.
     fresh: usize,
     fence: Option<Fence>,
+    /// Reads the code of the fence, if its language is known.
+    lexer: Option<Lexer>,
     table: Option<Table>,
     /// The line before was text.
     paragraph: bool,
@@ -71,6 +75,7 @@ impl Markdown {
             containers: Vec::new(),
             fresh: 0,
             fence: None,
+            lexer: None,
             table: None,
             paragraph: false,
             gap: false,
@@ -138,8 +143,13 @@ impl Markdown {
                 self.at += inline.read(rest, whole, *style, &mut |text, style| self.flow.text(text, style));
             }
             Leaf::Code => {
-                self.flow.raw(rest, CODE);
-                self.at = self.line.len();
+                self.at += match &mut self.lexer {
+                    Some(lexer) => lexer.read(rest, whole, &mut |text, style| self.flow.raw(text, style)),
+                    None => {
+                        self.flow.raw(rest, CODE);
+                        rest.len()
+                    }
+                };
             }
         }
         if self.at > FORGET {
@@ -207,6 +217,7 @@ impl Markdown {
                     self.flow.raw(&rule, FRAME);
                     self.flow.end();
                 }
+                self.lexer = Lexer::named(&fence.info);
                 self.fence = Some(fence);
             }
         }
@@ -217,7 +228,7 @@ impl Markdown {
         let Some(fence) = &self.fence else { return };
         let Some((inside, closed, at)) = block::read_code(&self.line, &self.containers, fence, whole) else { return };
         if !inside || closed {
-            self.fence = None;
+            (self.fence, self.lexer) = (None, None);
         }
         if !inside {
             // The quote that it stood in is over.

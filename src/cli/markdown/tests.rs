@@ -201,3 +201,13 @@ fn a_quote_says_so_in_every_line() {
     let written = shown(&format!("> {}\n> ```\n> {}\n", "x".repeat(100), "y".repeat(100)), 20, 7, false);
     assert!(written.lines().all(|line| line.starts_with("│ ") && line.width() <= 20), "{written}");
 }
+
+#[test]
+fn code_is_coloured_where_its_language_is_named() {
+    let colour = |row: u16, column: u16| {
+        screen("```sh\nexit 1 # so\n```\n```\nexit\n```\n", 60).screen().cell(row, column).unwrap().fgcolor()
+    };
+    assert_eq!(colour(1, 2), vt100::Color::Idx(5), "a keyword");
+    assert_eq!(colour(1, 7), vt100::Color::Idx(3), "a number");
+    assert_eq!(colour(2, 2), vt100::Color::Idx(6), "without a language");
+}
