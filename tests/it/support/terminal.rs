@@ -45,6 +45,8 @@ impl Terminal {
             let _alone = one_spawn_at_a_time();
             UnixProcess::spawn_command(command).expect("a terminal")
         };
+        // The crate gives it a size of its own when it has begun, which may come after the one above.
+        process.set_window_size(columns, rows).expect("the size of the terminal");
         let keyboard = process.open_stream().unwrap();
         let mut output = process.open_stream().unwrap();
         let mut answers = process.open_stream().unwrap();
