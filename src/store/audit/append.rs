@@ -33,7 +33,7 @@ pub(super) struct Writer<'a> {
     audit: &'a Audit,
     lock: File,
     path: PathBuf,
-    file: File,
+    pub(super) file: File,
     /// How long the file is.
     len: u64,
     /// The file, or its name, is new.
@@ -44,6 +44,8 @@ pub(super) struct Writer<'a> {
     prev: [u8; 32],
     text: Vec<u8>,
     head: Option<(Head, LogKey)>,
+    /// There is no head file yet.
+    headless: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -108,6 +110,7 @@ impl<'a> Writer<'a> {
             prev: chain::after(last),
             text: Vec::new(),
             head: None,
+            headless: false,
         };
         if tail.open {
             writer.text.push(b'\n');
@@ -168,13 +171,16 @@ impl<'a> Writer<'a> {
 
     /// Whether what was sealed last is still there: if it is not, a new seal would cover that up. Returns where the log begins,
     /// which the new seal is to say as well.
-    pub(super) fn may_seal(&self, key: &LogKey) -> Result<Option<Start>, Error> {
+    pub(super) fn may_seal(&mut self, key: &LogKey) -> Result<Option<Start>, Error> {
         let no = |why: &str| Err(Error::NotSealed(why.to_owned()));
         let (head, text) = match Head::read(&self.audit.head_path())? {
             HeadFile::There(head, text) => (head, text),
             HeadFile::Damaged => return no("its head file is damaged"),
             HeadFile::Missing if self.audit.was_sealed()? => return no("its head file is missing"),
-            HeadFile::Missing => return Ok(None),
+            HeadFile::Missing => {
+                self.headless = true;
+                return Ok(None);
+            }
         };
         if head.key != key.id {
             return no("it was sealed with another key, and one log has one key");
@@ -183,7 +189,7 @@ impl<'a> Writer<'a> {
             return no("its head file was changed");
         }
         let path = if head.file == self.first.seq { self.path.clone() } else { self.audit.old_path(head.file) };
-        let stands = path.try_exists().is_ok_and(|there| there) && head.stands_in(&path)?;
+        let stands = head.seq == 0 || path.try_exists().is_ok_and(|there| there) && head.stands_in(&path)?;
         if stands && head.log == self.first.log {
             Ok(head.start)
         } else {
@@ -216,8 +222,17 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// A crash leaves the head file one seal behind. For that it must be there before the first one is written.
+    fn prepare_head(&self) -> Result<(), Error> {
+        match &self.head {
+            Some((head, key)) if self.headless && !self.new => head.before_all().write(&self.audit.head_path(), key),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes what was added, and lets go of the lock.
     pub(super) fn write(mut self) -> Result<(), Error> {
+        self.prepare_head()?;
         if !self.text.is_empty() {
             // One write, so that a crash leaves a beginning of it and never a gap.
             self.file

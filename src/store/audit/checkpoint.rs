@@ -101,7 +101,7 @@ pub(super) struct Checkpoint {
 pub(super) struct Head {
     /// Which log.
     pub(super) log: String,
-    /// The checkpoint's number.
+    /// The checkpoint's number; 0 before there is one.
     pub(super) seq: u64,
     /// SHA-256 of its line.
     pub(super) hash: String,
@@ -167,6 +167,11 @@ impl Head {
                 Err(_) => HeadFile::Damaged,
             },
         })
+    }
+
+    /// The head of the same log when nothing of it was sealed yet.
+    pub(super) fn before_all(&self) -> Self {
+        Self { seq: 0, hash: String::new(), at: 0, len: 0, ..self.clone() }
     }
 
     /// Whether this text of it is sealed with that key.

@@ -374,3 +374,47 @@ fn several_append_at_once() {
     let calls = entries.iter().filter(|entry| matches!(entry.kind, Kind::Request | Kind::Response)).count();
     assert_eq!(calls, 80);
 }
+
+#[test]
+fn a_crash_in_the_middle_of_the_first_seal_is_none_of_the_flaws() {
+    let dir = TempDir::new();
+    let audit = unlocked(&dir.0, 7);
+    fill(&audit, 1);
+    // The head file that is there before the first seal is written, and nothing else.
+    let mut writer = append::Writer::open(&audit, at()).unwrap();
+    let key = writer.key().unwrap().unwrap();
+    assert_eq!(writer.may_seal(&key).unwrap(), None);
+    drop(writer);
+    audit.seal(at()).unwrap();
+    let checkpoint::HeadFile::There(head, _) = checkpoint::Head::read(&audit.head_path()).unwrap() else { panic!() };
+    head.before_all().write(&audit.head_path(), &key).unwrap();
+    let found = verdict(&audit);
+    assert_eq!((found.bad, found.checkpoints), (vec![], 1));
+    // The next run goes on from there.
+    let next = unlocked(&dir.0, 7);
+    fill(&next, 1);
+    next.seal(at()).unwrap();
+    assert_eq!((bad(&next), verdict(&next).unsealed()), (None, 0));
+    // Two seals behind is an older copy.
+    head.before_all().write(&audit.head_path(), &key).unwrap();
+    assert_eq!(bad(&next).unwrap().0, Flaw::Seal);
+    fs::remove_file(audit.head_path()).unwrap();
+    assert_eq!(bad(&next).unwrap().0, Flaw::Seal);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_head_file_is_there_before_the_first_seal() {
+    let dir = TempDir::new();
+    let audit = unlocked(&dir.0, 7);
+    fill(&audit, 1);
+    let mut writer = append::Writer::open(&audit, at()).unwrap();
+    let key = writer.key().unwrap().unwrap();
+    let start = writer.may_seal(&key).unwrap();
+    writer.push_checkpoint(&key, at(), start).unwrap();
+    writer.file = fs::OpenOptions::new().append(true).open("/dev/full").unwrap();
+    assert!(writer.write().is_err());
+    let checkpoint::HeadFile::There(head, _) = checkpoint::Head::read(&audit.head_path()).unwrap() else { panic!() };
+    assert_eq!(head.seq, 0);
+    assert_eq!(bad(&audit), None);
+}
