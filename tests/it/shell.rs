@@ -1,6 +1,12 @@
 //! The shell as a place to live in: what an answer looks like, and what the keys do.
 
-use std::fs;
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    thread,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -189,4 +195,33 @@ fn tab_completes_and_an_at_sign_sends_a_file_along() {
     let (_dev, home) = scripted(json!([{ "expect": { "absent": ["The finch sings."] }, "text": "What file?" }]));
     fs::write(home.work().join("notes.txt"), "The finch sings.\n").unwrap();
     agentctl(&home).arg("chat").stdin("sum up @notes.txt\n").run().code(0).out(&["What file?"]);
+}
+
+#[test]
+fn characters_may_arrive_in_halves_and_bytes_may_be_none() {
+    let dev = Dev::start();
+    let mut home = dev.logged_in();
+    let model = TcpListener::bind("127.0.0.1:0").unwrap();
+    home.set("OPENAI_BASE_URL", &format!("http://{}", model.local_addr().unwrap()));
+    let server = thread::spawn(move || {
+        let (mut stream, _) = model.accept().unwrap();
+        let _ = stream.read(&mut [0; 65536]);
+        let mut body = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
+            data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"na\xc3\xafve \xf0\x9f\xa6\x80 \xff\xc3( end\"},\
+            \"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+            .as_slice();
+        let begin = body.iter().position(|byte| *byte == 0xc3).unwrap();
+        let _ = stream.write_all(&body[..begin]);
+        body = &body[begin..];
+        // Each byte in a packet of its own.
+        let _ = stream.set_nodelay(true);
+        for byte in &body[..20] {
+            thread::sleep(Duration::from_millis(3));
+            let _ = stream.write_all(&[*byte]);
+        }
+        let _ = stream.write_all(&body[20..]);
+    });
+    let output = agentctl(&home).args(["run", "go"]).run().code(0);
+    assert_eq!(output.stdout, "naïve 🦀 \u{fffd}\u{fffd}( end\n");
+    server.join().unwrap();
 }
