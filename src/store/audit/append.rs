@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
     path::PathBuf,
 };
 
@@ -190,10 +190,43 @@ impl<'a> Writer<'a> {
         }
         let path = if head.file == self.first.seq { self.path.clone() } else { self.audit.old_path(head.file) };
         let stands = head.seq == 0 || path.try_exists().is_ok_and(|there| there) && head.stands_in(&path)?;
-        if stands && head.log == self.first.log {
-            Ok(head.start)
-        } else {
-            no("what was sealed before is not there any more")
+        if !stands || head.log != self.first.log {
+            return no("what was sealed before is not there any more");
+        }
+        if head.file == self.first.seq {
+            // A crash leaves the head one seal behind. Then it has to catch up, or the next crash leaves it two behind.
+            let (newer, newest) = self.seals_behind(&head, key)?;
+            match newest {
+                Some(newest) if newer == 1 => newest.write(&self.audit.head_path(), key)?,
+                Some(_) => return no("its head file is an older copy"),
+                None => {}
+            }
+        }
+        Ok(head.start)
+    }
+
+    /// How many seals of this file stand behind the one that the head names, and a head that names the last of them.
+    fn seals_behind(&self, head: &Head, key: &LogKey) -> Result<(usize, Option<Head>), Error> {
+        let failed = |source| files::Error::new("read", &self.path, source);
+        let mut at = head.at + head.len;
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(at)).map_err(failed)?;
+        let mut lines = BufReader::new(file.take(self.len.saturating_sub(at)));
+        let (mut count, mut newest, mut text) = (0, None, Vec::new());
+        loop {
+            text.clear();
+            let read = lines.read_until(b'\n', &mut text).map_err(failed)? as u64;
+            if read == 0 {
+                return Ok((count, newest));
+            }
+            let line = text.strip_suffix(b"\n").unwrap_or(&text);
+            let sealed = Link::read(line).filter(|link| link.kind == Kind::Checkpoint && key.sealed_line(line));
+            if let Some(link) = sealed {
+                let (hash, len) = (chain::hash_of(line), line.len() as u64);
+                count += 1;
+                newest = Some(Head { seq: link.seq, hash, at, len, ..head.clone() });
+            }
+            at += read;
         }
     }
 

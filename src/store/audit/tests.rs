@@ -395,8 +395,26 @@ fn a_crash_in_the_middle_of_the_first_seal_is_none_of_the_flaws() {
     fill(&next, 1);
     next.seal(at()).unwrap();
     assert_eq!((bad(&next), verdict(&next).unsealed()), (None, 0));
+    // Killed at the same place twice in a row, it catches up in between.
+    head.before_all().write(&audit.head_path(), &key).unwrap();
+    fs::write(
+        audit.path(),
+        fs::read_to_string(audit.path()).unwrap().lines().take(4).map(|line| format!("{line}\n")).collect::<String>(),
+    )
+    .unwrap();
+    let cut = unlocked(&dir.0, 7);
+    assert_eq!(append::Writer::open(&cut, at()).unwrap().may_seal(&key).unwrap(), None);
+    let checkpoint::HeadFile::There(caught_up, _) = checkpoint::Head::read(&audit.head_path()).unwrap() else {
+        panic!()
+    };
+    assert_eq!(caught_up, head);
+    fill(&cut, 1);
+    cut.seal(at()).unwrap();
     // Two seals behind is an older copy.
     head.before_all().write(&audit.head_path(), &key).unwrap();
+    let late = unlocked(&dir.0, 7);
+    fill(&late, 1);
+    assert!(matches!(late.seal(at()), Err(Error::NotSealed(_))), "a seal would cover it up");
     assert_eq!(bad(&next).unwrap().0, Flaw::Seal);
     fs::remove_file(audit.head_path()).unwrap();
     assert_eq!(bad(&next).unwrap().0, Flaw::Seal);
