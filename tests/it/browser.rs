@@ -7,7 +7,18 @@ use thirtyfour::{By, WebDriver, error::WebDriverResult};
 
 use crate::support::{Browser, Dev, Fake, Reply, agentctl, call, wait_until};
 
-async fn click(driver: &WebDriver, text: &str) -> WebDriverResult<()> {
+/// The text of the page, which may renew itself while it is read.
+pub(crate) async fn text_of(driver: &WebDriver) -> WebDriverResult<String> {
+    for _ in 0..5 {
+        match driver.find(By::Tag("body")).await?.text().await {
+            Err(error) if error.to_string().contains("stale element") => {}
+            other => return other,
+        }
+    }
+    driver.find(By::Tag("body")).await?.text().await
+}
+
+pub(crate) async fn click(driver: &WebDriver, text: &str) -> WebDriverResult<()> {
     let path = format!(
         "//button[contains(normalize-space(.), '{text}')] | //input[@type='submit' and contains(@value, '{text}')]"
     );
@@ -24,7 +35,7 @@ async fn click(driver: &WebDriver, text: &str) -> WebDriverResult<()> {
 /// Presses the first of these buttons that the page has, until the page says `end`.
 async fn click_through(driver: &WebDriver, buttons: &[&str], end: &str) -> WebDriverResult<()> {
     for _ in 0..6 {
-        let text = driver.find(By::Tag("body")).await?.text().await?;
+        let text = text_of(driver).await?;
         if text.to_lowercase().contains(end) {
             return Ok(());
         }
@@ -35,7 +46,7 @@ async fn click_through(driver: &WebDriver, buttons: &[&str], end: &str) -> WebDr
 }
 
 /// Waits until the page says `what`, whatever the case.
-async fn says(driver: &WebDriver, what: &str) -> WebDriverResult<()> {
+pub(crate) async fn says(driver: &WebDriver, what: &str) -> WebDriverResult<()> {
     let path =
         format!("//body[contains(translate(., 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '{what}')]");
     driver.find(By::XPath(path)).await.map(drop)
@@ -68,7 +79,7 @@ fn a_login_and_a_purchase_by_hand() {
     let phone = dev.text("phone_url").to_owned();
     browser.visit(async |driver: WebDriver| {
         driver.goto(&phone).await?;
-        let text = driver.find(By::Tag("body")).await?.text().await?;
+        let text = text_of(&driver).await?;
         let shown = message.split('.').all(|part| text.contains(part));
         assert!(shown, "the phone does not show {message}:\n{text}");
         assert!(text.contains("phones"), "the phone does not show the details:\n{text}");
@@ -90,7 +101,7 @@ fn the_phone_page_updates_by_itself_and_denies() {
     let phone = dev.text("phone_url").to_owned();
     browser.visit(async |driver: WebDriver| {
         driver.goto(&phone).await?;
-        let text = driver.find(By::Tag("body")).await?.text().await?;
+        let text = text_of(&driver).await?;
         assert!(!text.contains("phones"), "{text}");
         let run = agentctl(&home).args(["run", "buy 2 phones"]).start();
         run.wait_for_stderr("Check that it shows:");
@@ -137,7 +148,7 @@ fn an_account_is_connected_and_refused_by_hand() {
         let mut came_back = String::new();
         browser.visit(async |driver: WebDriver| {
             driver.goto(&address).await?;
-            let shown = driver.find(By::Tag("body")).await?.text().await?;
+            let shown = text_of(&driver).await?;
             for said in ["Oktopus Directory", "Ada Lovelace", "okta.users.read", "okta.groups.read"] {
                 assert!(shown.contains(said), "no {said} in\n{shown}");
             }

@@ -2,9 +2,12 @@
 
 use std::{fs, path::Path};
 
-use thirtyfour::{By, WebDriver};
+use thirtyfour::WebDriver;
 
-use crate::support::{Browser, Dev, Home, Output, command, peer_is_missing, program};
+use crate::{
+    browser::{click, says, text_of},
+    support::{Browser, Dev, Home, Output, command, peer_is_missing, program},
+};
 
 /// The line that stands for somebody's thumb.
 const THUMB: &str = "curl -sf -H \"Authorization: Bearer $T\"";
@@ -75,11 +78,11 @@ fn the_script_runs_with_the_phone_page() {
     let phone = dev.text("phone_url").to_owned();
     browser.visit(async |driver: WebDriver| {
         driver.goto(&phone).await?;
-        let text = driver.find(By::Tag("body")).await?.text().await?;
+        let text = text_of(&driver).await?;
         let code = message.rsplit('.').next().unwrap();
         assert!(text.contains(code), "the phone does not show {code}:\n{text}");
-        driver.find(By::XPath("//button[contains(., 'Approve')]")).await?.click().await?;
-        driver.find(By::XPath("//body[contains(., 'pproved')]")).await.map(drop)
+        click(&driver, "Approve").await?;
+        says(&driver, "approved").await
     });
     let output = run(&home, after);
     let orders = dev.orders();
