@@ -35,3 +35,11 @@ sweep N="3000":
 peers *args:
     cargo build --locked --profile dist
     benches/peers/run.py {{args}}
+
+# The program's own limits, each beside the least that it could cost: the second table of docs/performance.md. About ten minutes.
+bench:
+    cargo build --locked --profile dist
+    cargo bench --locked --profile dist --bench audit
+    cargo bench --locked --profile dist --bench many
+    python3 benches/resume.py
+    python3 benches/purchase.py
