@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{
     Audit, Entry, Error, Kind,
     append::Writer,
-    checkpoint::{Head, Start},
+    checkpoint::Start,
     rotate::{FIRST_LINE, LogFile, Snapshot},
 };
 use crate::files;
@@ -27,13 +27,18 @@ impl Audit {
         if self.old_files()?.is_empty() || !self.root.get().is_some_and(|(_, lasts)| *lasts) {
             return Ok(0);
         }
-        let mut writer = Writer::open(self, at)?;
-        let Some(key) = writer.key()? else { return Ok(0) };
-        let start = writer.may_seal(&key)?;
-        let from = start.as_ref().map_or(1, |start| start.seq);
-        let Some(next) = self.first_to_keep(from, before)? else {
+        // Nobody who appends has to wait while the log is read: what is in old files does not change any more.
+        let snapshot = self.snapshot()?;
+        let from = snapshot.head.start().map_or(1, |start| start.seq);
+        let Some(next) = self.first_to_keep(&snapshot, from, before)? else {
             return Ok(0);
         };
+        let mut writer = Writer::open(self, at)?;
+        let Some(key) = writer.key()? else { return Ok(0) };
+        if writer.may_seal(&key)?.map_or(1, |start| start.seq) != from {
+            // Another process was faster.
+            return Ok(0);
+        }
         if next.seq > from {
             let time = before.to_rfc3339_opts(SecondsFormat::Millis, true);
             let body = json!({ "from": from, "to": next.seq - 1, "before": time });
@@ -52,9 +57,8 @@ impl Audit {
     }
 
     /// Where the log would begin without what was written before `before`; none if nothing is to be removed. What is removed
-    /// cannot be looked at again, so the whole log is verified first. The lock is held.
-    fn first_to_keep(&self, from: u64, before: DateTime<Utc>) -> Result<Option<Start>, Error> {
-        let snapshot = Snapshot { files: self.files()?, head: Head::read(&self.head_path())? };
+    /// cannot be looked at again, so the whole log is verified first.
+    fn first_to_keep(&self, snapshot: &Snapshot, from: u64, before: DateTime<Utc>) -> Result<Option<Start>, Error> {
         let firsts: Vec<u64> = snapshot.files.iter().map(|file| file.first).collect();
         let left = firsts.first().is_some_and(|first| *first < from);
         // A second file's first line is as new as whatever stands in the first file.
@@ -64,7 +68,7 @@ impl Audit {
         }
         // A clock that was set back does not make old what stands behind something newer.
         let (mut next, mut newer) = (None, false);
-        let verdict = self.verify_files(&snapshot, |link, line| {
+        let verdict = self.verify_files(snapshot, |link, line| {
             if link.kind == Kind::Begin && link.seq >= from && !newer {
                 newer = link.seq > from && time_of(line).is_none_or(|time| time >= before);
                 // Where a file begins with half a line, what stands before that is needed to verify it.

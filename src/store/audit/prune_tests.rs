@@ -101,7 +101,7 @@ fn a_log_that_does_not_verify_keeps_everything() {
     fs::write(&second, text).unwrap();
     // Without the key, or with one that ends with the process, nobody could tell what happened.
     assert_eq!(Audit::open(&dir.0).prune(at() + Duration::days(9), at()).unwrap(), 0);
-    assert!(matches!(unlocked(&dir.0, 8).prune(at() + Duration::days(9), at()), Err(Error::NotSealed(_))));
+    assert!(matches!(unlocked(&dir.0, 8).prune(at() + Duration::days(9), at()), Err(Error::NotWhole(_))));
     assert_eq!(firsts(&audit)[..files.len()], files);
 }
 
