@@ -69,4 +69,32 @@ mod tests {
     fn debug_says_nothing() {
         assert_eq!(format!("{:?}", AccessToken::new("eyJh")), "AccessToken(..)");
     }
+
+    /// Looks at the place in memory where something was, through the file that Linux shows it as.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_dropped_is_wiped() {
+        use std::{hint::black_box, io::Read as _, io::Seek as _, io::SeekFrom};
+
+        let text = "not even in freed memory ".repeat(24);
+        let mut memory = std::fs::File::open("/proc/self/mem").unwrap();
+        // Made before anything is freed, so that it does not lie there itself.
+        let mut found = vec![0; text.len()];
+        let mut left_of = |address: usize| {
+            memory.seek(SeekFrom::Start(address as u64)).unwrap();
+            memory.read_exact(&mut found).unwrap();
+            String::from_utf8_lossy(&found).matches("memory").count()
+        };
+
+        let ordinary = black_box(text.clone());
+        let address = ordinary.as_ptr().addr();
+        drop(ordinary);
+        assert!(left_of(address) > 20, "what is freed and not wiped can be found this way");
+
+        let secret = black_box(AccessToken::new(text.clone()));
+        let address = secret.expose().as_ptr().addr();
+        assert_eq!(left_of(address), 24);
+        drop(secret);
+        assert_eq!(left_of(address), 0);
+    }
 }

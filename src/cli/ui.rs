@@ -201,10 +201,12 @@ impl Ui {
 
     /// Talk that must not be missed, `--quiet` or not: what a person has to act on.
     pub(crate) fn say(&self, line: impl Into<Line>) {
-        let width = self.size().map(|(width, _)| width);
-        let mut text = line.into().fitted(width, self.err.look.color);
-        text.push('\n');
-        self.write_err(&text);
+        self.write_err(&format!("{}\n", self.fitted(line)));
+    }
+
+    /// A line as the terminal at stderr shows it, for somebody else who writes there.
+    pub(crate) fn fitted(&self, line: impl Into<Line>) -> String {
+        line.into().fitted(self.size().map(|(width, _)| width), self.err.look.color)
     }
 
     /// Something is not as it should be, but work goes on.
@@ -223,7 +225,8 @@ impl Ui {
         self.end_wait();
         if self.agent && !self.json {
             self.end_line();
-            return self.say(json_safe(failure.to_json().to_string()));
+            // A value, so that no terminal's width breaks it.
+            return self.say(Line::new().field(&json_safe(failure.to_json().to_string())));
         }
         if failure.told {
             return;

@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Home, Output, agentctl, wait_until};
+use crate::support::{Dev, Home, Output, Terminal, agentctl, wait_until};
 
 /// Runs it in text and in JSON, each time after `before`, and looks at both.
 #[track_caller]
@@ -131,6 +131,14 @@ fn an_agent_that_calls_reads_errors_as_json_and_is_asked_nothing() {
     assert_eq!(error(&output)["error"], "login_needed", "{output}");
     let output = called(&["run", "--max-turns", "many", "go"]).code(2).silent();
     assert_eq!((&error(&output)["error"], output.stderr.lines().count()), (&json!("usage"), 1), "{output}");
+    // On a terminal, too, it is one line, however narrow: only the terminal itself folds it.
+    let (code, screen) = Terminal::sized(agentctl(&home).env("CLAUDECODE", "1").args(["run", "go"]), 40, 24).finish();
+    let line = screen.trim_end().lines().last().unwrap_or_default();
+    assert_eq!(
+        (code, serde_json::from_str::<Value>(line).unwrap()["error"].clone()),
+        (4, json!("login_needed")),
+        "{screen}"
+    );
     // With --json it is where it always is.
     let output = called(&["whoami", "--json"]).code(4);
     assert_eq!((&output.json()["exit_code"], output.stderr.as_str()), (&json!(4), ""), "{output}");

@@ -14,7 +14,6 @@ use crate::{
         stdin::Lines,
         ui::Line,
     },
-    escape,
     event::Event,
 };
 
@@ -103,7 +102,7 @@ impl Reader {
     /// Prints a line above the one that is being typed.
     fn print(&mut self, app: &App, text: &str) {
         match self {
-            Self::Editor(repl) => repl.print(&escape::text(text)),
+            Self::Editor(repl) => repl.print(&app.ui.fitted(text)),
             Self::Dumb { .. } => {
                 app.ui.say(Line::new().plain("\n").plain(text));
                 self.prompt_again();
