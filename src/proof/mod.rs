@@ -12,12 +12,12 @@ use std::{collections::HashMap, fmt};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
-    call::ApprovalId,
+    call::{ApprovalId, Digest},
     oauth::id_token::{self, Claims},
-    policy::Binding,
+    policy::{Action, Binding},
     store::{
         audit::{Audit, Kind, Link, Signed, Token, hash_of},
         seal::DataKey,
@@ -90,6 +90,12 @@ pub struct Asked {
     pub tool: String,
     /// `read`, `reversible`, `irreversible`.
     pub effect: String,
+    /// With these arguments; those that are sensitive are hidden.
+    #[serde(default)]
+    pub arguments: Map<String, Value>,
+    /// At which origin.
+    #[serde(default)]
+    pub origin: String,
     /// The digest of the call, or what hides it.
     pub digest: String,
     /// Who acted.
@@ -142,6 +148,20 @@ pub struct Ended {
     pub outcome: String,
     /// What proves its approval.
     pub approval: Option<Evidence>,
+}
+
+impl Asked {
+    /// Whether the digest is hidden, so that it cannot be made anew from what stands here.
+    fn is_hidden(&self) -> bool {
+        self.digest.starts_with(HIDDEN)
+    }
+
+    /// Whether the digest is the one of this call.
+    fn is_its_digest(&self) -> bool {
+        self.is_hidden()
+            || Action::digest_of(&self.tool, &self.origin, &self.arguments).map(Digest::to_text).ok().as_ref()
+                == Some(&self.digest)
+    }
 }
 
 #[derive(Deserialize)]
@@ -261,7 +281,7 @@ pub fn grade_of(audit: &Audit, key: &DataKey, entries: &Entries) -> Result<Optio
 
 fn grade(audit: &Audit, key: &DataKey, asked: &Asked, evidence: &Evidence) -> Result<Grade, String> {
     let digest = |digest: &str| {
-        if !asked.digest.starts_with(HIDDEN) {
+        if !asked.is_hidden() {
             return Ok(Some(digest == asked.digest));
         }
         let same = audit.hides(&asked.digest, "digest", &digest.into());
@@ -298,6 +318,9 @@ pub fn judge(
     {
         return Err("it was approved by somebody else than who asked for it".to_owned());
     }
+    if !asked.is_its_digest() {
+        return Err("its digest is the one of another call than stands there".to_owned());
+    }
     let mut grade = if evidence.binding == Binding::Details { Grade::B } else { Grade::C };
     let mut by_id_token = false;
     for (signed, jwt) in evidence.signed.iter().zip(tokens) {
@@ -321,6 +344,8 @@ pub fn judge(
         let digests: Vec<String> = details.into_iter().flatten().filter_map(of).collect();
         for signed_digest in digests {
             match digest(&signed_digest)? {
+                // Of a call with hidden values only our word says that the digest is its own.
+                Some(true) if asked.is_hidden() => {}
                 Some(true) => grade = Grade::A,
                 Some(false) => return Err(format!("the issuer signed another call in its {word}")),
                 None => {}

@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Asked, Ended, Evidence, Grade, HIDDEN, body, judge, open};
+use super::{Asked, Ended, Evidence, Grade, body, judge, open};
 use crate::{
     oauth::id_token,
     store::{
@@ -163,10 +163,9 @@ impl Receipt {
         }
         let tokens: Vec<String> = self.tokens.iter().map(|given| given.jwt.clone()).collect();
         // The digest of a call with sensitive values is told from another only by who has the log's key.
-        let hidden = asked.digest.starts_with(HIDDEN);
-        let same = |digest: &str| Ok((!hidden).then(|| digest == asked.digest));
+        let same = |digest: &str| Ok((!asked.is_hidden()).then(|| digest == asked.digest));
         let grade = judge(&asked, &evidence, &tokens, same).map_err(Problem::Wrong)?;
-        if !hidden && self.grade.is_some_and(|claimed| claimed != grade) {
+        if self.grade.is_some_and(|claimed| claimed != grade) {
             return wrong("it claims another grade than it proves");
         }
         Ok(Some(grade))

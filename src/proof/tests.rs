@@ -70,12 +70,20 @@ fn seal(token: Token, jwt: &str, jwk: &Value) -> Signed {
     Signed::seal(&key(), &ApprovalId::from_text("apr_1"), token, jwt, jwk.clone()).unwrap()
 }
 
-const DIGEST: &str = "sha-256:right";
+/// The digest of the call.
+fn digest() -> String {
+    let arguments = json!({"qty": 2});
+    Action::digest_of("buy", "https://shop.example", arguments.as_object().unwrap()).unwrap().to_text()
+}
 
 fn write(audit: &Audit, evidence: &Evidence) -> ActionId {
+    write_call(audit, &json!({"qty": 2}), &digest(), evidence)
+}
+
+fn write_call(audit: &Audit, arguments: &Value, digest: &str, evidence: &Evidence) -> ActionId {
     let action = ActionId::mint();
     let request = json!({"actor": {"iss": "https://issuer.example", "sub": "ada"}, "tool": "buy", "effect": "irreversible",
-                         "arguments": {}, "digest": DIGEST});
+                         "arguments": arguments, "origin": "https://shop.example", "digest": digest});
     audit.request(&action, at(), request).unwrap();
     audit.response(&action, at(), json!({"outcome": "done", "approval": evidence})).unwrap();
     action
@@ -86,8 +94,12 @@ fn verdict(evidence: &Evidence) -> Result<Grades, String> {
     let dir = TempDir::new();
     let audit = Audit::open(&dir.0);
     write(&audit, evidence);
+    verdict_of(&audit)
+}
+
+fn verdict_of(audit: &Audit) -> Result<Grades, String> {
     let key = key();
-    let mut grader = Grader::new(&audit, Some(&key));
+    let mut grader = Grader::new(audit, Some(&key));
     let verdict = audit.verify(|link, line| grader.entry(link, line)).unwrap();
     match verdict.bad.into_iter().next() {
         Some(bad) => Err(format!("line {}: {}", bad.place.line, bad.why)),
@@ -99,19 +111,19 @@ fn verdict(evidence: &Evidence) -> Result<Grades, String> {
 fn grades_say_what_the_issuer_signed() {
     let issuer = Issuer::new();
     let id = seal(Token::IdToken, &issuer.sign(&id_claims()), &issuer.jwk);
-    let access = seal(Token::AccessToken, &issuer.sign(&access_claims(DIGEST)), &issuer.jwk);
+    let access = seal(Token::AccessToken, &issuer.sign(&access_claims(&digest())), &issuer.jwk);
     let of = |evidence: &Evidence| verdict(evidence).unwrap();
     assert_eq!(of(&evidence(vec![id.clone()])), Grades { c: 1, ..Grades::default() });
     let details = Evidence { binding: Binding::Details, ..evidence(vec![id.clone()]) };
     assert_eq!(of(&details), Grades { b: 1, ..Grades::default() });
     assert_eq!(of(&evidence(vec![id, access])), Grades { a: 1, ..Grades::default() });
     let mut claims = id_claims();
-    claims["authorization_details"] = json!([{"digest": DIGEST}]);
+    claims["authorization_details"] = json!([{"digest": digest()}]);
     claims["urn:openid:params:jwt:claim:auth_req_id"] = json!("the request");
     let id = seal(Token::IdToken, &issuer.sign(&claims), &issuer.jwk);
     assert_eq!(of(&evidence(vec![id])), Grades { a: 1, ..Grades::default() });
     // As Auth0's details hold it.
-    claims["authorization_details"] = json!([{"properties": {"digest": {"value": DIGEST}}}]);
+    claims["authorization_details"] = json!([{"properties": {"digest": {"value": digest()}}}]);
     let id = seal(Token::IdToken, &issuer.sign(&claims), &issuer.jwk);
     assert_eq!(of(&evidence(vec![id])), Grades { a: 1, ..Grades::default() });
     assert_eq!(of(&evidence(Vec::new())), Grades { without_token: 1, ..Grades::default() });
@@ -131,7 +143,7 @@ fn what_does_not_fit_is_named_with_its_line() {
         evidence(vec![id, seal(Token::AccessToken, &issuer.sign(claims), &issuer.jwk)])
     };
     let other_client = {
-        let mut claims = access_claims(DIGEST);
+        let mut claims = access_claims(&digest());
         claims["client_id"] = json!("other");
         claims
     };
@@ -153,7 +165,7 @@ fn what_does_not_fit_is_named_with_its_line() {
         ("another one than was kept", Evidence { id_token_sha256: hash_of(b"other"), ..good() }),
         ("does not open", Evidence { approval: ApprovalId::from_text("apr_2"), ..good() }),
         ("no ID token", {
-            let jwt = issuer.sign(&access_claims(DIGEST));
+            let jwt = issuer.sign(&access_claims(&digest()));
             evidence(vec![seal(Token::AccessToken, &jwt, &issuer.jwk)])
         }),
         ("times cannot be read", Evidence { approved_at: "soon".to_owned(), ..good() }),
@@ -163,6 +175,45 @@ fn what_does_not_fit_is_named_with_its_line() {
         assert!(found.starts_with("line 3: ") && found.contains(wanted), "{wanted}: {found}");
     }
     assert!(verdict(&good()).is_ok());
+}
+
+#[test]
+fn the_digest_is_made_anew_from_the_call() {
+    let issuer = Issuer::new();
+    let id = || seal(Token::IdToken, &issuer.sign(&id_claims()), &issuer.jwk);
+    let access = || seal(Token::AccessToken, &issuer.sign(&access_claims(&digest())), &issuer.jwk);
+    // What the issuer signed is the digest of two, and fifty stand there; signed details or not.
+    for evidence in [evidence(vec![id(), access()]), evidence(vec![id()])] {
+        let dir = TempDir::new();
+        let audit = Audit::open(&dir.0);
+        let action = write_call(&audit, &json!({"qty": 50}), &digest(), &evidence);
+        let found = verdict_of(&audit).unwrap_err();
+        assert!(found.starts_with("line 3: ") && found.contains("another call"), "{found}");
+        assert!(grade_of(&audit, &key(), &entries(&audit, &action)).is_err());
+    }
+}
+
+/// What stands there in the place of a sensitive value is nothing that a digest could be made from.
+#[test]
+fn a_call_with_hidden_values_rests_on_our_word() {
+    let issuer = Issuer::new();
+    let dir = TempDir::new();
+    let audit = Audit::open(&dir.0);
+    audit.unlock(&key(), true);
+    let hidden = audit.hide(at(), "digest", &digest().into()).unwrap();
+    let id = seal(Token::IdToken, &issuer.sign(&id_claims()), &issuer.jwk);
+    let access = seal(Token::AccessToken, &issuer.sign(&access_claims(&digest())), &issuer.jwk);
+    let evidence = Evidence { binding: Binding::Details, ..evidence(vec![id, access]) };
+    let action = write_call(&audit, &json!({"qty": "hmac-sha-256:x"}), &hidden, &evidence);
+    assert_eq!(verdict_of(&audit), Ok(Grades { b: 1, ..Grades::default() }));
+    let now = at() + TimeDelta::seconds(3601);
+    let entries = entries(&audit, &action);
+    let receipt = Receipt::new(action.as_str(), entries, Some(&key()), true, Some(Grade::B), now).unwrap();
+    assert_eq!(receipt.check(), Ok(Some(Grade::B)));
+    assert!(Receipt { grade: Some(Grade::A), ..receipt }.check().is_err());
+    // A digest of another call is hidden in another way.
+    write_call(&audit, &json!({}), &audit.hide(at(), "digest", &json!("sha-256:other")).unwrap(), &evidence);
+    assert!(verdict_of(&audit).unwrap_err().contains("signed another call"));
 }
 
 #[test]
@@ -211,7 +262,7 @@ fn a_receipt_proves_itself() {
     let dir = TempDir::new();
     let audit = Audit::open(&dir.0);
     let id = seal(Token::IdToken, &issuer.sign(&id_claims()), &issuer.jwk);
-    let access = seal(Token::AccessToken, &issuer.sign(&access_claims(DIGEST)), &issuer.jwk);
+    let access = seal(Token::AccessToken, &issuer.sign(&access_claims(&digest())), &issuer.jwk);
     let action = write(&audit, &evidence(vec![id, access]));
     let entries = entries(&audit, &action);
     let key = key();
@@ -233,12 +284,18 @@ fn a_receipt_proves_itself() {
     assert_eq!(serde_json::from_str::<Receipt>(&text).unwrap(), receipt);
 
     type Change = fn(&mut Receipt);
-    let changes: [(&str, Change); 10] = [
+    let changes: [(&str, Change); 11] = [
         ("no receipt", |r| r.kind = "other".to_owned()),
         ("request entry", |r| r.action = "act_other".to_owned()),
         ("hashes", |r| r.entries.response = r.entries.response.as_ref().map(|line| line.replace("done", "nope"))),
-        ("written after", |r| {
-            r.entries.request = r.entries.request.replace("\"arguments\":{}", "\"arguments\":{\"a\":1}")
+        ("written after", |r| r.entries.request = r.entries.request.replace("\"qty\":2", "\"qty\":50")),
+        // The same with every hash made anew.
+        ("another call", |r| {
+            r.entries.request = r.entries.request.replace("\"qty\":2", "\"qty\":50");
+            let response = r.entries.response.take().unwrap();
+            let response = response.replace(&r.hashes[0], &hash_of(r.entries.request.as_bytes()));
+            r.hashes = vec![hash_of(r.entries.request.as_bytes()), hash_of(response.as_bytes())];
+            r.entries.response = Some(response);
         }),
         ("hashes", |r| r.hashes.clear()),
         ("keys", |r| r.keys.clear()),

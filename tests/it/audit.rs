@@ -170,21 +170,26 @@ fn every_kind_of_tampering_is_found_and_named() {
     let lines: Vec<String> = log.lines().map(str::to_owned).collect();
     let kinds: Vec<Value> =
         lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].clone()).collect();
-    assert_eq!(kinds, ["begin", "request", "response", "checkpoint", "request", "response", "checkpoint"]);
+    assert_eq!(
+        kinds,
+        ["begin", "checkpoint", "request", "response", "checkpoint", "request", "response", "checkpoint"]
+    );
     let at = |order: &[usize]| order.iter().map(|at| lines[*at].clone() + "\n").collect::<String>();
     let edited = log.replacen("\"qty\":2", "\"qty\":1", 1);
     let forged: Vec<String> = edited.lines().map(str::to_owned).collect();
+    let renamed: Vec<String> = log.replacen("order ord_81", "order ord_99", 1).lines().map(str::to_owned).collect();
     let cases = [
-        ("an edited value", edited.clone(), "broken", 2),
-        ("a deleted line", at(&[0, 1, 3, 4, 5, 6]), "broken", 3),
-        ("swapped lines", at(&[0, 2, 1, 3, 4, 5, 6]), "broken", 2),
-        ("a line twice", at(&[0, 1, 2, 2, 3, 4, 5, 6]), "broken", 4),
-        ("whole lines cut off", at(&[0, 1, 2, 3]), "truncated", 4),
-        ("half a line cut off", log[..log.len() - 40].to_owned(), "truncated", 7),
+        ("an edited value", edited.clone(), "broken", 3),
+        ("a deleted line", at(&[0, 1, 2, 4, 5, 6, 7]), "broken", 4),
+        ("swapped lines", at(&[0, 1, 3, 2, 4, 5, 6, 7]), "broken", 3),
+        ("a line twice", at(&[0, 1, 2, 3, 3, 4, 5, 6, 7]), "broken", 5),
+        ("whole lines cut off", at(&[0, 1, 2, 3, 4]), "truncated", 5),
+        ("half a line cut off", log[..log.len() - 40].to_owned(), "truncated", 8),
         ("everything cut off", String::new(), "truncated", 1),
-        ("a deleted first line", at(&[1, 2, 3, 4, 5, 6]), "broken", 1),
-        ("a foreign line at the end", log.clone() + "garbage\n", "broken", 8),
-        ("written anew without the key", rechain(&forged), "seal", 4),
+        ("a deleted first line", at(&[1, 2, 3, 4, 5, 6, 7]), "broken", 1),
+        ("a foreign line at the end", log.clone() + "garbage\n", "broken", 9),
+        ("the issuer's signature over another call", rechain(&forged), "evidence", 4),
+        ("written anew without the key", rechain(&renamed), "seal", 5),
     ];
     for (name, text, flaw, line) in cases {
         fs::write(&file, text).unwrap();
@@ -200,6 +205,26 @@ fn every_kind_of_tampering_is_found_and_named() {
     agentctl(&home).args(["run", "what phones are there"]).run().code(0).err(&["not sealed"]);
     let (flaw, _, why) = first_flaw(&home);
     assert!(flaw == "seal" && why.contains("head file is missing"), "{why}");
+    // Without any seal, numbered and chained anew, it does not pass for a log that was never sealed.
+    let bare = |lines: &[String]| {
+        let bare = [0, 2, 3, 5, 6].iter().zip(1..).map(|(at, seq)| {
+            let mut entry: Value = serde_json::from_str(&lines[*at]).unwrap();
+            entry["seq"] = json!(seq);
+            entry.to_string()
+        });
+        bare.collect::<Vec<_>>()
+    };
+    fs::write(&file, rechain(&bare(&renamed))).unwrap();
+    let (flaw, _, why) = first_flaw(&home);
+    assert!(flaw == "seal" && why.contains("were taken out"), "{why}");
+    agentctl(&home).args(["run", "what phones are there"]).run().code(0).err(&["not sealed"]);
+    assert_eq!(first_flaw(&home).0, "seal");
+    // Nor can the issuer's signature be worn by another call, in a log that says it was begun without the key.
+    let id = serde_json::from_str::<Value>(&lines[0]).unwrap()["body"]["log"].as_str().unwrap().to_owned();
+    let theirs: Vec<String> = bare(&forged).iter().map(|line| line.replace(&id, "somebody else's")).collect();
+    fs::write(&file, rechain(&theirs)).unwrap();
+    let (flaw, line, why) = first_flaw(&home);
+    assert!((flaw.as_str(), line) == ("evidence", 3) && why.contains("another call"), "{why}");
 
     // Somebody else's log, whole in itself, and its head file alone.
     let other = after_a_purchase(&dev);
@@ -301,7 +326,7 @@ fn the_log_is_filtered_shown_and_exported() {
     audit(&home, &["show", "act_"]).code(2).err(&["more than one action"]);
 
     let exported = audit(&home, &["export"]).code(0).json();
-    assert_eq!(exported["entries"].as_array().unwrap().len(), 7, "{exported}");
+    assert_eq!(exported["entries"].as_array().unwrap().len(), 8, "{exported}");
     let csv = audit(&home, &["export", "--format", "csv", "--tool", "buy_product"]).code(0).stdout;
     let rows: Vec<&str> = csv.split_terminator("\r\n").collect();
     assert!(rows.len() == 2 && rows[0].starts_with("action,") && rows[1].starts_with(action), "{csv}");

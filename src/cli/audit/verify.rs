@@ -114,6 +114,7 @@ fn facts(Found { verdict, grades, without_end, before }: &Found) -> Value {
     json!({
         "entries": verdict.read(),
         "pruned": verdict.pruned,
+        "unproven": verdict.unproven,
         "files": verdict.files,
         "seal": { "status": status, "up_to": up_to, "unsealed": verdict.unsealed(), "checkpoints": verdict.checkpoints },
         "approvals": grades,
@@ -160,6 +161,10 @@ fn words(ui: &Ui, Found { verdict, grades, without_end, before }: &Found) {
         (Seal::NotChecked, _) => open("its seals were not checked: that needs the key in the credential store"),
         (Seal::None, 0) => {}
         (Seal::None, _) => open("nothing of it is sealed: it is fine, and unproven"),
+    }
+    if verdict.unproven > verdict.pruned {
+        let up_to = verdict.unproven;
+        open(&format!("entries up to {up_to} were there before the first seal: nothing proves who wrote them"));
     }
     let Grades { a, b, c, without_token, not_checked, not_approved, without_end: _ } = *grades;
     if a + b + c > 0 {

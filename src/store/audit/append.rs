@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use super::{
     Audit, Entry, Error, Kind,
     chain::{self, Link, hex, sha256},
-    checkpoint::{Checkpoint, Head, HeadFile, LogKey, Start},
-    rotate::{First, open_to_read, still_there},
+    checkpoint::{Beginning, Checkpoint, Head, HeadFile, LogKey},
+    id,
+    rotate::{First, name_in, named_in, open_to_read, still_there},
 };
 use crate::{call::ActionId, files};
 
@@ -32,6 +33,8 @@ pub(super) struct Opened {
 pub(super) struct Writer<'a> {
     audit: &'a Audit,
     lock: File,
+    /// The lock file may name another log.
+    unnamed: bool,
     path: PathBuf,
     pub(super) file: File,
     /// How long the file is.
@@ -57,6 +60,7 @@ impl<'a> Writer<'a> {
             Some(Opened { lock, file, first }) => (audit.lock(Some(lock))?, Some((file, first))),
             None => (audit.lock(None)?, None),
         };
+        let unnamed = opened.is_none();
         // Only now that nobody else may rename it.
         let opened = opened.and_then(|(file, first)| still_there(&file, &path).map(|found| (file, found.len(), first)));
         let (mut file, mut len, mut first) = match opened {
@@ -100,6 +104,7 @@ impl<'a> Writer<'a> {
         let mut writer = Self {
             audit,
             lock,
+            unnamed,
             path,
             file,
             len,
@@ -125,18 +130,73 @@ impl<'a> Writer<'a> {
             }
             writer.push(Kind::Recovered, None, at, body)?;
         }
+        let new = tail.last.is_none();
+        // A crash may have torn the line before the first.
+        let only_begun = tail.last.as_ref().is_some_and(|(seq, kind, _)| *kind == Kind::Begin && *seq <= 2);
         if begins {
-            let log = first.map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), |first| first.log);
-            let body = match after {
-                None => json!({ "format": 1, "log": log }),
-                Some(after) => json!({ "format": 1, "log": log, "after": after }),
+            let (log, missing) = match first {
+                Some(first) => (first.log, None),
+                None => writer.new_id()?,
             };
+            let mut body = json!({ "format": 1, "log": log });
+            for (name, value) in [("after", after), ("missing", missing.clone())] {
+                if let Some(value) = value {
+                    body[name] = value.into();
+                }
+            }
+            if missing.is_some() {
+                audit.missing.replace(missing);
+            }
             writer.push(Kind::Begin, None, at, body)?;
             writer.first = First { seq: first_seq, log };
         } else if let Some(first) = first {
             writer.first = first;
         }
+        if new || only_begun && !begins {
+            writer.seal_beginning(new, at)?;
+        }
         Ok(writer)
+    }
+
+    /// The id of a log that begins now: with the key one that says so, and the one that the head file names if a crash came
+    /// before the first line. And the id of another that should be there.
+    fn new_id(&self) -> Result<(String, Option<String>), Error> {
+        let id = match self.audit.lasting_root() {
+            None => uuid::Uuid::new_v4().simple().to_string(),
+            Some(root) => match Head::read(&self.audit.head_path())? {
+                HeadFile::There(head, _) if head.seq == 0 && id::is_ours(root, &head.log)? => head.log,
+                _ => id::mint(root)?,
+            },
+        };
+        // What cannot be read names nothing.
+        let named = named_in(&self.lock).unwrap_or_default();
+        let missing = (!named.is_empty() && named != id).then_some(named);
+        Ok((id, missing))
+    }
+
+    /// Seals a log that has nothing but its first line, so that of one that was begun with the key no entry is ever without a
+    /// seal before it. If a head file says that there was more, the next seal tells.
+    fn seal_beginning(&mut self, new: bool, at: DateTime<Utc>) -> Result<(), Error> {
+        let Some(key) = self.lasting_key()? else { return Ok(()) };
+        if !self.is_ours()? {
+            return Ok(());
+        }
+        let beginning = match Head::read(&self.audit.head_path())? {
+            HeadFile::Missing if new => {
+                self.headless = true;
+                Beginning::default()
+            }
+            HeadFile::There(head, text) if head.seq == 0 && head.log == key.log && Head::is_sealed(&text, &key) => {
+                head.beginning
+            }
+            _ => return Ok(()),
+        };
+        self.push_checkpoint(&key, at, beginning)
+    }
+
+    /// Whether the log was begun with the key.
+    fn is_ours(&self) -> Result<bool, Error> {
+        self.audit.lasting_root().map_or(Ok(false), |root| id::is_ours(root, &self.first.log))
     }
 
     /// The kind of the last entry.
@@ -155,6 +215,11 @@ impl<'a> Writer<'a> {
         Ok(known.clone())
     }
 
+    /// The same, if they outlive this process: nobody could check what the others seal.
+    pub(super) fn lasting_key(&self) -> Result<Option<LogKey>, Error> {
+        if self.audit.lasting_root().is_some() { self.key() } else { Ok(None) }
+    }
+
     /// Adds an entry; returns its number.
     pub(super) fn push(
         &mut self,
@@ -169,18 +234,15 @@ impl<'a> Writer<'a> {
         Ok(seq)
     }
 
-    /// Whether what was sealed last is still there: if it is not, a new seal would cover that up. Returns where the log begins,
+    /// Whether what was sealed last is still there: if it is not, a new seal would cover that up. Returns how the log begins,
     /// which the new seal is to say as well.
-    pub(super) fn may_seal(&mut self, key: &LogKey) -> Result<Option<Start>, Error> {
+    pub(super) fn may_seal(&mut self, key: &LogKey) -> Result<Beginning, Error> {
         let no = |why: &str| Err(Error::NotSealed(why.to_owned()));
         let (head, text) = match Head::read(&self.audit.head_path())? {
             HeadFile::There(head, text) => (head, text),
             HeadFile::Damaged => return no("its head file is damaged"),
-            HeadFile::Missing if self.audit.was_sealed()? => return no("its head file is missing"),
-            HeadFile::Missing => {
-                self.headless = true;
-                return Ok(None);
-            }
+            HeadFile::Missing if self.is_ours()? || self.audit.was_sealed()? => return no("its head file is missing"),
+            HeadFile::Missing => return Ok(self.adopt()),
         };
         if head.key != key.id {
             return no("it was sealed with another key, and one log has one key");
@@ -193,16 +255,22 @@ impl<'a> Writer<'a> {
         if !stands || head.log != self.first.log {
             return no("what was sealed before is not there any more");
         }
-        if head.file == self.first.seq {
+        let (newer, newest) = if head.file == self.first.seq { self.seals_behind(&head, key)? } else { (0, None) };
+        match newest {
             // A crash leaves the head one seal behind. Then it has to catch up, or the next crash leaves it two behind.
-            let (newer, newest) = self.seals_behind(&head, key)?;
-            match newest {
-                Some(newest) if newer == 1 => newest.write(&self.audit.head_path(), key)?,
-                Some(_) => return no("its head file is an older copy"),
-                None => {}
-            }
+            Some(newest) if newer == 1 => newest.write(&self.audit.head_path(), key)?,
+            Some(_) => return no("its head file is an older copy"),
+            None if head.seq > 0 => {}
+            None if self.is_ours()? => return no("its first seal is not there any more"),
+            None => return Ok(self.adopt()),
         }
-        Ok(head.start)
+        Ok(head.beginning)
+    }
+
+    /// Takes over a log that was begun without the key: what stands in it stays unproven.
+    fn adopt(&mut self) -> Beginning {
+        self.headless = true;
+        Beginning { start: None, unproven: self.next_seq - 1 }
     }
 
     /// How many seals of this file stand behind the one that the head names, and a head that names the last of them.
@@ -230,12 +298,12 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Adds a checkpoint of a log that begins there.
+    /// Adds a checkpoint of a log that begins so.
     pub(super) fn push_checkpoint(
         &mut self,
         key: &LogKey,
         at: DateTime<Utc>,
-        start: Option<Start>,
+        beginning: Beginning,
     ) -> Result<(), Error> {
         let body = serde_json::to_value(Checkpoint { key: key.id.clone(), mac: String::new() })?;
         let line = key.seal_line(serde_json::to_vec(&self.entry(Kind::Checkpoint, None, at, body))?);
@@ -246,7 +314,7 @@ impl<'a> Writer<'a> {
             file: self.first.seq,
             at: self.len + self.text.len() as u64,
             len: line.len() as u64,
-            start,
+            beginning,
             key: key.id.clone(),
             mac: String::new(),
         };
@@ -258,7 +326,7 @@ impl<'a> Writer<'a> {
     /// A crash leaves the head file one seal behind. For that it must be there before the first one is written.
     fn prepare_head(&self) -> Result<(), Error> {
         match &self.head {
-            Some((head, key)) if self.headless && !self.new => head.before_all().write(&self.audit.head_path(), key),
+            Some((head, key)) if self.headless => head.before_all().write(&self.audit.head_path(), key),
             _ => Ok(()),
         }
     }
@@ -278,6 +346,10 @@ impl<'a> Writer<'a> {
         }
         if let Some((head, key)) = self.head {
             head.write(&self.audit.head_path(), &key)?;
+        }
+        if self.unnamed && named_in(&self.lock).ok().as_ref() != Some(&self.first.log) {
+            let path = self.audit.lock_path();
+            name_in(&self.lock, &self.first.log).map_err(|source| files::Error::new("written", &path, source))?;
         }
         let Self { audit, lock, file, first, .. } = self;
         // A file that cannot be unlocked is closed, which unlocks it.

@@ -111,13 +111,30 @@ pub(super) struct Head {
     pub(super) at: u64,
     /// How long it is.
     pub(super) len: u64,
-    /// Where the log begins, if files were removed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) start: Option<Start>,
+    /// How the log begins.
+    #[serde(flatten)]
+    pub(super) beginning: Beginning,
     /// The name of the key.
     pub(super) key: String,
     /// HMAC-SHA-256 over the text up to here.
     pub(super) mac: String,
+}
+
+/// How a log begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Beginning {
+    /// Where, if files were removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) start: Option<Start>,
+    /// The last entry that stood there before anything was sealed, in a log that was begun without the key: whoever wrote up
+    /// to there, it was not proven then. 0 in any other.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) unproven: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Where a log begins whose oldest files were removed.
@@ -144,7 +161,7 @@ impl HeadFile {
     /// Where it says that the log begins. Its MAC has not been looked at.
     pub(super) fn start(&self) -> Option<&Start> {
         match self {
-            Self::There(head, _) => head.start.as_ref(),
+            Self::There(head, _) => head.beginning.start.as_ref(),
             Self::Missing | Self::Damaged => None,
         }
     }

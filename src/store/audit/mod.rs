@@ -9,12 +9,14 @@
 //!
 //! A chain alone can be written anew by whoever can write to the folder. So checkpoints in it carry a MAC under a key that
 //! lies in the credential store, and a head file beside it says up to where there was one: without the key nothing before
-//! a checkpoint can be changed, and nothing up to the newest one be cut off, unseen. Whoever has this person's account and
-//! key is not defended against.
+//! a checkpoint can be changed, and nothing up to the newest one be cut off, unseen. The id of a log says whether it was begun
+//! with the key; one that was is sealed from its first line on, so that taking every seal out shows as well. Whoever has this
+//! person's account and key is not defended against.
 
 mod append;
 mod chain;
 mod checkpoint;
+mod id;
 mod lines;
 mod prune;
 mod read;
@@ -141,6 +143,8 @@ pub struct Audit {
     opened: RefCell<Option<Opened>>,
     /// This process has written something that no checkpoint covers yet.
     unsealed: Cell<bool>,
+    /// What [`Audit::missing`] returns.
+    missing: RefCell<Option<String>>,
 }
 
 impl Audit {
@@ -155,6 +159,7 @@ impl Audit {
             key: RefCell::default(),
             opened: RefCell::default(),
             unsealed: Cell::new(false),
+            missing: RefCell::default(),
         }
     }
 
@@ -235,31 +240,36 @@ impl Audit {
     /// # Errors
     /// If it cannot be written, or what was sealed before is not there any more.
     pub fn seal(&self, at: DateTime<Utc>) -> Result<(), Error> {
-        if !self.unsealed.get() || !self.root.get().is_some_and(|(_, lasts)| *lasts) {
+        if !self.unsealed.get() || self.lasting_root().is_none() {
             return Ok(());
         }
         let mut writer = Writer::open(self, at)?;
         if let Some(key) = writer.key()?
             && writer.last_kind() != Some(Kind::Checkpoint)
         {
-            let start = writer.may_seal(&key)?;
-            writer.push_checkpoint(&key, at, start)?;
+            let beginning = writer.may_seal(&key)?;
+            writer.push_checkpoint(&key, at, beginning)?;
             writer.write()?;
         }
         self.unsealed.set(false);
         Ok(())
     }
 
+    /// What the keys are derived from, if it outlives this process.
+    fn lasting_root(&self) -> Option<&Root> {
+        self.root.get().filter(|(_, lasts)| *lasts).map(|(root, _)| root)
+    }
+
     fn append(&self, kind: Kind, action: &ActionId, at: DateTime<Utc>, body: Value) -> Result<(), Error> {
         let mut writer = Writer::open(self, at)?;
         let seq = writer.push(kind, Some(action), at, body)?;
-        let key = writer.key()?.filter(|_| self.root.get().is_some_and(|(_, lasts)| *lasts));
+        let key = writer.lasting_key()?;
         let mut sealed = false;
         if let Some(key) = key.filter(|_| seq.is_multiple_of(self.checkpoint_every)) {
             // The entry counts, sealed or not; the end of the run says why it was not.
             match writer.may_seal(&key) {
-                Ok(start) => {
-                    writer.push_checkpoint(&key, at, start)?;
+                Ok(beginning) => {
+                    writer.push_checkpoint(&key, at, beginning)?;
                     sealed = true;
                 }
                 Err(Error::NotSealed(_)) => {}

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{
     Audit, Entry, Error, Kind,
     append::Writer,
-    checkpoint::Start,
+    checkpoint::{Beginning, Start},
     rotate::{FIRST_LINE, LogFile, Snapshot},
 };
 use crate::files;
@@ -24,7 +24,7 @@ impl Audit {
     /// # Errors
     /// If the log does not verify, as then it is kept as it is; if it is sealed with another key; or if it cannot be written.
     pub fn prune(&self, before: DateTime<Utc>, at: DateTime<Utc>) -> Result<u64, Error> {
-        if self.old_files()?.is_empty() || !self.root.get().is_some_and(|(_, lasts)| *lasts) {
+        if self.old_files()?.is_empty() || self.lasting_root().is_none() {
             return Ok(0);
         }
         // Nobody who appends has to wait while the log is read: what is in old files does not change any more.
@@ -35,7 +35,8 @@ impl Audit {
         };
         let mut writer = Writer::open(self, at)?;
         let Some(key) = writer.key()? else { return Ok(0) };
-        if writer.may_seal(&key)?.map_or(1, |start| start.seq) != from {
+        let beginning = writer.may_seal(&key)?;
+        if beginning.start.as_ref().map_or(1, |start| start.seq) != from {
             // Another process was faster.
             return Ok(0);
         }
@@ -43,7 +44,7 @@ impl Audit {
             let time = before.to_rfc3339_opts(SecondsFormat::Millis, true);
             let body = json!({ "from": from, "to": next.seq - 1, "before": time });
             writer.push(Kind::Pruned, None, at, body)?;
-            writer.push_checkpoint(&key, at, Some(next.clone()))?;
+            writer.push_checkpoint(&key, at, Beginning { start: Some(next.clone()), ..beginning })?;
             writer.write()?;
         }
         // Only now that the head says so. Who is killed in between finds the rest of them the next time.

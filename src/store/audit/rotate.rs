@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{ErrorKind, Read, Seek as _},
+    io::{self, ErrorKind, Read, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -59,6 +59,12 @@ pub(super) struct Snapshot {
 impl Audit {
     pub(super) fn lock_path(&self) -> PathBuf {
         self.folder.join("audit.lock")
+    }
+
+    /// Another log that was here before the one that this process has begun.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        self.missing.borrow().clone()
     }
 
     pub(super) fn head_path(&self) -> PathBuf {
@@ -194,6 +200,25 @@ pub(super) struct Begin {
     pub(super) log: String,
     /// The name of the file before.
     pub(super) after: Option<String>,
+    /// The id of a log that should have been there.
+    pub(super) missing: Option<String>,
+}
+
+/// The log that the lock file names: the one that was written to last.
+pub(super) fn named_in(mut lock: &File) -> io::Result<String> {
+    /// An id has 32 letters.
+    const LONGEST: u64 = 64;
+    lock.rewind()?;
+    let mut name = String::new();
+    lock.take(LONGEST).read_to_string(&mut name)?;
+    Ok(name)
+}
+
+/// Lets the lock file name the log, so that one which is taken away without it is missed.
+pub(super) fn name_in(mut lock: &File, log: &str) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.rewind()?;
+    lock.write_all(log.as_bytes())
 }
 
 /// Reads a line of kind `begin`.

@@ -4,7 +4,7 @@ use super::{tests::*, *};
 use crate::files::tests::TempDir;
 use std::fs;
 
-/// A log with two seals and an unsealed pair behind them, and its eleven lines.
+/// A log with two seals behind its first, and an unsealed pair behind them, and its twelve lines.
 struct Log {
     dir: TempDir,
     lines: Vec<String>,
@@ -16,12 +16,12 @@ impl Log {
         let audit = unlocked(&dir.0, 7);
         for pairs in [2, 1, 1] {
             fill(&audit, pairs);
-            if pairs == 2 || audit.list().unwrap().len() < 9 {
+            if pairs == 2 || audit.list().unwrap().len() < 10 {
                 audit.seal(at()).unwrap();
             }
         }
         let lines: Vec<String> = fs::read_to_string(audit.path()).unwrap().lines().map(str::to_owned).collect();
-        assert_eq!((lines.len(), verdict(&audit).checkpoints), (11, 2));
+        assert_eq!((lines.len(), verdict(&audit).checkpoints), (12, 3));
         Self { dir, lines }
     }
 
@@ -48,21 +48,21 @@ impl Log {
 #[test]
 fn an_edited_line_is_named_itself() {
     let log = Log::new();
-    for at in 0..11 {
+    for at in 0..12 {
         let mut lines = log.lines.clone();
         lines[at] = lines[at].replace("\"time\":\"2023", "\"time\":\"2024");
         assert_ne!(lines, log.lines);
         match at {
             // Nothing stands behind the last one, and no seal is over it.
-            10 => assert_eq!(log.flaws(&lines), [None, None]),
-            9 => log.broken(&lines, 10, "it or line 11"),
+            11 => assert_eq!(log.flaws(&lines), [None, None]),
+            10 => log.broken(&lines, 11, "it or line 12"),
             _ => log.broken(&lines, at as u64 + 1, "it was changed"),
         }
         let mut lines = log.lines.clone();
         let prev = lines[at].find("\"prev\":\"").unwrap() + 8;
         lines[at].replace_range(prev..prev + 4, "beef");
         match at {
-            10 => log.broken(&lines, 10, "it or line 11"),
+            11 => log.broken(&lines, 11, "it or line 12"),
             _ => log.broken(&lines, at as u64 + 1, "it was changed"),
         }
         let mut lines = log.lines.clone();
@@ -81,7 +81,7 @@ fn an_edited_line_is_named_itself() {
 #[test]
 fn a_line_that_was_taken_out_is_missed_where_it_stood() {
     let log = Log::new();
-    for at in 0..10 {
+    for at in 0..11 {
         let mut lines = log.lines.clone();
         lines.remove(at);
         let what = if at == 0 { "the beginning of the log was" } else { "lines before it were" };
@@ -92,8 +92,8 @@ fn a_line_that_was_taken_out_is_missed_where_it_stood() {
     lines.drain(4..7);
     log.broken(&lines, 5, "entries 5 to 7 are missing");
     // Behind the last seal an end can go unseen; before it, it cannot, with or without the key.
-    assert_eq!(log.flaws(&log.lines[..9]), [None, None]);
-    for keep in 1..9 {
+    assert_eq!(log.flaws(&log.lines[..10]), [None, None]);
+    for keep in 1..10 {
         for found in log.flaws(&log.lines[..keep]) {
             let (flaw, line, why) = found.unwrap();
             assert_eq!((flaw, line), (Flaw::Truncated, keep as u64), "{why}");
@@ -108,12 +108,25 @@ fn a_line_that_was_taken_out_is_missed_where_it_stood() {
     fs::remove_file(log.dir.path("audit.head")).unwrap();
     let (flaw, _, why) = bad(&unlocked(&log.dir.0, 7)).unwrap();
     assert!(flaw == Flaw::Missing && why.contains("it was taken away"), "{why}");
+    // The log that is begun in its place says so for good; one that everything was moved away for does not.
+    let next = unlocked(&log.dir.0, 7);
+    fill(&next, 1);
+    next.seal(at()).unwrap();
+    assert_eq!(next.missing(), Some(log_of(&log.lines[0])));
+    let (flaw, line, why) = bad(&next).unwrap();
+    assert!((flaw, line) == (Flaw::Missing, 1) && why.contains("another log was here"), "{why}");
+    for name in ["audit.jsonl", "audit.head", "audit.lock"] {
+        fs::remove_file(log.dir.path(name)).unwrap();
+    }
+    let new = unlocked(&log.dir.0, 7);
+    fill(&new, 1);
+    assert_eq!((new.missing(), bad(&new)), (None, None));
 }
 
 #[test]
 fn lines_that_were_moved_repeated_or_put_in_are_told_apart() {
     let log = Log::new();
-    for at in 0..10 {
+    for at in 0..11 {
         let mut lines = log.lines.clone();
         lines.swap(at, at + 1);
         log.broken(
@@ -125,7 +138,7 @@ fn lines_that_were_moved_repeated_or_put_in_are_told_apart() {
     let mut lines = log.lines.clone();
     lines.swap(2, 7);
     log.broken(&lines, 3, "entry 3 should stand here, and is line 8");
-    for at in 0..11 {
+    for at in 0..12 {
         let mut lines = log.lines.clone();
         lines.insert(at + 1, log.lines[at].clone());
         log.broken(&lines, at as u64 + 2, "it stands there twice");
@@ -135,15 +148,15 @@ fn lines_that_were_moved_repeated_or_put_in_are_told_apart() {
     log.broken(&lines, 9, "entry 4 stands before it already");
     // An entry of one's own that follows from the line before it.
     let mut lines = log.lines.clone();
-    lines.insert(6, lines[6].replace("\"qty\":0", "\"qty\":9"));
-    log.broken(&lines, 7, "it was put in: line 8 is entry 7 too");
+    lines.insert(7, lines[7].replace("\"qty\":0", "\"qty\":9"));
+    log.broken(&lines, 8, "it was put in: line 9 is entry 8 too");
 }
 
 #[test]
 fn only_half_a_line_at_the_end_is_forgiven() {
     let log = Log::new();
-    for at in 1..=11 {
-        for foreign in ["garbage", "", "{}", "{\"seq\":12,\"time\":"] {
+    for at in 1..=12 {
+        for foreign in ["garbage", "", "{}", "{\"seq\":13,\"time\":"] {
             let mut lines = log.lines.clone();
             lines.insert(at, foreign.to_owned());
             log.broken(&lines, at as u64 + 1, "it is no entry");
@@ -154,11 +167,11 @@ fn only_half_a_line_at_the_end_is_forgiven() {
     log.broken(&lines, 1, "it is no entry");
     let text = log.lines.join("\n") + "\n";
     for (end, forgiven) in
-        [("half", true), ("half\n{\"seq\":12,\"ti", true), ("garbage\nhalf", false), ("garbage\n\n", false)]
+        [("half", true), ("half\n{\"seq\":13,\"ti", true), ("garbage\nhalf", false), ("garbage\n\n", false)]
     {
         for found in log.flaws_of(&(text.clone() + end)) {
             assert_eq!(found.is_none(), forgiven, "{end:?}: {found:?}");
-            assert!(found.is_none_or(|(flaw, line, _)| (flaw, line) == (Flaw::Broken, 12)), "{end:?}");
+            assert!(found.is_none_or(|(flaw, line, _)| (flaw, line) == (Flaw::Broken, 13)), "{end:?}");
         }
     }
     // The log goes on behind it, and never calls it a crash.
@@ -170,13 +183,13 @@ fn only_half_a_line_at_the_end_is_forgiven() {
         audit.seal(at()).unwrap();
         fill(&audit, 1);
         let found = verdict(&audit);
-        assert_eq!(found.entries, 17, "{end:?}: {found:?}");
+        assert_eq!(found.entries, 18, "{end:?}: {found:?}");
         assert_eq!(
             (found.bad.len(), found.recovered.len()),
             if end == "half" { (0, 1) } else { (1, 0) },
             "{end:?}: {found:?}"
         );
-        assert!(found.bad.iter().all(|bad| (bad.flaw, bad.place.line) == (Flaw::Broken, 12)), "{found:?}");
+        assert!(found.bad.iter().all(|bad| (bad.flaw, bad.place.line) == (Flaw::Broken, 13)), "{found:?}");
         fs::write(log.dir.path("audit.head"), &head).unwrap();
     }
 }
@@ -200,8 +213,8 @@ fn what_is_put_back_shows_unless_all_of_it_is() {
     // A crash between the log and its head file leaves as much.
     assert_eq!(with(2, 1), None);
     assert_eq!(with(2, 0), Some((Flaw::Seal, 1, true)));
-    assert_eq!(with(1, 2), Some((Flaw::Truncated, 7, false)));
-    assert_eq!(with(0, 2), Some((Flaw::Truncated, 4, false)));
+    assert_eq!(with(1, 2), Some((Flaw::Truncated, 8, false)));
+    assert_eq!(with(0, 2), Some((Flaw::Truncated, 5, false)));
     // Nothing in these two files says that they are not the newest.
     assert_eq!(with(0, 0), None);
 }
@@ -210,15 +223,15 @@ fn what_is_put_back_shows_unless_all_of_it_is() {
 fn a_checkpoint_of_another_key_is_named() {
     let log = Log::new();
     let theirs = LogKey::new(DataKey::from_bytes(&[8; 32]).unwrap().root(), &log_of(&log.lines[0])).unwrap();
-    let mut entry: Entry = serde_json::from_str(&log.lines[8]).unwrap();
+    let mut entry: Entry = serde_json::from_str(&log.lines[9]).unwrap();
     entry.body = serde_json::json!({ "key": theirs.id, "mac": "" });
-    let mut lines = log.lines[..8].to_vec();
+    let mut lines = log.lines[..9].to_vec();
     lines.push(String::from_utf8(theirs.seal_line(serde_json::to_vec(&entry).unwrap())).unwrap());
     let [with, without] = log.flaws(&lines);
     let (flaw, line, why) = with.unwrap();
-    assert!((flaw, line) == (Flaw::Seal, 9) && why.contains("another key"), "{why}");
+    assert!((flaw, line) == (Flaw::Seal, 10) && why.contains("another key"), "{why}");
     let (flaw, line, why) = without.unwrap();
-    assert!((flaw, line) == (Flaw::Seal, 9) && why.contains("head file"), "{why}");
+    assert!((flaw, line) == (Flaw::Seal, 10) && why.contains("head file"), "{why}");
 }
 
 fn log_of(begin: &str) -> String {

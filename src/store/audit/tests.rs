@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 
-use super::*;
+use super::{checkpoint::Beginning, *};
 use crate::files::tests::TempDir;
 
 pub(super) fn at() -> DateTime<Utc> {
@@ -87,7 +87,7 @@ fn what_was_sealed_cannot_be_written_anew() {
     fill(&audit, 1);
     let found = verdict(&audit);
     assert!(found.is_whole(), "{found:?}");
-    assert_eq!((found.entries, found.seal, found.unsealed(), found.checkpoints), (11, Seal::UpTo(9), 2, 2));
+    assert_eq!((found.entries, found.seal, found.unsealed(), found.checkpoints), (12, Seal::UpTo(10), 2, 3));
     let good = fs::read_to_string(audit.path()).unwrap();
     let lines: Vec<String> = good.lines().map(str::to_owned).collect();
     let head = fs::read(dir.path("audit.head")).unwrap();
@@ -97,40 +97,40 @@ fn what_was_sealed_cannot_be_written_anew() {
     };
 
     let mut edited = lines.clone();
-    edited[1] = edited[1].replace("\"qty\":0", "\"qty\":9");
+    edited[2] = edited[2].replace("\"qty\":0", "\"qty\":9");
     let (flaw, line, why) = with(&rechain(&edited)).unwrap();
-    assert_eq!((flaw, line), (Flaw::Seal, 6), "{why}");
-    assert!(why.contains("entries 1 to 6"), "{why}");
-    // Behind the first seal, before the second.
+    assert_eq!((flaw, line), (Flaw::Seal, 7), "{why}");
+    assert!(why.contains("entries 3 to 7"), "{why}");
+    // Behind one seal, before the next.
     let mut edited = lines.clone();
-    edited[6] = edited[6].replace("\"qty\":0", "\"qty\":9");
-    let text = lines[..6].join("\n") + "\n";
-    let mut prev = hash_of(lines[5].as_bytes());
-    let text = edited[6..].iter().fold(text, |text, line| {
+    edited[7] = edited[7].replace("\"qty\":0", "\"qty\":9");
+    let text = lines[..7].join("\n") + "\n";
+    let mut prev = hash_of(lines[6].as_bytes());
+    let text = edited[7..].iter().fold(text, |text, line| {
         let mut entry: Value = serde_json::from_str(line).unwrap();
         entry["prev"] = json!(prev);
         prev = hash_of(entry.to_string().as_bytes());
         text + &entry.to_string() + "\n"
     });
     let (flaw, line, why) = with(&text).unwrap();
-    assert_eq!((flaw, line), (Flaw::Seal, 9), "{why}");
-    assert!(why.contains("entries 7 to 9"), "{why}");
+    assert_eq!((flaw, line), (Flaw::Seal, 10), "{why}");
+    assert!(why.contains("entries 8 to 10"), "{why}");
 
     // Cut behind the seals: unproven, so not found. Cut into them: found, at a line's end and in the middle of one.
-    assert_eq!(with(&(lines[..9].join("\n") + "\n")), None);
-    for keep in 0..9 {
+    assert_eq!(with(&(lines[..10].join("\n") + "\n")), None);
+    for keep in 0..10 {
         let (flaw, _, why) = with(&(lines[..keep].join("\n") + if keep > 0 { "\n" } else { "" })).unwrap();
         assert_eq!(flaw, Flaw::Truncated, "{keep} lines: {why}");
     }
-    let half = lines[..8].join("\n") + "\n" + &lines[8][..40];
+    let half = lines[..9].join("\n") + "\n" + &lines[9][..40];
     assert_eq!(with(&half).unwrap().0, Flaw::Truncated);
-    assert_eq!(verdict(&audit).unfinished.unwrap().line, 9);
+    assert_eq!(verdict(&audit).unfinished.unwrap().line, 10);
     // What was cut off stays found: no new seal covers it up.
-    with(&(lines[..8].join("\n") + "\n"));
+    with(&(lines[..9].join("\n") + "\n"));
     fill(&audit, 20);
     assert!(matches!(audit.seal(at()), Err(Error::NotSealed(_))));
     let (flaw, line, why) = bad(&audit).unwrap();
-    assert_eq!((flaw, line), (Flaw::Seal, 9), "{why}");
+    assert_eq!((flaw, line), (Flaw::Seal, 10), "{why}");
 
     // The head file.
     let restore = || {
@@ -151,7 +151,7 @@ fn what_was_sealed_cannot_be_written_anew() {
         assert_eq!(bad(&audit).unwrap().0, Flaw::Seal, "{wrong:?}");
     }
     restore();
-    let older = String::from_utf8(head.clone()).unwrap().replace("\"seq\":9", "\"seq\":6");
+    let older = String::from_utf8(head.clone()).unwrap().replace("\"seq\":10", "\"seq\":7");
     fs::write(dir.path("audit.head"), older).unwrap();
     let (_, _, why) = bad(&audit).unwrap();
     assert!(why.contains("was changed"), "{why}");
@@ -162,7 +162,7 @@ fn what_was_sealed_cannot_be_written_anew() {
     assert!(line == 1 && why.contains("another key"), "{why}");
     fs::remove_file(dir.path("audit.head")).unwrap();
     let (_, line, why) = bad(&unlocked(&dir.0, 8)).unwrap();
-    assert!(line == 6 && why.contains("another key"), "{why}");
+    assert!(line == 2 && why.contains("another key"), "{why}");
     restore();
     let without = verdict(&Audit::open(&dir.0));
     assert!(without.is_whole() && without.seal == Seal::NotChecked, "{without:?}");
@@ -185,13 +185,13 @@ fn one_log_has_one_key() {
     passing.seal(at()).unwrap();
     let found = verdict(&ours);
     assert!(found.is_whole(), "{found:?}");
-    assert_eq!((found.seal, found.unsealed()), (Seal::UpTo(4), 4));
+    assert_eq!((found.seal, found.unsealed()), (Seal::UpTo(5), 4));
     fill(&ours, 1);
     ours.seal(at()).unwrap();
-    assert_eq!(verdict(&ours).seal, Seal::UpTo(11));
+    assert_eq!(verdict(&ours).seal, Seal::UpTo(12));
     // Sealed twice is written once.
     ours.seal(at()).unwrap();
-    assert_eq!(verdict(&ours).entries, 11);
+    assert_eq!(verdict(&ours).entries, 12);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn who_works_for_long_seals_on_the_way() {
     let audit = Audit { checkpoint_every: 4, ..unlocked(&dir.0, 7) };
     fill(&audit, 6);
     let found = verdict(&audit);
-    assert!(found.is_whole() && found.checkpoints == 4, "{found:?}");
+    assert!(found.is_whole() && found.checkpoints == 5, "{found:?}");
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn sensitive_values_are_told_apart_and_no_more() {
     ] {
         assert_ne!(hidden, different);
     }
-    assert_eq!(verdict(&one).entries, 1, "the log was begun for it");
+    assert_eq!(verdict(&one).entries, 2, "the log was begun for it");
 }
 
 #[test]
@@ -295,6 +295,8 @@ fn a_log_torn_at_any_byte_goes_on_and_says_so() {
         std::iter::once(0).chain(good.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1)).collect();
     for cut in 0..=good.len() {
         fs::write(audit.path(), &good[..cut]).unwrap();
+        // It names the log only once there is one.
+        fs::write(audit.lock_path(), "").unwrap();
         // A whole line that only lacks its end is whole.
         let torn = !starts.contains(&cut) && !starts.contains(&(cut + 1));
         assert_eq!(verdict(&audit).unfinished.is_some(), torn, "cut at {cut}");
@@ -306,6 +308,7 @@ fn a_log_torn_at_any_byte_goes_on_and_says_so() {
         // Torn a second time, in the middle of the recovery.
         let whole = fs::read(audit.path()).unwrap();
         fs::write(audit.path(), &whole[..cut + 9]).unwrap();
+        fs::write(audit.lock_path(), "").unwrap();
         fill(&audit, 1);
         assert_eq!(bad(&audit), None, "cut at {cut} and again");
         // And what is torn cannot be changed afterwards.
@@ -326,6 +329,7 @@ fn a_file_torn_in_its_first_line_still_follows_the_one_before() {
     let begin = fs::read(audit.path()).unwrap();
     let length = begin.iter().position(|byte| *byte == b'\n').unwrap();
     let before = audit.old_files().unwrap().len();
+    let head = fs::read(audit.head_path()).unwrap();
     for cut in 1..length {
         fs::write(audit.path(), &begin[..cut]).unwrap();
         fill(&audit, 1);
@@ -335,7 +339,7 @@ fn a_file_torn_in_its_first_line_still_follows_the_one_before() {
         for (_, path) in audit.old_files().unwrap().drain(before..) {
             fs::remove_file(path).unwrap();
         }
-        fs::remove_file(dir.path("audit.head")).unwrap();
+        fs::write(audit.head_path(), &head).unwrap();
     }
 }
 
@@ -375,18 +379,19 @@ fn several_append_at_once() {
     assert_eq!(calls, 80);
 }
 
+fn head_of(audit: &Audit) -> checkpoint::Head {
+    let checkpoint::HeadFile::There(head, _) = checkpoint::Head::read(&audit.head_path()).unwrap() else { panic!() };
+    head
+}
+
 #[test]
 fn a_crash_in_the_middle_of_the_first_seal_is_none_of_the_flaws() {
     let dir = TempDir::new();
     let audit = unlocked(&dir.0, 7);
     fill(&audit, 1);
+    let (begun, head) = (fs::read_to_string(audit.path()).unwrap(), head_of(&audit));
+    let key = append::Writer::open(&audit, at()).unwrap().key().unwrap().unwrap();
     // The head file that is there before the first seal is written, and nothing else.
-    let mut writer = append::Writer::open(&audit, at()).unwrap();
-    let key = writer.key().unwrap().unwrap();
-    assert_eq!(writer.may_seal(&key).unwrap(), None);
-    drop(writer);
-    audit.seal(at()).unwrap();
-    let checkpoint::HeadFile::There(head, _) = checkpoint::Head::read(&audit.head_path()).unwrap() else { panic!() };
     head.before_all().write(&audit.head_path(), &key).unwrap();
     let found = verdict(&audit);
     assert_eq!((found.bad, found.checkpoints), (vec![], 1));
@@ -397,17 +402,10 @@ fn a_crash_in_the_middle_of_the_first_seal_is_none_of_the_flaws() {
     assert_eq!((bad(&next), verdict(&next).unsealed()), (None, 0));
     // Killed at the same place twice in a row, it catches up in between.
     head.before_all().write(&audit.head_path(), &key).unwrap();
-    fs::write(
-        audit.path(),
-        fs::read_to_string(audit.path()).unwrap().lines().take(4).map(|line| format!("{line}\n")).collect::<String>(),
-    )
-    .unwrap();
+    fs::write(audit.path(), begun).unwrap();
     let cut = unlocked(&dir.0, 7);
-    assert_eq!(append::Writer::open(&cut, at()).unwrap().may_seal(&key).unwrap(), None);
-    let checkpoint::HeadFile::There(caught_up, _) = checkpoint::Head::read(&audit.head_path()).unwrap() else {
-        panic!()
-    };
-    assert_eq!(caught_up, head);
+    assert_eq!(append::Writer::open(&cut, at()).unwrap().may_seal(&key).unwrap(), Beginning::default());
+    assert_eq!(head_of(&audit), head);
     fill(&cut, 1);
     cut.seal(at()).unwrap();
     // Two seals behind is an older copy.
@@ -422,17 +420,95 @@ fn a_crash_in_the_middle_of_the_first_seal_is_none_of_the_flaws() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_head_file_is_there_before_the_first_seal() {
+fn the_head_file_is_there_before_the_first_line() {
     let dir = TempDir::new();
     let audit = unlocked(&dir.0, 7);
-    fill(&audit, 1);
     let mut writer = append::Writer::open(&audit, at()).unwrap();
-    let key = writer.key().unwrap().unwrap();
-    let start = writer.may_seal(&key).unwrap();
-    writer.push_checkpoint(&key, at(), start).unwrap();
+    let id = writer.key().unwrap().unwrap().log;
     writer.file = fs::OpenOptions::new().append(true).open("/dev/full").unwrap();
     assert!(writer.write().is_err());
-    let checkpoint::HeadFile::There(head, _) = checkpoint::Head::read(&audit.head_path()).unwrap() else { panic!() };
-    assert_eq!(head.seq, 0);
+    assert_eq!((head_of(&audit).seq, bad(&audit)), (0, None));
+    // The next one begins the log that the head file names, or goes on with what there is of it, and seals it.
+    fill(&unlocked(&dir.0, 7), 1);
+    assert_eq!((audit.log_id().unwrap(), bad(&audit), verdict(&audit).seal), (Some(id), None, Seal::UpTo(2)));
+    let whole = fs::read(audit.path()).unwrap();
+    let head = head_of(&audit);
+    let key = append::Writer::open(&audit, at()).unwrap().key().unwrap().unwrap();
+    let second = whole.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(1).unwrap().0;
+    for cut in 1..=second {
+        head.before_all().write(&audit.head_path(), &key).unwrap();
+        fs::write(audit.path(), &whole[..cut]).unwrap();
+        assert_eq!(bad(&audit), None, "cut at {cut}");
+        let next = unlocked(&dir.0, 7);
+        fill(&next, 1);
+        next.seal(at()).unwrap();
+        let found = verdict(&next);
+        assert_eq!((found.bad.as_slice(), found.unsealed(), found.checkpoints), (&[][..], 0, 2), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_log_without_its_seals_is_not_sealed_anew() {
+    let dir = TempDir::new();
+    let audit = unlocked(&dir.0, 7);
+    fill(&audit, 2);
+    audit.seal(at()).unwrap();
+    let (head, key) = (head_of(&audit), append::Writer::open(&audit, at()).unwrap().key().unwrap().unwrap());
+    // Every seal is taken out, one call is another, and the rest is numbered and chained anew.
+    let kept = fs::read_to_string(audit.path()).unwrap();
+    let kept = kept.lines().filter(|line| !line.contains("\"checkpoint\"")).enumerate().map(|(index, line)| {
+        let mut entry: Value = serde_json::from_str(line).unwrap();
+        entry["seq"] = json!(index + 1);
+        entry.to_string().replace("\"qty\":1", "\"qty\":50")
+    });
+    let forged = rechain(&kept.collect::<Vec<_>>());
+    for head in [None, Some(head.before_all())] {
+        fs::write(audit.path(), &forged).unwrap();
+        match head {
+            None => fs::remove_file(audit.head_path()).unwrap(),
+            Some(head) => head.write(&audit.head_path(), &key).unwrap(),
+        }
+        let (flaw, _, why) = bad(&audit).unwrap();
+        assert!(flaw == Flaw::Seal && why.contains("were taken out"), "{why}");
+        let next = unlocked(&dir.0, 7);
+        fill(&next, 1);
+        assert!(matches!(next.seal(at()), Err(Error::NotSealed(_))));
+        assert_eq!(bad(&next).unwrap().0, Flaw::Seal);
+    }
+    // Under another id it is a log that was begun without the key.
+    let id = audit.log_id().unwrap().unwrap();
+    let lines: Vec<String> = forged.lines().map(|line| line.replace(&id, &"a".repeat(id.len()))).collect();
+    fs::write(audit.path(), rechain(&lines)).unwrap();
+    fs::remove_file(audit.head_path()).unwrap();
+    let next = unlocked(&dir.0, 7);
+    fill(&next, 1);
+    next.seal(at()).unwrap();
+    let found = verdict(&next);
+    assert_eq!((found.bad.as_slice(), found.unproven), (&[][..], 7), "what stood there is not called proven");
+}
+
+#[test]
+fn what_was_begun_without_the_key_stays_unproven() {
+    let dir = TempDir::new();
+    fill(&Audit::open(&dir.0), 2);
+    let audit = unlocked(&dir.0, 7);
+    assert_eq!((bad(&audit), verdict(&audit).seal), (None, Seal::None));
+    for (pairs, seal) in [(1, 8), (1, 11)] {
+        fill(&audit, pairs);
+        audit.seal(at()).unwrap();
+        let found = verdict(&audit);
+        assert_eq!((found.bad.as_slice(), found.seal, found.unproven), (&[][..], Seal::UpTo(seal), 7));
+    }
+    // A crash between the head file and the first seal.
+    let first: String =
+        fs::read_to_string(audit.path()).unwrap().lines().take(7).map(|line| format!("{line}\n")).collect();
+    let key = append::Writer::open(&audit, at()).unwrap().key().unwrap().unwrap();
+    head_of(&audit).before_all().write(&audit.head_path(), &key).unwrap();
+    fs::write(audit.path(), first).unwrap();
     assert_eq!(bad(&audit), None);
+    let next = unlocked(&dir.0, 7);
+    fill(&next, 1);
+    next.seal(at()).unwrap();
+    let found = verdict(&next);
+    assert_eq!((found.bad.as_slice(), found.seal, found.unproven), (&[][..], Seal::UpTo(10), 9));
 }

@@ -8,6 +8,7 @@ use super::{
     Audit, Error, Kind,
     chain::{Link, NOTHING_BEFORE, after_torn, hex, left_by_crashes, sha256, unhex},
     checkpoint::{Checkpoint, Head, HeadFile, LogKey},
+    id,
     lines::{At, Lines},
     rotate::{LogFile, Snapshot, begin_of, kept},
 };
@@ -80,6 +81,9 @@ pub struct Verdict {
     pub entries: u64,
     /// How many entries were removed with the oldest files, as the head file says.
     pub pruned: u64,
+    /// The last of the entries that were there before the log was sealed for the first time, as the head file says: whoever
+    /// wrote them, no seal says so. 0 if there are none.
+    pub unproven: u64,
     /// In how many files.
     pub files: usize,
     /// Lines of `recovered` entries: what stands before them is half a line of a crash, or was made to look like it.
@@ -146,11 +150,17 @@ impl Audit {
             (Some((root, _)), Some(log)) => Some(LogKey::new(root, log)?),
             _ => None,
         };
+        let ours = match (self.root.get(), &log) {
+            (Some((root, _)), Some(log)) => id::is_ours(root, log)?,
+            _ => false,
+        };
         let mut check = Check {
             verdict: Verdict::default(),
             head: None,
             behind_head: 0,
             log: log.unwrap_or_default(),
+            ours,
+            acts: false,
             key,
             last_hash: NOTHING_BEFORE,
             last: Vec::new(),
@@ -188,6 +198,10 @@ pub(super) struct Check<'a> {
     /// How many seals stand behind the one that the head file names.
     behind_head: u64,
     log: String,
+    /// The log was begun with the key.
+    ours: bool,
+    /// There is an entry that a log which is only begun does not have.
+    acts: bool,
     pub(super) key: Option<LogKey>,
     last_hash: [u8; 32],
     /// The last entry: its line, and where it stands.
@@ -230,8 +244,9 @@ impl<'a> Check<'a> {
 
     /// Where the log begins, and its files.
     fn begin(&mut self, files: &'a [LogFile]) -> &'a [LogFile] {
-        let start = self.head.as_ref().and_then(|head| head.start.clone());
-        let start = start.as_ref();
+        let beginning = self.head.as_ref().map(|head| head.beginning.clone()).unwrap_or_default();
+        self.verdict.unproven = beginning.unproven;
+        let start = beginning.start.as_ref();
         if let Some((seq, hash)) = start.and_then(|start| Some((start.seq, unhex(&start.prev)?))) {
             (self.verdict.pruned, self.last_hash) = (seq.saturating_sub(1), hash);
         }
@@ -272,7 +287,13 @@ impl<'a> Check<'a> {
             if let Err(why) = each(&link, &text) {
                 self.verdict.say(Bad { flaw: Flaw::Evidence, place: at.place(), why });
             }
+            if link.kind == Kind::Begin && begin_of(&text).is_some_and(|begin| begin.missing.is_some()) {
+                let why = "another log was here before this one, and was taken away; if that was you, move the audit* files \
+                           away together";
+                self.verdict.say(Bad { flaw: Flaw::Missing, place: at.place(), why: why.to_owned() });
+            }
             self.verdict.entries = link.seq;
+            self.acts |= !matches!(link.kind, Kind::Begin | Kind::Recovered | Kind::Checkpoint);
             self.last_hash = hash;
             self.last_at = Some(at);
             std::mem::swap(&mut self.last, &mut text);
@@ -402,8 +423,16 @@ impl<'a> Check<'a> {
                 );
                 self.verdict.say(Bad::seal(head_place, why));
             }
+            Some(head) if head.seq == 0 && self.ours && self.acts && self.verdict.checkpoints == 0 => {
+                self.verdict
+                    .say(Bad::seal(end, "the log was sealed from its first line on, and its seals were taken out"));
+            }
             None if matches!(file, HeadFile::Missing) && self.verdict.checkpoints > 0 => {
                 let why = "the head file is missing, so nothing says whether the log was cut off behind its last seal";
+                self.verdict.say(Bad::seal(head_place, why));
+            }
+            None if matches!(file, HeadFile::Missing) && self.ours => {
+                let why = "the log was sealed from its first line on: its seals were taken out, and the head file too";
                 self.verdict.say(Bad::seal(head_place, why));
             }
             None if self.verdict.files == 0 && audit.lock_path().exists() => {
