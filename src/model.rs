@@ -14,6 +14,7 @@ mod key;
 mod message;
 mod refusal;
 mod sse;
+mod whole;
 
 use std::{
     cell::Cell,

@@ -11,6 +11,7 @@ use super::{
     error::{Error, Received},
     key::Key,
     refusal::Said,
+    whole::Whole,
 };
 use crate::{
     call::ToolCall,
@@ -119,6 +120,7 @@ struct FunctionPiece {
 struct Growing {
     index: Option<u64>,
     call: ToolCall,
+    arguments: Whole,
 }
 
 /// An answer that may still grow.
@@ -236,7 +238,7 @@ impl Assembly {
                 self.calls.len() - 1
             }
         };
-        let call = &mut self.calls[at].call;
+        let Growing { call, arguments, .. } = &mut self.calls[at];
         if !id.is_empty() {
             call.id = id;
         }
@@ -244,11 +246,13 @@ impl Assembly {
         if !name.is_empty() {
             call.name = name;
         }
-        match function.arguments {
-            Some(Value::String(text)) => call.arguments.push_str(&text),
-            Some(Value::Null) | None => {}
-            Some(value) => call.arguments.push_str(&value.to_string()),
-        }
+        let more = match function.arguments {
+            Some(Value::String(text)) => text,
+            Some(Value::Null) | None => return Ok(()),
+            Some(value) => value.to_string(),
+        };
+        arguments.take(&more);
+        call.arguments.push_str(&more);
         Ok(())
     }
 
@@ -259,7 +263,7 @@ impl Assembly {
             // Without an index, a name begins the next call; a server that repeats it does so under the same id.
             let same = self.calls.iter().rposition(|growing| !id.is_empty() && growing.call.id == id);
             return match same {
-                Some(at) if name.is_empty() || !is_whole(&self.calls[at].call.arguments) => Some(at),
+                Some(at) if name.is_empty() || !self.calls[at].arguments.is_whole() => Some(at),
                 _ if name.is_empty() => Some(last),
                 _ => None,
             };
@@ -356,8 +360,4 @@ impl Assembly {
         }
         Ok(Completion { text: self.text, tool_calls, truncated })
     }
-}
-
-fn is_whole(arguments: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(arguments).is_ok()
 }
