@@ -92,7 +92,8 @@ fn nobody_else_writes(_: &Path, _: &fs::Metadata) -> Result<(), Error> {
     Ok(())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
