@@ -223,25 +223,23 @@ impl Agent {
     async fn go_on(&self, conversation: &mut Conversation, mut end: TurnEnd, tell: Tell<'_>) -> Result<TurnEnd, Error> {
         let tools = self.definitions();
         let mut seen: Vec<(String, String)> = Vec::new();
-        let used = Cell::new(0);
+        let mut used = 0_u64;
+        let reported = Cell::new(0_u64);
         let counting = |event: Event| {
             if let Event::Usage { prompt_tokens, completion_tokens } = &event {
-                used.set(used.get() + prompt_tokens + completion_tokens);
+                reported.set(prompt_tokens.saturating_add(*completion_tokens));
             }
             tell(event);
         };
         for _ in 0..self.limits.max_turns {
             self.dispatcher.guard.approvals.stop.check()?;
-            if let Some(most) = self.limits.max_tokens.filter(|most| used.get() >= *most) {
+            if let Some(most) = self.limits.max_tokens.filter(|most| used >= *most) {
                 end.limit = Some(LimitReached::TotalTokens(most));
                 return Ok(end);
             }
-            let before = used.get();
             let messages = conversation.for_model();
             let completion = self.model.complete(&messages, &tools, &counting).await?;
-            if used.get() == before {
-                used.set(before + guessed(&messages, &completion));
-            }
+            used = used.saturating_add(counted(reported.take(), &messages, &completion));
             let Completion { text, tool_calls, truncated } = completion;
             if !text.is_empty() {
                 tell(Event::TextDone { text: text.clone() });
@@ -375,12 +373,19 @@ impl Agent {
     }
 }
 
-/// How many tokens a question and its answer had, where the server does not count them: rather too many than too few.
-fn guessed(messages: &[Message], answer: &Completion) -> u64 {
-    const BYTES_PER_TOKEN: usize = 3;
-    let asked = serde_json::to_vec(messages).map_or(0, |text| text.len());
-    let calls: usize = answer.tool_calls.iter().map(|call| call.name.len() + call.arguments.len()).sum();
-    u64::try_from((asked + answer.text.len() + calls) / BYTES_PER_TOKEN + 1).unwrap_or(u64::MAX)
+/// How many tokens of a question and its answer count against the limit, if the server `reported` so many.
+///
+/// One that reports next to none would take the limit away, so what there was to read and write counts at least; at so many
+/// characters a token that no honest count of ordinary text is lower, or an honest run would end too early. Without a report
+/// rather too many count than too few.
+fn counted(reported: u64, messages: &[Message], answer: &Completion) -> u64 {
+    const MOST_PER_TOKEN: usize = 6;
+    const USUAL_PER_TOKEN: usize = 3;
+    let asked = serde_json::to_string(messages).map_or(0, |text| text.chars().count());
+    let calls: usize = answer.tool_calls.iter().map(|call| call.name.len() + call.arguments.chars().count()).sum();
+    let characters = asked + answer.text.chars().count() + calls;
+    let tokens = |each: usize| u64::try_from(characters / each + 1).unwrap_or(u64::MAX);
+    if reported == 0 { tokens(USUAL_PER_TOKEN) } else { reported.max(tokens(MOST_PER_TOKEN)) }
 }
 
 /// The same for every turn of a conversation, so that a server can keep the beginning in its cache.

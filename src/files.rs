@@ -4,6 +4,8 @@
 //! The folders are the person's own, so looking at a path before opening it is enough: whoever could put a link there
 //! between the two steps could read the files anyway.
 
+mod rights;
+
 use std::{
     ffi::OsString,
     fs::{self, DirBuilder, File, OpenOptions},
@@ -11,15 +13,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use self::rights::{only_mine, own_dir};
+
 /// Why a file could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A symbolic link lies where a file of ours should be.
+    /// A symbolic link lies where a file or a folder of ours should be.
     #[error("{} is a symbolic link", .0.display())]
     Symlink(PathBuf),
     /// Something other than a regular file lies there.
     #[error("{} is not a regular file", .0.display())]
     NotAFile(PathBuf),
+    /// Neither this person's nor, where that is enough, root's.
+    #[error("{} belongs to somebody else", .0.display())]
+    Foreign(PathBuf),
+    /// It decides what is done, and others could change it.
+    #[error("others may write to {}", .0.display())]
+    Writable(PathBuf),
     /// The disk or the quota is full.
     #[error("no space is left for {}", .0.display())]
     Full(PathBuf),
@@ -56,18 +66,36 @@ impl Error {
             _ => Self::Io { doing, path, source },
         }
     }
+
+    /// What mends it, where that is known.
+    #[must_use]
+    pub fn mend(&self) -> Option<String> {
+        match self {
+            Self::Symlink(path) => Some(format!(
+                "put the real thing at {}, not a link; only folders above those of agentctl may be links",
+                path.display()
+            )),
+            Self::Foreign(_) => Some(
+                "run agentctl as the person it belongs to; or look into it, and make it yours with `chown`".to_owned(),
+            ),
+            Self::Writable(path) => Some(format!("look into it, then run `chmod go-w '{}'`", path.display())),
+            _ => None,
+        }
+    }
 }
 
 /// Makes a folder, and those above it, that only its owner may enter. One that is there already is closed to others.
 ///
 /// # Errors
-/// If it cannot be made, or is something else than a folder.
+/// If it cannot be made, or is something else than a folder of this person's.
 pub fn private_dir(path: &Path) -> Result<(), Error> {
+    own_dir(path)?;
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path).map_err(|source| Error::new("made", path, source))?;
+    own_dir(path)?;
     let metadata = fs::metadata(path).map_err(|source| Error::new("read", path, source))?;
     close_to_others(path, &metadata, 0o700)
 }
@@ -76,8 +104,13 @@ pub fn private_dir(path: &Path) -> Result<(), Error> {
 /// already is closed to others.
 ///
 /// # Errors
-/// If it is a symbolic link or no regular file, or the system refuses.
+/// If it or its folder is a symbolic link, the folder is somebody else's, it is no regular file, or the system refuses.
 pub fn open(path: &Path, options: &mut OpenOptions) -> Result<File, Error> {
+    own_dir(folder_of(path))?;
+    open_anywhere(path, options)
+}
+
+fn open_anywhere(path: &Path, options: &mut OpenOptions) -> Result<File, Error> {
     check(path)?;
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
@@ -214,7 +247,7 @@ pub fn check(path: &Path) -> Result<(), Error> {
 }
 
 fn write_new(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let mut file = open(path, OpenOptions::new().write(true).create_new(true))?;
+    let mut file = open_anywhere(path, OpenOptions::new().write(true).create_new(true))?;
     file.write_all(content).and_then(|()| file.sync_all()).map_err(|source| Error::new("written", path, source))
 }
 

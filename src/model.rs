@@ -10,9 +10,11 @@ mod answer;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod key;
 mod message;
 mod refusal;
 mod sse;
+mod whole;
 
 use std::{
     cell::Cell,
@@ -31,6 +33,7 @@ use url::Url;
 
 use self::{
     answer::Assembly,
+    key::Key,
     refusal::{Dialect, Said},
 };
 pub use self::{
@@ -176,7 +179,7 @@ impl Model {
         if !status.is_success() {
             let retry_after = http::retry_after(response.headers(), self.clock.now());
             let body = self.within(SILENCE, read_some(response)).await.unwrap_or_default();
-            let said = Said::read(&self.without_key(body), &content_type);
+            let said = Said::read(&body, &content_type, &self.key());
             let status = status.as_u16();
             let learnt = self.dialect.get().learn(status, &said);
             let (error, pause) = refusal::judge(status, said, retry_after, backoff);
@@ -199,7 +202,7 @@ impl Model {
         tell: Tell<'_>,
     ) -> Result<Completion, Trouble> {
         let mut stream = Stream::start(response);
-        let mut reading = Reading::default();
+        let mut reading = Reading { answer: Assembly::new(self.key()), ..Reading::default() };
         let mut pieces = Vec::new();
         // One timer for the whole stream, set again only when it fires: a timer for each piece costs more than the piece.
         let mut last = self.clock.elapsed();
@@ -229,6 +232,7 @@ impl Model {
             reading.answer.tell_text(tell);
             taken?;
         }
+        reading.answer.tell_rest(tell);
         reading.answer.tell_usage(tell);
         Ok(reading.answer.finish()?)
     }
@@ -296,12 +300,8 @@ impl Model {
         }
     }
 
-    /// Some servers repeat the key that they refuse.
-    fn without_key(&self, body: Vec<u8>) -> Vec<u8> {
-        match self.options.api_key.as_ref().map(ApiKey::expose).filter(|key| key.len() >= 8) {
-            Some(key) => String::from_utf8_lossy(&body).replace(key, "(the key)").into_bytes(),
-            None => body,
-        }
+    fn key(&self) -> Key {
+        Key::new(self.options.api_key.clone())
     }
 }
 

@@ -209,8 +209,8 @@ async fn write(app: &App, args: &InitArgs) -> Result<(), Failure> {
         app.ui.status(format!("The old file is {}", old.display()));
     }
     let (text, ours) = (init::text(&answers), app.dirs()?.config);
-    // A folder that is there and that a flag or a variable names is the person's own, and stays as it is.
-    match file.parent().is_some_and(|folder| folder.is_dir() && folder != ours) {
+    // A folder that is there and that a flag, a variable or a link names is the person's own, and stays as it is.
+    match file.parent().is_some_and(|folder| folder.is_dir() && (folder != ours || folder.is_symlink())) {
         true => files::put(&file, text.as_bytes())?,
         false => files::write(&file, text.as_bytes())?,
     }

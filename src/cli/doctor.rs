@@ -170,11 +170,7 @@ fn state_folder(app: &App, config: &Config, report: &mut Report<'_>) {
     match app.journal() {
         // Opening it made the folder, and closed it to others.
         Ok(_) => report.ok("state folder", format!("{} can be written, and only you can read it", folder.display())),
-        Err(failure) => report.broken(
-            "state folder",
-            failure.message,
-            "nothing runs that cannot be written down: make the folder writable, or set AGENTCTL_HOME",
-        ),
+        Err(failure) => report.failed("state folder", &failure),
     }
 }
 

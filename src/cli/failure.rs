@@ -13,8 +13,7 @@ use crate::{
 };
 
 /// What to do where a file of the state folder cannot be written.
-pub(super) const NOWHERE_TO_WRITE: &str =
-    "nothing runs that cannot be written down: make the state folder writable, or free space on the disk";
+pub(super) const NOWHERE_TO_WRITE: &str = "nothing runs that cannot be written down: make the state folder writable, free space on the disk, or set AGENTCTL_HOME";
 
 /// Why a command did not do what it was asked to. The codes are closed and documented (README, man page).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -145,6 +144,12 @@ impl Failure {
         self
     }
 
+    /// Adds what mends a file or a folder, where that is known.
+    fn mend(mut self, error: &files::Error) -> Self {
+        self.hints.extend(error.mend());
+        self
+    }
+
     /// Marks it as told.
     pub(crate) fn told(mut self) -> Self {
         self.told = true;
@@ -183,6 +188,7 @@ impl From<config::Error> for Failure {
     fn from(error: config::Error) -> Self {
         let failure = Self::new(Kind::Usage, chain(&error));
         match error {
+            config::Error::File(error) => failure.mend(&error),
             config::Error::UnknownKey { .. } | config::Error::Syntax { .. } => {
                 failure.hint("`agentctl config path` says which files are read; docs/configuration.md lists the keys")
             }
@@ -200,8 +206,8 @@ impl From<config::Error> for Failure {
 
 impl From<files::Error> for Failure {
     fn from(error: files::Error) -> Self {
-        Self::new(Kind::Failed, chain(&error))
-            .hint("check the folder's owner and permissions, and the space on the disk")
+        let disk = || "check the folder's owner and permissions, and the space on the disk".to_owned();
+        Self::new(Kind::Failed, chain(&error)).hint(error.mend().unwrap_or_else(disk))
     }
 }
 
@@ -221,6 +227,7 @@ impl From<credentials::Error> for Failure {
             E::WrongPassphrase(_) | E::OtherUnlock { .. } => {
                 failure.hint("check AGENTCTL_STORE_PASSPHRASE and AGENTCTL_STORE_KEY_FILE")
             }
+            E::File(error) => failure.mend(&error),
             E::Corrupt { .. } => failure.hint("`agentctl logout` and `agentctl login` write it anew"),
             _ => failure,
         }
@@ -297,6 +304,7 @@ impl From<oauth::Error> for Failure {
 
 impl From<journal::Error> for Failure {
     fn from(error: journal::Error) -> Self {
+        let mend = if let journal::Error::File(file) = &error { file.mend() } else { None };
         let hint = match &error {
             journal::Error::Newer { .. } => "a newer agentctl has been here: use that one, or another AGENTCTL_HOME",
             journal::Error::Corrupt { .. } => {
@@ -305,19 +313,24 @@ impl From<journal::Error> for Failure {
             journal::Error::Busy | journal::Error::Lock(_) => "another process holds it: try again in a moment",
             _ => NOWHERE_TO_WRITE,
         };
-        Self::caused(Kind::Failed, "use the journal", &error).hint(hint)
+        Self::caused(Kind::Failed, "use the journal", &error).hint(mend.as_deref().unwrap_or(hint))
     }
 }
 
 impl From<audit::Error> for Failure {
     fn from(error: audit::Error) -> Self {
-        Self::caused(Kind::Failed, "use the audit log", &error).hint(NOWHERE_TO_WRITE)
+        let mend = if let audit::Error::File(file) = &error { file.mend() } else { None };
+        Self::caused(Kind::Failed, "use the audit log", &error).hint(mend.as_deref().unwrap_or(NOWHERE_TO_WRITE))
     }
 }
 
 impl From<tool::Error> for Failure {
     fn from(error: tool::Error) -> Self {
-        Self::caused(Kind::Usage, "load the tools", &error).hint("`agentctl tools check FILE` says what to mend")
+        let failure = Self::caused(Kind::Usage, "load the tools", &error);
+        match error {
+            tool::Error::NotMine(error) => failure.mend(&error),
+            _ => failure.hint("`agentctl tools check FILE` says what to mend"),
+        }
     }
 }
 

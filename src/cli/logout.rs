@@ -89,7 +89,8 @@ fn tell(app: &App, reports: &[(String, LogoutReport)]) -> Result<(), Failure> {
                 app.ui.status(Line::new().good("✓ ").plain("Logged out: ").bold(&who).dim_field(&rest));
             }
             Revoked::Failed(error) => {
-                app.ui.warn(&format!("{who} is logged out here, but the server could not be told: {}", chain(error)));
+                let why = chain(error);
+                app.ui.warn(&format!("{who} is logged out here, but the login is not revoked at the server: {why}"));
                 app.ui.hint("the login lives at the server until it expires; you can end it on the server's own pages");
             }
         }

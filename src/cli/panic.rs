@@ -160,7 +160,7 @@ async fn revoke(app: &App, receipt: &mut Receipt) {
     match logout {
         Ok(report) => match (report.revoked, report.account) {
             (Revoked::Failed(error), _) => receipt.not_done.push(format!(
-                "the login is deleted here, but the server could not be told: {}; end it on the server's own pages",
+                "the login is deleted here, but it is not revoked at the server: {}; end it on the server's own pages",
                 chain(&error)
             )),
             (Revoked::Done, _) => receipt.done.push("the login is revoked at the server and deleted here".to_owned()),

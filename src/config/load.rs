@@ -17,6 +17,7 @@ use super::{
     trust,
 };
 use crate::{
+    files,
     oauth::Provider,
     secret::{ApiKey, ClientSecret, Passphrase},
 };
@@ -84,11 +85,16 @@ pub(super) fn load(vars: &EnvVars, overrides: &Overrides, cwd: &Path) -> Result<
     }
     let home = layers.get("AGENTCTL_HOME").map(|home| cwd.join(home.value));
     let dirs = Dirs::find(home.as_deref())?;
+    let ours = [&dirs.state, &dirs.data, &dirs.cache, &dirs.locks].map(PathBuf::as_path);
+    for folder in ours.into_iter().chain(dirs.locks.parent()) {
+        files::own_dir(folder)?;
+    }
     let file = match (&overrides.config, layers.get("AGENTCTL_CONFIG")) {
         (Some(path), _) => Setting { value: cwd.join(path), source: Source::Flag },
         (None, Some(path)) => Setting { value: cwd.join(path.value), source: path.source },
         (None, None) => Setting::default(dirs.config.join("config.toml")),
     };
+    files::only_mine(&file.value)?;
     let settings = file::read(&file.value, file.source != Source::Default)?;
     let profile = overrides
         .profile

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{Dirs, Error};
+use crate::files;
 
 /// Where the administrator's policy lies, whatever `AGENTCTL_HOME` says.
 #[cfg(target_os = "macos")]
@@ -29,8 +30,8 @@ pub struct PolicyText {
 /// The policy files that are there, the administrator's first.
 ///
 /// # Errors
-/// If one is there and cannot be read, or the administrator's could have been written by somebody else. Then nothing may
-/// go on as if there were none.
+/// If one is there and cannot be read, or could have been written by somebody else. Then nothing may go on as if there were
+/// none.
 pub fn policies(dirs: &Dirs) -> Result<Vec<PolicyText>, Error> {
     let mut found = Vec::new();
     let (admin, user) = (Path::new(ADMIN), dirs.config.join("policy.toml"));
@@ -38,6 +39,8 @@ pub fn policies(dirs: &Dirs) -> Result<Vec<PolicyText>, Error> {
         only_root_writes(admin)?;
         found.push(PolicyText { admin: true, path: admin.to_owned(), text });
     }
+    // Also if there is none: who may write to the folder could have taken it away.
+    files::only_mine(&user)?;
     if let Some(text) = read(&user)? {
         found.push(PolicyText { admin: false, path: user, text });
     }

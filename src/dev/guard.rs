@@ -2,13 +2,13 @@
 //! machine (DNS rebinding).
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderName, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -24,27 +24,36 @@ pub(super) async fn check(State(world): State<Arc<World>>, request: Request, nex
 }
 
 fn admissible(headers: &HeaderMap, unsafe_listen: bool) -> Result<(), &'static str> {
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    let host = text(header::HOST).ok_or("a Host header is needed")?;
+    let host = only(headers, &header::HOST)?.ok_or("a Host header is needed")?;
     if !is_ours(host, unsafe_listen) {
         return Err("this Host is not the tenant's");
     }
-    match text(header::ORIGIN) {
+    match only(headers, &header::ORIGIN)? {
         Some(origin) if origin.strip_prefix("http://") != Some(host) => Err("this Origin is not the tenant's"),
         _ => Ok(()),
     }
 }
 
-/// A number, not a name: nobody can rebind a number. `localhost` never leaves the machine either.
+/// Of two, nobody knows which one counts for whoever else reads the request.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, &'static str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value.map(|value| value.to_str().unwrap_or("?"))),
+        (_, Some(_)) => Err("there may be one Host and one Origin"),
+    }
+}
+
+/// A number, not a name: nobody can rebind a number. `localhost` never leaves the machine either. Not read as a URL, in which
+/// a number may stand behind an `@` or before a `/`.
 fn is_ours(host: &str, unsafe_listen: bool) -> bool {
-    let Ok(url) = url::Url::parse(&format!("http://{host}/")) else { return false };
-    let address = match url.host() {
-        Some(url::Host::Ipv4(address)) => IpAddr::V4(address),
-        Some(url::Host::Ipv6(address)) => IpAddr::V6(address),
-        Some(url::Host::Domain("localhost")) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        _ => return false,
+    let number = match host.strip_prefix("localhost") {
+        Some(port) if port.is_empty() || port.starts_with(':') => format!("127.0.0.1{port}"),
+        _ => host.to_owned(),
     };
-    unsafe_listen || address.is_loopback()
+    let v4 = || number.parse::<Ipv4Addr>().ok().map(IpAddr::from);
+    let v6 = || number.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::from);
+    let address = number.parse::<SocketAddr>().ok().map(|address| address.ip());
+    address.or_else(v4).or_else(v6).is_some_and(|address| unsafe_listen || address.is_loopback())
 }
 
 #[cfg(test)]
@@ -72,7 +81,47 @@ mod tests {
         assert!(!verdict("127.0.0.1:8080", Some("http://127.0.0.1:9999")));
         assert!(!verdict("127.0.0.1:8080", Some("null")));
         assert!(admissible(&HeaderMap::new(), false).is_err());
+        assert!(verdict("127.0.0.1", Some("http://127.0.0.1")) && verdict("[::1]", None) && verdict("localhost", None));
         assert!(is_ours("192.0.2.7:8080", true));
         assert!(!is_ours("evil.example", true));
+    }
+
+    #[test]
+    fn a_host_is_not_read_as_a_url() {
+        for host in [
+            "evil.example@127.0.0.1",
+            "evil.example@127.0.0.1:8080",
+            "127.0.0.1/.evil.example",
+            "127.0.0.1#.evil",
+            "127.0.0.1?.evil",
+            "127.0.0.1:8080/",
+            "127.0.0.1:8080:9090",
+            "127.0.0.1:",
+            "127.1:8080",
+            "0x7f.0.0.1:8080",
+            "2130706433",
+            "::1",
+            "[::1",
+            "[127.0.0.1]",
+            "localhost1:8080",
+            "localhost.evil.example",
+            "localhost@evil.example:8080",
+            "",
+        ] {
+            assert!(!verdict(host, None), "{host}");
+        }
+    }
+
+    #[test]
+    fn two_of_a_header_are_refused() {
+        for name in [header::HOST, header::ORIGIN] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "127.0.0.1:8080".parse().unwrap());
+            headers.insert(header::ORIGIN, "http://127.0.0.1:8080".parse().unwrap());
+            assert!(admissible(&headers, false).is_ok());
+            let again = headers[&name].clone();
+            headers.append(&name, again);
+            assert!(admissible(&headers, false).is_err(), "{name}");
+        }
     }
 }

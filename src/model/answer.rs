@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::{
     error::{Error, Received},
+    key::Key,
     refusal::Said,
+    whole::Whole,
 };
 use crate::{
     call::ToolCall,
@@ -118,6 +120,7 @@ struct FunctionPiece {
 struct Growing {
     index: Option<u64>,
     call: ToolCall,
+    arguments: Whole,
 }
 
 /// An answer that may still grow.
@@ -126,6 +129,9 @@ pub(super) struct Assembly {
     text: String,
     /// How much of the text was told.
     told: usize,
+    /// How much at its end may be the beginning of the key.
+    held: usize,
+    key: Key,
     calls: Vec<Growing>,
     finish_reason: Option<String>,
     usage: Option<Value>,
@@ -134,6 +140,11 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
+    /// The answer to a request that carried this key.
+    pub(super) fn new(key: Key) -> Self {
+        Self { key, ..Self::default() }
+    }
+
     /// Takes the data of one event: one JSON object, or several where a server forgot what parts them.
     pub(super) fn add(&mut self, data: &[u8]) -> Result<(), Error> {
         let text = String::from_utf8_lossy(data);
@@ -154,10 +165,10 @@ impl Assembly {
 
     fn add_chunk(&mut self, chunk: Chunk) -> Result<(), Error> {
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            return Err(self.reported(&error));
+            return Err(self.reported(error));
         }
         if chunk.object.as_deref() == Some("error") {
-            return Err(self.reported(&chunk.message.unwrap_or_default()));
+            return Err(self.reported(chunk.message.unwrap_or_default()));
         }
         if chunk.usage.as_ref().is_some_and(Value::is_object) {
             self.usage = chunk.usage;
@@ -184,15 +195,15 @@ impl Assembly {
 
     fn add_delta(&mut self, delta: Delta) -> Result<(), Error> {
         match delta.content {
-            Some(Content::Text(text)) => self.text.push_str(&text),
+            Some(Content::Text(text)) => self.add_text(&text),
             // A part that is no text is the model's thinking, or something that cannot be shown.
             Some(Content::Parts(parts)) => {
-                parts.iter().filter(|part| part.kind == "text").for_each(|part| self.text.push_str(&part.text));
+                parts.iter().filter(|part| part.kind == "text").for_each(|part| self.add_text(&part.text));
             }
             Some(Content::Other(_)) | None => {}
         }
         if let Some(refusal) = delta.refusal {
-            self.text.push_str(&refusal);
+            self.add_text(&refusal);
         }
         for piece in delta.tool_calls.into_iter().flatten() {
             self.add_call(piece)?;
@@ -201,6 +212,12 @@ impl Assembly {
             Some(function) => self.add_call(CallPiece { index: Some(0), id: None, function: Some(function) }),
             None => Ok(()),
         }
+    }
+
+    fn add_text(&mut self, piece: &str) {
+        let from = self.text.len() - self.held;
+        self.text.push_str(piece);
+        self.held = self.key.out_of_answer(&mut self.text, from);
     }
 
     fn add_call(&mut self, piece: CallPiece) -> Result<(), Error> {
@@ -221,7 +238,7 @@ impl Assembly {
                 self.calls.len() - 1
             }
         };
-        let call = &mut self.calls[at].call;
+        let Growing { call, arguments, .. } = &mut self.calls[at];
         if !id.is_empty() {
             call.id = id;
         }
@@ -229,11 +246,13 @@ impl Assembly {
         if !name.is_empty() {
             call.name = name;
         }
-        match function.arguments {
-            Some(Value::String(text)) => call.arguments.push_str(&text),
-            Some(Value::Null) | None => {}
-            Some(value) => call.arguments.push_str(&value.to_string()),
-        }
+        let more = match function.arguments {
+            Some(Value::String(text)) => text,
+            Some(Value::Null) | None => return Ok(()),
+            Some(value) => value.to_string(),
+        };
+        arguments.take(&more);
+        call.arguments.push_str(&more);
         Ok(())
     }
 
@@ -244,7 +263,7 @@ impl Assembly {
             // Without an index, a name begins the next call; a server that repeats it does so under the same id.
             let same = self.calls.iter().rposition(|growing| !id.is_empty() && growing.call.id == id);
             return match same {
-                Some(at) if name.is_empty() || !is_whole(&self.calls[at].call.arguments) => Some(at),
+                Some(at) if name.is_empty() || !self.calls[at].arguments.is_whole() => Some(at),
                 _ if name.is_empty() => Some(last),
                 _ => None,
             };
@@ -258,10 +277,17 @@ impl Assembly {
 
     /// Tells the text that has come since the last time.
     pub(super) fn tell_text(&mut self, tell: Tell<'_>) {
-        if self.told < self.text.len() {
-            tell(Event::Text { text: self.text[self.told..].to_owned() });
-            self.told = self.text.len();
+        let end = self.text.len() - self.held;
+        if self.told < end {
+            tell(Event::Text { text: self.text[self.told..end].to_owned() });
+            self.told = end;
         }
+    }
+
+    /// Tells the end of the text: nothing more comes that would make it the key.
+    pub(super) fn tell_rest(&mut self, tell: Tell<'_>) {
+        self.held = 0;
+        self.tell_text(tell);
     }
 
     /// Tells what the server counted. Some repeat it in every event, and the last is the sum.
@@ -278,7 +304,7 @@ impl Assembly {
 
     /// The answer ends here, too early.
     pub(super) fn cut(&self, why: &str) -> Error {
-        let call = self.calls.last().map(|growing| growing.call.name.clone());
+        let call = self.calls.last().map(|growing| growing.call.name.clone()).filter(|name| !self.key.is_in(name));
         Error::Cut { why: why.to_owned(), received: Received { characters: self.text.chars().count(), call } }
     }
 
@@ -287,8 +313,8 @@ impl Assembly {
         if self.is_empty() { Error::Protocol(why) } else { self.cut(&why) }
     }
 
-    fn reported(&self, error: &Value) -> Error {
-        let said = Said::of(error);
+    fn reported(&self, error: Value) -> Error {
+        let said = Said::of(error, &self.key);
         match said.is_overflow() {
             true => Error::ContextOverflow { message: said.message },
             false if self.is_empty() => Error::Reported(said.message),
@@ -315,6 +341,10 @@ impl Assembly {
         if self.calls.iter().any(|growing| growing.call.name.is_empty()) {
             return Err(Error::Protocol("a tool call without a name".to_owned()));
         }
+        let of_call = |call: &ToolCall| [&call.id, &call.name, &call.arguments].map(|part| self.key.is_in(part));
+        if self.calls.iter().any(|growing| of_call(&growing.call).contains(&true)) {
+            return Err(Error::Protocol("a tool call that holds the API key".to_owned()));
+        }
         let mut tool_calls: Vec<ToolCall> = self.calls.into_iter().map(|growing| growing.call).collect();
         for at in 0..tool_calls.len() {
             let (earlier, later) = tool_calls.split_at_mut(at);
@@ -330,8 +360,4 @@ impl Assembly {
         }
         Ok(Completion { text: self.text, tool_calls, truncated })
     }
-}
-
-fn is_whole(arguments: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(arguments).is_ok()
 }

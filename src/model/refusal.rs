@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::error::Error;
+use super::{error::Error, key::Key};
 
 /// The longest sentence of a server that is repeated to a person.
 const LONGEST: usize = 300;
@@ -37,17 +37,18 @@ pub(super) struct Said {
 
 impl Said {
     /// Reads the body of an error: `error.message`, `error`, `message`, `detail`, or the start of the text.
-    pub(super) fn read(body: &[u8], content_type: &str) -> Self {
+    pub(super) fn read(body: &[u8], content_type: &str, key: &Key) -> Self {
         match serde_json::from_slice(body) {
-            Ok(json) => Self::of(&json),
+            Ok(json) => Self::of(json, key),
             Err(_) if content_type.starts_with("text/html") => Self::text("a web page"),
-            Err(_) => Self::text(&String::from_utf8_lossy(body)),
+            Err(_) => Self::of(Value::String(String::from_utf8_lossy(body).into_owned()), key),
         }
     }
 
     /// Reads an error that is JSON.
-    pub(super) fn of(json: &Value) -> Self {
-        let json = json.get(0).unwrap_or(json);
+    pub(super) fn of(json: Value, key: &Key) -> Self {
+        let json = key.out_of_error(json);
+        let json = json.get(0).unwrap_or(&json);
         let error = json.get("error").filter(|error| !error.is_null()).unwrap_or(json);
         let known = ["/message", "/detail", "/error", "/msg", "/detail/0/msg", ""];
         let message = known
@@ -153,7 +154,7 @@ mod tests {
 
     #[test]
     fn an_error_body_is_reduced_to_its_sentence() {
-        let said = |body: &str, content_type: &str| Said::read(body.as_bytes(), content_type).message;
+        let said = |body: &str, content_type: &str| Said::read(body.as_bytes(), content_type, &Key::default()).message;
         assert_eq!(said(r#"{"error":{"message":"no credit","code":1}}"#, ""), "no credit");
         assert_eq!(said(r#"{"error":"invalid token"}"#, ""), "invalid token");
         assert_eq!(said(r#"{"object":"error","message":"bad","code":400}"#, ""), "bad");

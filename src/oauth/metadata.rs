@@ -166,6 +166,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_the_document_names_is_where_it_goes() {
+        let server = serve().await;
+        let issuer = server.issuer();
+        let at = |name: &str| format!("{issuer}/elsewhere/{name}");
+        let names =
+            ["token_endpoint", "jwks_uri", "device_authorization_endpoint", "backchannel_authentication_endpoint"];
+        let mut document = json!({ "issuer": issuer });
+        for name in names.into_iter().chain(["userinfo_endpoint", "revocation_endpoint"]) {
+            document[name] = json!(at(name));
+        }
+        // Also where the provider has places of its own.
+        for provider in [Provider::Oidc, Provider::Auth0, Provider::Keycloak] {
+            server.answer("/.well-known/openid-configuration", Script::json(200, document.clone()));
+            let found = Metadata::discover(&Http::default(), &issuer, provider).await.unwrap();
+            assert_eq!(found.token_endpoint.as_str(), at("token_endpoint"));
+            assert_eq!(found.jwks_uri.as_str(), at("jwks_uri"));
+            for (name, endpoint) in [
+                ("device_authorization_endpoint", found.device_authorization_endpoint),
+                ("backchannel_authentication_endpoint", found.backchannel_authentication_endpoint),
+                ("userinfo_endpoint", found.userinfo_endpoint),
+                ("revocation_endpoint", found.revocation_endpoint),
+            ] {
+                assert_eq!(endpoint.unwrap().as_str(), at(name), "{provider}");
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn a_trailing_slash_or_a_path_belongs_to_the_issuer() {
         let server = serve().await;
         for suffix in ["/", "/realms/x", "/realms/x/"] {

@@ -8,19 +8,16 @@ use crate::secret::RefreshToken;
 /// Revokes a refresh token.
 ///
 /// # Errors
-/// If the server cannot be reached, has no such endpoint or refuses. That it cannot revoke this type of token
-/// (`unsupported_token_type`, RFC 7009 §2.2.1) counts as done: there is nothing left to do.
+/// If the server cannot be reached, has no such endpoint or refuses. That it does not revoke this type of token
+/// (`unsupported_token_type`, RFC 7009 §2.2.1) is a refusal: the token lives on.
 pub async fn refresh_token(caller: &Caller<'_>, token: &RefreshToken) -> Result<(), Error> {
     let endpoint = caller.metadata.revocation_endpoint.as_ref();
     let endpoint = endpoint.ok_or(Error::Unsupported { what: "revocation endpoint" })?;
     let fields = [("token", token.expose()), ("token_type_hint", "refresh_token")];
     let response = caller.post(endpoint, &fields).await?;
-    if matches!(response.status, 200 | 204) {
-        return Ok(());
-    }
-    match Refusal::or_malformed(&response, "revocation answer") {
-        Error::Refused(refusal) if refusal.error == "unsupported_token_type" => Ok(()),
-        error => Err(error),
+    match response.status {
+        200 | 204 => Ok(()),
+        _ => Err(Refusal::or_malformed(&response, "revocation answer")),
     }
 }
 
@@ -37,7 +34,7 @@ mod tests {
         let token = RefreshToken::new("r1");
         for (answer, done) in [
             (Script::text(200, ""), true),
-            (Script::json(400, json!({"error": "unsupported_token_type"})), true),
+            (Script::json(400, json!({"error": "unsupported_token_type"})), false),
             (Script::json(401, json!({"error": "invalid_client"})), false),
             (Script::text(503, "busy"), false),
         ] {

@@ -12,6 +12,7 @@ use crate::{
     escape,
     guard::Permit,
     http::{self, Http, Request, Response},
+    json,
     secret::AccessToken,
 };
 
@@ -136,27 +137,9 @@ fn read(response: &Response, token: Option<&AccessToken>) -> Value {
         if is_page(response) { json!(null) } else { Value::String(text.into_owned()) }
     });
     if let Some(token) = token {
-        take_out(token, &mut data);
+        json::take_out(token, "[the token]", &mut data);
     }
     data
-}
-
-fn take_out(token: &str, value: &mut Value) {
-    const INSTEAD: &str = "[the token]";
-    match value {
-        Value::String(text) if text.contains(token) => *text = text.replace(token, INSTEAD),
-        Value::Array(items) => items.iter_mut().for_each(|item| take_out(token, item)),
-        Value::Object(members) => {
-            let named: Vec<String> = members.keys().filter(|name| name.contains(token)).cloned().collect();
-            for name in named {
-                if let Some(value) = members.remove(&name) {
-                    members.insert(name.replace(token, INSTEAD), value);
-                }
-            }
-            members.values_mut().for_each(|member| take_out(token, member));
-        }
-        _ => {}
-    }
 }
 
 fn worth_repeating(error: &http::Error) -> bool {

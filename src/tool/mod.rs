@@ -30,6 +30,8 @@ pub use template::Settings;
 use manifest::{ApprovalField, Manifest, ToolSpec};
 use template::Template;
 
+use crate::files;
+
 const BUILTIN: &[(&str, &str)] =
     &[("shop", include_str!("builtin/shop.toml")), ("okta", include_str!("builtin/okta.toml"))];
 
@@ -45,6 +47,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Somebody else could have written it.
+    #[error(transparent)]
+    NotMine(#[from] files::Error),
     /// A toolset file breaks the rules.
     #[error("{origin} breaks the rules of toolsets: {findings}")]
     Rules {
@@ -127,6 +132,7 @@ impl Registry {
             registry.add(&format!("the built-in toolset {name}"), text, &settings, origins)?;
         }
         for path in toolset_files(folder)? {
+            files::only_mine(&path)?;
             let text = std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
             registry.add(&path.display().to_string(), &text, &settings, origins)?;
         }

@@ -51,8 +51,26 @@ fn no_and_never_are_told_apart() {
     let login = agentctl(&home).args(["login", "--no-browser"]).start();
     login.wait_for_stderr("Device codes");
     dev.advance(3600);
-    login.finish().code(12).silent();
+    login.finish().code(12).silent().err(&["not finished in time", "run `agentctl login` again"]);
     agentctl(&home).arg("whoami").run().code(4);
+}
+
+#[test]
+fn a_login_that_the_server_does_not_revoke_is_not_called_revoked() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    dev.fault(&json!({ "on": "revoke", "kind": "status", "status": 400, "times": 2 }));
+    agentctl(&home)
+        .arg("panic")
+        .run()
+        .code(1)
+        .out(&["✗ the login is deleted here, but it is not revoked at the server"]);
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    agentctl(&home)
+        .arg("logout")
+        .run()
+        .code(0)
+        .err(&["is logged out here, but the login is not revoked at the server"]);
 }
 
 #[test]

@@ -45,6 +45,7 @@ mod peers_llama;
 mod peers_vault;
 mod races;
 mod readme;
+mod rights;
 mod run;
 mod screens;
 mod session;

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Fake, Output, Reply, agentctl, command};
+use crate::support::{Dev, Fake, Home, Output, Reply, agentctl, command};
 
 /// What the model was told in the first question.
 fn told(dev: &Dev) -> Value {
@@ -169,6 +169,48 @@ fn tokens_in_total_are_limited() {
     let dev = Dev::scripted(json!([turn("phones"), turn("laptops"), { "text": "In time." }]));
     let home = dev.logged_in();
     agentctl(&home).args(["run", "--max-tokens-total", "100000", "go"]).run().code(0).out(&["In time."]);
+}
+
+/// A model's server that always wants one more search, and reports what it likes about its tokens.
+fn reports(dev: &Dev, prompt: u64, completion: u64) -> (Fake, Home) {
+    let fake = Fake::start();
+    let call = json!({ "id": "a", "type": "function",
+        "function": { "name": "search_products", "arguments": "{\"query\":\"phones\"}" } });
+    let answer = json!({ "choices": [{ "index": 0, "finish_reason": "tool_calls",
+        "message": { "role": "assistant", "content": null, "tool_calls": [call] } }],
+        "usage": { "prompt_tokens": prompt, "completion_tokens": completion } });
+    fake.always("POST", "/chat/completions", Reply::json(200, &answer));
+    let mut home = dev.logged_in();
+    home.set("OPENAI_BASE_URL", &fake.url());
+    (fake, home)
+}
+
+#[test]
+fn a_server_that_reports_few_tokens_does_not_lift_the_limit() {
+    let dev = Dev::start();
+    let (fake, home) = reports(&dev, 1, 0);
+    let limited = ["run", "--json", "--max-tokens-total", "300", "go"];
+    let output = agentctl(&home).args(limited).run().code(14);
+    assert!(last(&output)["hints"][0].as_str().unwrap().contains("--max-tokens-total"), "{output}");
+    assert_eq!(last(&output)["usage"]["prompt_tokens"], fake.seen().len(), "the bill is the server's own\n{output}");
+}
+
+#[test]
+fn a_server_that_reports_too_many_tokens_breaks_nothing() {
+    let dev = Dev::start();
+    let (fake, home) = reports(&dev, u64::MAX, u64::MAX);
+    let output = agentctl(&home).args(["run", "--json", "go"]).run().code(14);
+    assert_eq!(last(&output)["usage"]["prompt_tokens"], u64::MAX, "{output}");
+    assert_eq!(fake.seen().len(), 4, "it ends because the call is repeated\n{output}");
+    // What it reports cannot begin anew behind the greatest number.
+    agentctl(&home).args(["run", "--max-tokens-total", "1000000", "go"]).run().code(14).err(&["--max-tokens-total"]);
+    assert_eq!(fake.seen().len(), 5);
+    // The shell adds up as well, over its answers.
+    let text = json!({ "choices": [{ "message": { "content": "Hi." }, "finish_reason": "stop" }],
+        "usage": { "prompt_tokens": u64::MAX, "completion_tokens": 1 } });
+    fake.once("POST", "/chat/completions", Reply::json(200, &text));
+    fake.once("POST", "/chat/completions", Reply::json(200, &text));
+    agentctl(&home).args(["chat"]).stdin("go\ngo\n/usage\n").run().err(&["18446744073709551615 tokens read"]);
 }
 
 #[test]

@@ -148,14 +148,18 @@ impl<'a> Talk<'a> {
 
     /// How many tokens were read and written.
     pub(super) fn tokens(&self) -> u64 {
-        self.spent.iter().map(|spent| spent.read + spent.written).sum()
+        let all = self.spent.iter().flat_map(|spent| [spent.read, spent.written]);
+        all.fold(0, u64::saturating_add)
     }
 
     /// Adds what was used up to what the model used before.
     pub(super) fn spend(&mut self, show: &Show<'_>) -> Result<(), Failure> {
         let (Some((read, written)), Some(model)) = (show.used(), self.asked()?) else { return Ok(()) };
         match self.spent.iter_mut().find(|spent| spent.model == model) {
-            Some(spent) => (spent.read, spent.written) = (spent.read + read, spent.written + written),
+            Some(spent) => {
+                spent.read = spent.read.saturating_add(read);
+                spent.written = spent.written.saturating_add(written);
+            }
             None => self.spent.push(Spent { model, read, written }),
         }
         Ok(())

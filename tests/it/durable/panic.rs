@@ -59,7 +59,7 @@ fn panic_says_what_it_could_not_do() {
     drop(dev);
     let receipt = agentctl(&home).args(["panic", "--json"]).run().code(1).json();
     assert_eq!((&receipt["ok"], receipt["abandoned"].as_array().unwrap().len()), (&json!(false), 1), "{receipt}");
-    assert!(receipt["not_done"][0].as_str().unwrap().contains("server could not be told"), "{receipt}");
+    assert!(receipt["not_done"][0].as_str().unwrap().contains("not revoked at the server"), "{receipt}");
     home.set("AGENTCTL_STORE_PASSPHRASE", "another");
     let receipt = agentctl(&home).args(["panic", "--json"]).run().code(1).json();
     assert_eq!(receipt["generation"], 2, "{receipt}");

@@ -195,7 +195,26 @@ impl World {
             said.push(login().run().code(0));
         }
         said.push(resume());
+        if !weather.at_logout.is_empty() {
+            self.leave(&home, weather, &mut said);
+        }
         self.look(&home, weather, &said, killed);
+    }
+
+    /// Whatever the server says about it, who logs out is logged out here, and is not told that it was more than that.
+    fn leave(&self, home: &Home, weather: &Weather, said: &mut Vec<Output>) {
+        let dev = &self.dev;
+        let before = dev.history("revoke").len();
+        weather.at_logout.iter().for_each(|fault| dev.fault(fault));
+        said.push(ended(self.program(home, weather, &["connections", "list"]).run()));
+        let output = ended(self.program(home, weather, &["logout"]).run()).code(0);
+        dev.delete("/faults", &json!({}));
+        agentctl(home).arg("whoami").run().code(4);
+        let asked = &dev.history("revoke")[before..];
+        let done = asked.iter().any(|request| request["answer"]["status"] == 200);
+        let claims = output.stderr.contains("✓ Logged out");
+        assert!(!claims || asked.is_empty() || done, "it says that the login is revoked\n{output}");
+        said.push(output);
     }
 
     /// Asks for what is wanted, and does meanwhile what is to be done; whether the process died of it.

@@ -56,6 +56,8 @@ pub(super) struct Weather {
     /// Faults that meet the login.
     pub(super) at_login: Vec<Value>,
     pub(super) faults: Vec<Value>,
+    /// Faults that meet the commands at the end: a look at the connections, and the logout.
+    pub(super) at_logout: Vec<Value>,
     /// What happens so many real milliseconds after the start.
     pub(super) deeds: Vec<(u64, Deed)>,
     /// The durable step at which the process dies.
@@ -166,6 +168,38 @@ fn alterations() -> Vec<Value> {
 const AT_LOGIN: [&str; 4] = ["device", "device_poll", "jwks", "discovery"];
 const ON_THE_ROAD: [&str; 9] = ["refresh", "token", "ciba", "ciba_poll", "vault", "jwks", "discovery", "fga", "model"];
 
+/// What only the commands at the end reach.
+const AT_LOGOUT: [&str; 2] = ["my_account", "revoke"];
+
+/// What is special about each task.
+fn special(task: Task) -> &'static [&'static str] {
+    match task {
+        Task::Purchase => &["shop", "shop", "ciba_poll"],
+        Task::Admin => &["directory", "vault", "ciba_poll"],
+        Task::Vault => &["directory", "vault", "refresh"],
+    }
+}
+
+/// A login whose ID token has no names, so that they are asked for, and trouble when they are.
+fn nameless(chance: &mut Chance) -> Vec<Value> {
+    let names = json!({ "name": null, "email": null });
+    let trouble = match chance.below(3) {
+        0 => json!({ "on": "userinfo", "kind": "alter", "answer": { "sub": "auth0|mallory" } }),
+        _ => fault(chance, &["userinfo"], 20),
+    };
+    vec![json!({ "on": "device_poll", "kind": "alter", "claims": names }), trouble]
+}
+
+fn at_logout(chance: &mut Chance) -> Vec<Value> {
+    let accounts = json!({ "connected_accounts": "none", "accounts": [{ "id": 7 }] });
+    let mut faults = vec![fault(chance, &AT_LOGOUT, 40)];
+    match chance.below(3) {
+        0 => faults.push(json!({ "on": "my_account", "kind": "alter", "answer": accounts })),
+        _ => faults.push(fault(chance, &["revoke"], 40)),
+    }
+    faults
+}
+
 fn fault(chance: &mut Chance, places: &[&str], times_99: u64) -> Value {
     let on = chance.of(places);
     let has_effect = ["shop", "directory"].contains(&on);
@@ -206,12 +240,7 @@ pub(super) fn weather(seed: u64) -> Weather {
     let person = chance.of(&[Person::Approves, Person::Approves, Person::Approves, Person::Denies, Person::Sleeps]);
     // Most faults meet what is special about the task: what fails early ends the day early.
     let mut places = ON_THE_ROAD.to_vec();
-    let special: &[&str] = match task {
-        Task::Purchase => &["shop", "shop", "ciba_poll"],
-        Task::Admin => &["directory", "vault", "ciba_poll"],
-        Task::Vault => &["directory", "vault", "refresh"],
-    };
-    places.extend(special.repeat(6));
+    places.extend(special(task).repeat(6));
     let mut faults = Vec::new();
     for _ in 0..chance.of(&[1, 1, 2, 2, 3, 5]) {
         faults.push(if chance.percent(15) { chance.of(&alterations()) } else { fault(chance, &places, 15) });
@@ -234,7 +263,7 @@ pub(super) fn weather(seed: u64) -> Weather {
         Person::Sleeps if chance.percent(70) => Some(30),
         _ => chance.percent(10).then(|| chance.of(&[5, 10, 20])),
     };
-    Weather {
+    let mut weather = Weather {
         preset: ["auth0", "keycloak", "oidc"][usize::try_from(seed % 3).unwrap()],
         task,
         door,
@@ -252,5 +281,29 @@ pub(super) fn weather(seed: u64) -> Weather {
         dies_at,
         timeout,
         stale: chance.percent(25),
+        at_logout: Vec::new(),
+    };
+    if chance.percent(10) {
+        weather.at_login.extend(nameless(chance));
     }
+    if chance.percent(20) {
+        weather.at_logout = at_logout(chance);
+    }
+    weather
+}
+
+/// Every place that a fault can meet, by the tenant's own list, is met. Nothing of agentctl asks for `introspect` (that is for
+/// APIs), and a `page` is opened by the person's browser.
+#[test]
+fn no_endpoint_is_left_out() {
+    let schema = include_str!("../../../docs/dev-tenant/manage.schema.json");
+    let schema: Value = serde_json::from_str(schema).unwrap();
+    let known = schema["$defs"]["label"]["enum"].as_array().unwrap();
+    let met: std::collections::BTreeSet<String> = (0..super::SEEDS)
+        .map(weather)
+        .flat_map(|day| [day.at_login, day.faults, day.at_logout].concat())
+        .map(|fault| fault["on"].as_str().unwrap().to_owned())
+        .collect();
+    let left_out: Vec<&str> = known.iter().filter_map(Value::as_str).filter(|label| !met.contains(*label)).collect();
+    assert_eq!(left_out, ["introspect", "page"]);
 }
