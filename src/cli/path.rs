@@ -20,7 +20,7 @@ pub(crate) fn policy(ui: &Ui, applied: &Value) {
         let line = mark.field(author).plain(" policy ").bold(text(rule, "rule"));
         let line = line.plain(if denies { " denies it" } else { " wants you to be asked" });
         let reason = text(rule, "reason");
-        row(ui, "policy", if reason.is_empty() { line } else { line.plain(": ").field(reason) });
+        row(ui, "policy", if reason.is_empty() { line } else { line.plain(": ").words(reason) });
     }
     if rules.is_empty() {
         row(ui, "policy", Line::new().good("✓ ").plain("nothing speaks against it"));
@@ -48,7 +48,7 @@ pub(crate) fn permission(ui: &Ui, record: &Value) {
     }
     let why = text(record, "why");
     if checks.iter().any(|check| check["allowed"].is_null()) && !why.is_empty() {
-        row(ui, "", Line::new().dim_field(why));
+        row(ui, "", Line::new().dim_words(why));
     }
 }
 
