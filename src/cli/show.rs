@@ -35,6 +35,7 @@ pub(crate) struct Show<'a> {
     bell: bool,
     /// Events become lines of JSON on stdout.
     lines: bool,
+    passing: bool,
     state: RefCell<State>,
 }
 
@@ -55,7 +56,13 @@ struct State {
 impl<'a> Show<'a> {
     /// Shows a run on `ui`; with `bell` the terminal rings when an approval was answered.
     pub(crate) fn new(ui: &'a Ui, clock: SharedClock, bell: bool) -> Self {
-        Self { ui, clock, bell, lines: ui.json(), state: RefCell::default() }
+        Self { ui, clock, bell, lines: ui.json(), passing: false, state: RefCell::default() }
+    }
+
+    /// Nothing of the run lasts longer than this process, so nothing that is open stays so.
+    pub(crate) fn passing(mut self, passing: bool) -> Self {
+        self.passing = passing;
+        self
     }
 
     /// Shows a single call: also with `--json` it is talk, because stdout is for one object.
@@ -114,7 +121,7 @@ impl<'a> Show<'a> {
         self.stop_thinking();
         self.ui.end_wait();
         self.ui.end_line();
-        if self.state.borrow_mut().open.take().is_some() && !self.lines {
+        if self.state.borrow_mut().open.take().is_some() && !self.lines && !self.passing {
             self.ui.say(Line::new().warn("! ").plain(STAYS_OPEN));
         }
     }
