@@ -39,12 +39,12 @@ pub(crate) fn permission(ui: &Ui, record: &Value) {
             None => (Line::new().bad("✗ "), "no answer"),
         };
         let question = format!("{} {} {}", text(check, "user"), text(check, "relation"), text(check, "object"));
-        row(ui, "permission", mark.field(&question).plain(": ").plain(words));
+        row(ui, "permission", mark.words(&question).plain(": ").plain(words));
     }
     if checks.is_empty() {
         let fine = matches!(answer, "not required" | "none (by profile)" | "allowed");
         let mark = if fine { Line::new().good("✓ ") } else { Line::new().bad("✗ ") };
-        row(ui, "permission", mark.field(answer));
+        row(ui, "permission", mark.words(answer));
     }
     let why = text(record, "why");
     if checks.iter().any(|check| check["allowed"].is_null()) && !why.is_empty() {
@@ -68,7 +68,7 @@ pub(crate) fn token(ui: &Ui, token: &Value) {
         }
     }
     let scopes: Vec<&str> = token["scopes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    row(ui, "token", if scopes.is_empty() { line } else { line.plain(" with ").field(&scopes.join(" ")) });
+    row(ui, "token", if scopes.is_empty() { line } else { line.plain(" with ").words(&scopes.join(" ")) });
 }
 
 /// A text member, empty if it is not there.

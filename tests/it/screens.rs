@@ -290,7 +290,7 @@ fn what_the_program_says_is_broken_between_words_only() {
             &["whoami"],
             &["tools", "list"],
             &["tools", "show", "buy_product"],
-            &["can", "buy_product", "product=phones", "qty=2"],
+            &["can", "buy_product", "--arg", "product=phones", "--arg", "qty=2"],
             &["doctor"],
             &["logout"],
         ];
