@@ -14,11 +14,10 @@ pub fn field(text: &str) -> Cow<'_, str> {
     filter(text, |c| c.is_control() || is_invisible(c))
 }
 
-/// Makes running text safe: newlines and tabs stay, everything else as in [`field`]. The zero-width joiner, which emoji
-/// need, stays as well: in running text it can hide nothing.
+/// Makes running text safe: newlines and tabs stay, and what emoji need; everything else as in [`field`].
 #[must_use]
 pub fn text(text: &str) -> Cow<'_, str> {
-    filter(text, |c| (c.is_control() && c != '\n' && c != '\t') || (is_invisible(c) && c != '\u{200d}'))
+    filter(text, |c| (c.is_control() && c != '\n' && c != '\t') || (is_invisible(c) && !is_of_emoji(c)))
 }
 
 /// The beginning and the end of a text that is longer than `most` characters. For messages only: what a person is to
@@ -61,12 +60,21 @@ fn filter(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Marks of direction, characters of no width, tags, line and paragraph separators: nothing a reader would see.
+/// Nothing a reader would see: what Unicode lists as `Default_Ignorable_Code_Point` (DerivedCoreProperties.txt: marks of
+/// direction, joiners, variation selectors, tags, fillers, controls of notes and shorthand), and besides the separators of
+/// lines and paragraphs, the marks of annotations and the controls of hieroglyphs.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
-        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// What emoji are made of: the joiner, and whether a character is shown as a picture or as text. In running text they hide
+/// nothing.
+fn is_of_emoji(c: char) -> bool {
+    matches!(c, '\u{200d}' | '\u{fe0e}' | '\u{fe0f}')
 }
 
 #[cfg(test)]
@@ -96,12 +104,47 @@ mod tests {
         assert_eq!(field("a\x1b[31mb\rc\n\td\x7f"), "a␛[31mb␍c␊␉d␡");
         assert_eq!(text("a\x1b[31mb\rc\n\td"), "a␛[31mb␍c\n\td");
         assert_eq!(field("\u{9b}31m \u{202e}x \u{200d}"), "<U+009B>31m <U+202E>x <U+200D>");
-        assert_eq!(text("👩\u{200d}💻"), "👩\u{200d}💻");
+        assert_eq!(text("👩\u{200d}💻 ❤\u{fe0f}"), "👩\u{200d}💻 ❤\u{fe0f}");
+        assert_eq!(field("pho\u{fe0f}nes"), "pho<U+FE0F>nes");
+    }
+
+    /// `Default_Ignorable_Code_Point` of Unicode 14, as another program lists it:
+    /// `perl -e 'for (0..0x10ffff) { printf "%x ", $_ if chr =~ /\p{DI}/ }'`.
+    const IGNORABLE: [(u32, u32); 17] = [
+        (0xad, 0xad),
+        (0x34f, 0x34f),
+        (0x61c, 0x61c),
+        (0x115f, 0x1160),
+        (0x17b4, 0x17b5),
+        (0x180b, 0x180f),
+        (0x200b, 0x200f),
+        (0x202a, 0x202e),
+        (0x2060, 0x206f),
+        (0x3164, 0x3164),
+        (0xfe00, 0xfe0f),
+        (0xfeff, 0xfeff),
+        (0xffa0, 0xffa0),
+        (0xfff0, 0xfff8),
+        (0x1bca0, 0x1bca3),
+        (0x1d173, 0x1d17a),
+        (0xe0000, 0xe0fff),
+    ];
+
+    #[test]
+    fn whatever_unicode_lets_programs_ignore_is_shown() {
+        for (from, to) in IGNORABLE {
+            for c in (from..=to).filter_map(char::from_u32) {
+                assert_eq!(field(&format!("a{c}b")), format!("a<U+{:04X}>b", u32::from(c)));
+                let kept = matches!(c, '\u{200d}' | '\u{fe0e}' | '\u{fe0f}');
+                assert_eq!(text(&format!("a{c}b")).contains(c), kept, "U+{:04X}", u32::from(c));
+            }
+        }
     }
 
     /// Text of which every third character is one that terminals or readers mind.
     fn any_text() -> impl Strategy<Value = String> {
-        const MINDED: [(char, char); 3] = [('\0', '\u{9f}'), ('\u{200b}', '\u{206f}'), ('\u{e0000}', '\u{e007f}')];
+        const MINDED: [(char, char); 4] =
+            [('\0', '\u{9f}'), ('\u{200b}', '\u{206f}'), ('\u{fe00}', '\u{fe0f}'), ('\u{e0000}', '\u{e007f}')];
         let minded = prop::sample::select(&MINDED[..]).prop_flat_map(|(from, to)| proptest::char::range(from, to));
         let one = prop_oneof![2 => any::<char>(), 1 => minded];
         proptest::collection::vec(one, 0..80).prop_map(String::from_iter)
@@ -114,7 +157,7 @@ mod tests {
             let line = field(&given);
             prop_assert!(!line.chars().any(hidden), "{:?}", line);
             let running = text(&given);
-            prop_assert!(!running.chars().any(|c| hidden(c) && !"\n\t\u{200d}".contains(c)), "{:?}", running);
+            prop_assert!(!running.chars().any(|c| hidden(c) && !"\n\t\u{200d}\u{fe0e}\u{fe0f}".contains(c)), "{:?}", running);
 
             // Once is enough, and a stream may be filtered piece by piece.
             prop_assert_eq!(field(&line), line.clone());

@@ -109,7 +109,7 @@ pub(crate) fn tell(ui: &Ui, plan: &Plan, forecast: &Forecast) {
         path::row(ui, "approval", line.bold(&approval.binding_message));
         let words =
             format!("client {}, bound by {}, {} s to answer", approval.client, approval.binding, approval.expires_in);
-        path::row(ui, "", Line::new().dim_field(&words));
+        path::row(ui, "", Line::new().dim_words(&words));
     } else if forecast.refused.is_none() {
         path::row(ui, "approval", Line::new().plain("not needed"));
     }
@@ -119,7 +119,7 @@ pub(crate) fn tell(ui: &Ui, plan: &Plan, forecast: &Forecast) {
     let verdict = match &forecast.refused {
         None if forecast.approval.is_some() => Line::new().good("would run, once you approve it"),
         None => Line::new().good("would run"),
-        Some(refused) => Line::new().bad(refused.outcome.word()).plain(": ").field(&refused.reason),
+        Some(refused) => Line::new().bad(refused.outcome.word()).plain(": ").words(&refused.reason),
     };
     path::row(ui, "verdict", verdict);
 }

@@ -1,6 +1,6 @@
 //! What the line editor knows of the shell: what a Tab completes, what is hinted at, and when a message is whole.
 
-use std::{borrow::Cow, path::Path};
+use std::{borrow::Cow, path::PathBuf};
 
 use rustyline::{
     Context, Helper,
@@ -12,7 +12,7 @@ use rustyline::{
 };
 
 use super::chat::commands::{self, COMMANDS, Command, Takes};
-use crate::escape;
+use crate::{config::expanded, escape};
 
 /// How many names of one folder are looked at.
 const MOST_NAMES: usize = 2000;
@@ -113,9 +113,8 @@ fn matching(names: impl Iterator<Item = String>, begin: &str) -> Vec<Pair> {
 /// Files whose path begins like this; `sign` stands before each.
 fn files(path: &str, sign: &str, quoted: bool) -> Vec<Pair> {
     let (folder, begin) = path.rfind('/').map_or(("", path), |at| path.split_at(at + 1));
-    let Ok(entries) = std::fs::read_dir(if folder.is_empty() { Path::new(".") } else { Path::new(folder) }) else {
-        return Vec::new();
-    };
+    let place = if folder.is_empty() { PathBuf::from(".") } else { expanded(folder) };
+    let Ok(entries) = std::fs::read_dir(place) else { return Vec::new() };
     let mut found: Vec<Pair> = entries
         .take(MOST_NAMES)
         .flatten()

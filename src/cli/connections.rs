@@ -120,7 +120,7 @@ async fn list(app: &App) -> Result<(), Failure> {
             line = line.dim_field(&format!("  {} {}", if ended { "ended" } else { "until" }, rfc3339(until)));
         }
         app.ui.answer_line(&line);
-        app.ui.answer_line(&Line::new().dim("    scopes  ").field(&account.scopes.join(" ")));
+        app.ui.answer_line(&Line::new().dim("    scopes  ").words(&account.scopes.join(" ")));
     }
     let connected = |name: &str| accounts.iter().any(|account| account.connection == name);
     for connection in connections.iter().filter(|connection| !connected(&connection.name)) {

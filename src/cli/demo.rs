@@ -62,7 +62,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Kind::Usage, "--phone terminal needs a terminal to ask at")
             .hint("use --phone browser, or --phone approve in a script"));
     }
-    let mut stop = app.stop(None)?;
+    let (mut stop, mut of_run) = (app.stop(None)?, app.stop(None)?);
     let options = Options { interval_s: 1, ..Options::default() };
     let tenant = dev::start(options, app.clock.clone()).await?;
     let home = Scratch::new("agentctl-demo")?;
@@ -82,11 +82,12 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
                 browser::open(&phone_url, &[]);
             }
         }
-        run::one(&inside, &task, &run::LimitArgs::default(), &mut stop).await
+        run::one(&inside, &task, &run::LimitArgs::default(), &mut of_run).await
     };
     let result = tokio::select! {
         biased;
-        result = story => result,
+        // Not the run's own way to stop: that says how to go on with what will be gone.
+        result = stop.or(story) => result,
         served = tenant.run() => Err(served.map_or_else(Failure::from, |()| Failure::new(Kind::Failed, "the tenant ended"))),
         never = answer(&tenant, args.phone, ui, &app.clock) => match never {},
     };
@@ -94,7 +95,12 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         ui.status("");
         ui.status("That was all of it, and nothing of it is kept. To use your own tenant: `agentctl config init`");
     }
-    result
+    result.map_err(|failure| match failure.kind {
+        Kind::Interrupted | Kind::Terminated | Kind::HungUp => {
+            failure.hint("nothing of the demo is kept; `agentctl demo` begins it anew")
+        }
+        _ => failure,
+    })
 }
 
 fn step(ui: &Ui, number: u8, text: &str) {
@@ -153,7 +159,7 @@ async fn ask(ui: &Ui, lines: &Lines, clock: &SharedClock, push: &Push) -> bool {
     ui.say(Line::new().plain("   ").bold(push.binding_message.as_deref().unwrap_or("(no message)")));
     for one in &push.details {
         ui.say(
-            Line::new().plain("   ").bold(&one.kind).dim(": ").field(one.instruction.as_deref().unwrap_or_default()),
+            Line::new().plain("   ").bold(&one.kind).dim(": ").words(one.instruction.as_deref().unwrap_or_default()),
         );
         for (name, value) in one.rows.iter().chain(&one.rest) {
             ui.say(Line::new().plain("     ").dim_field(name).dim(": ").field(value));

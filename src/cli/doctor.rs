@@ -73,9 +73,9 @@ impl Report<'_> {
                 State::Broken => Line::new().bad("✗ "),
                 State::Skipped => Line::new().dim("- "),
             };
-            self.ui.answer_line(&line.bold(name).plain(": ").field(&check.message));
+            self.ui.answer_line(&line.bold(name).plain(": ").words(&check.message));
             if let Some(mend) = &check.mend {
-                self.ui.answer_line(&Line::new().dim("    mend: ").field(mend));
+                self.ui.answer_line(&Line::new().dim("    mend: ").words(mend));
             }
         }
         self.checks.push(check);

@@ -110,7 +110,7 @@ pub(crate) fn finish(
         return ended.map_err(Failure::told);
     }
     if let Some(used) = used.filter(|_| app.ui.is_verbose()) {
-        app.ui.status(Line::new().dim_field(&used.to_string()));
+        app.ui.status(Line::new().dim_words(&used.to_string()));
     }
     open.say(&app.ui);
     ended

@@ -45,6 +45,16 @@ impl Line {
         self.value(Style::new().dimmed(), value)
     }
 
+    /// Words from outside: newlines and tabs become visible, and another line may begin between two words.
+    pub(crate) fn words(self, words: &str) -> Self {
+        self.push(Style::new(), &escape::field(words))
+    }
+
+    /// The same, of less weight.
+    pub(crate) fn dim_words(self, words: &str) -> Self {
+        self.push(Style::new().dimmed(), &escape::field(words))
+    }
+
     /// Something of less weight.
     pub(crate) fn dim(self, text: &str) -> Self {
         self.push(Style::new().dimmed(), text)
@@ -228,6 +238,7 @@ mod tests {
         assert_eq!(fitted(&Line::new().plain("漢字 漢字 漢字"), 10), "漢字 漢字\n  漢字");
         assert_eq!(fitted(&Line::new().plain("a  b").dim("  c"), 4), "a  b\n  c");
         assert_eq!(fitted(&Line::new().plain("word word"), 1), "word word");
+        assert_eq!(fitted(&Line::new().words("one\ntwo three"), 8), "one␊two\n  three");
         let long = Line::new().plain("Logged in as ").field("somebody whose name has no end");
         assert_eq!(fitted(&long, 20), "Logged in as somebody whose name has no end");
     }

@@ -85,7 +85,7 @@ async fn log_in(app: &App, args: &Args) -> Result<(), Failure> {
         return Err(parked(app, session, &login, &id, &format!("agentctl login --complete {id}{place}")));
     }
     if let Some(account) = before {
-        app.ui.status(Line::new().dim("Logged in so far: ").field(&whoami::label(&account)));
+        app.ui.status(Line::new().dim("Logged in so far: ").words(&whoami::label(&account)));
     }
     verification(app, session, &login).show(&app.ui, app.ui.size());
     finish(app, args, session, login).await
@@ -173,8 +173,9 @@ async fn welcome(app: &App, account: &Account) -> Result<(), Failure> {
         app.ui.data(&object);
         return Ok(());
     }
-    let rest = format!("  (sub {}, profile {profile}, {store})", account.sub);
-    app.ui.say(Line::new().good("✓ ").plain("Logged in as ").bold(&whoami::name(account)).dim_field(&rest));
+    let line = Line::new().good("✓ ").plain("Logged in as ").bold(&whoami::name(account));
+    let line = line.dim("  (sub ").dim_field(&account.sub).dim(", profile ").dim_field(profile);
+    app.ui.say(line.dim(", ").dim_words(&store).dim(")"));
     let store = &app.config()?.store;
     let kind = store.value;
     if store.source == Source::Flag && app.env.get("AGENTCTL_STORE") != Some(kind.to_string().as_str()) {

@@ -85,8 +85,8 @@ fn tell(app: &App, reports: &[(String, LogoutReport)]) -> Result<(), Failure> {
                 app.ui.status(format!("Nobody was logged in (profile {profile})."))
             }
             Revoked::Done | Revoked::Nothing => {
-                let rest = format!("  (profile {profile})");
-                app.ui.status(Line::new().good("✓ ").plain("Logged out: ").bold(&who).dim_field(&rest));
+                let line = Line::new().good("✓ ").plain("Logged out: ").bold(&who);
+                app.ui.status(line.dim("  (profile ").dim_field(profile).dim(")"));
             }
             Revoked::Failed(error) => {
                 let why = chain(error);

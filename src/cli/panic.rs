@@ -187,10 +187,10 @@ fn tell(app: &App, receipt: &Receipt, generation: Option<u64>, abandoned: &[Valu
         }));
     } else {
         for line in &receipt.done {
-            app.ui.answer_line(&Line::new().good("✓ ").field(line));
+            app.ui.answer_line(&Line::new().good("✓ ").words(line));
         }
         for line in &receipt.not_done {
-            app.ui.answer_line(&Line::new().bad("✗ ").field(line));
+            app.ui.answer_line(&Line::new().bad("✗ ").words(line));
         }
         app.ui.answer_line(&Line::new().plain("  ").plain(after));
     }

@@ -20,7 +20,7 @@ pub(crate) fn policy(ui: &Ui, applied: &Value) {
         let line = mark.field(author).plain(" policy ").bold(text(rule, "rule"));
         let line = line.plain(if denies { " denies it" } else { " wants you to be asked" });
         let reason = text(rule, "reason");
-        row(ui, "policy", if reason.is_empty() { line } else { line.plain(": ").field(reason) });
+        row(ui, "policy", if reason.is_empty() { line } else { line.plain(": ").words(reason) });
     }
     if rules.is_empty() {
         row(ui, "policy", Line::new().good("✓ ").plain("nothing speaks against it"));
@@ -39,16 +39,16 @@ pub(crate) fn permission(ui: &Ui, record: &Value) {
             None => (Line::new().bad("✗ "), "no answer"),
         };
         let question = format!("{} {} {}", text(check, "user"), text(check, "relation"), text(check, "object"));
-        row(ui, "permission", mark.field(&question).plain(": ").plain(words));
+        row(ui, "permission", mark.words(&question).plain(": ").plain(words));
     }
     if checks.is_empty() {
         let fine = matches!(answer, "not required" | "none (by profile)" | "allowed");
         let mark = if fine { Line::new().good("✓ ") } else { Line::new().bad("✗ ") };
-        row(ui, "permission", mark.field(answer));
+        row(ui, "permission", mark.words(answer));
     }
     let why = text(record, "why");
     if checks.iter().any(|check| check["allowed"].is_null()) && !why.is_empty() {
-        row(ui, "", Line::new().dim_field(why));
+        row(ui, "", Line::new().dim_words(why));
     }
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn token(ui: &Ui, token: &Value) {
         }
     }
     let scopes: Vec<&str> = token["scopes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    row(ui, "token", if scopes.is_empty() { line } else { line.plain(" with ").field(&scopes.join(" ")) });
+    row(ui, "token", if scopes.is_empty() { line } else { line.plain(" with ").words(&scopes.join(" ")) });
 }
 
 /// A text member, empty if it is not there.

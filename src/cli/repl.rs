@@ -1,11 +1,15 @@
 //! The line editor of `chat`, on a thread of its own: it blocks while it reads, and the runtime must not.
 //!
 //! Its terminal is raw only while a line is being read. Then ^C comes as [`Input::Cleared`]; at any other time it is the
-//! signal.
+//! signal, and what is typed waits for the next message.
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, mpsc as requests},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc as requests,
+    },
 };
 
 use rustyline::{
@@ -17,6 +21,7 @@ use tokio::sync::mpsc;
 use super::{
     complete::{Help, Wanted},
     history::History,
+    tty::Tty,
 };
 
 /// What stands before a message.
@@ -30,6 +35,8 @@ const HISTORY: usize = 2000;
 pub(crate) enum Input {
     /// A message, which may have several lines.
     Line(String),
+    /// A message that somebody else may have written: it was pasted, at least in part.
+    Pasted(String),
     /// ^C: what was typed is dropped.
     Cleared {
         /// Nothing was typed.
@@ -65,6 +72,14 @@ pub(crate) struct Repl {
     said: mpsc::UnboundedReceiver<Said>,
     asked: bool,
     printer: Option<Printer>,
+    tty: Tty,
+}
+
+/// However the shell is left: the editor's thread may still hold the terminal in raw mode.
+impl Drop for Repl {
+    fn drop(&mut self) {
+        self.tty.restore();
+    }
 }
 
 impl Repl {
@@ -73,10 +88,14 @@ impl Repl {
     pub(crate) fn start(history: PathBuf, color: bool) -> Self {
         let (requests, asked) = requests::channel();
         let (say, said) = mpsc::unbounded_channel();
+        let tty = Tty::find();
+        tty.restore_on_panic();
+        let between = tty.clone();
         std::thread::spawn(move || {
             let history = History::new(history);
             let pressed = Arc::new(Mutex::new(Pressed::default()));
-            let mut editor = match editor(&history, color, say.clone(), &pressed) {
+            let pasted = Arc::new(AtomicBool::new(false));
+            let mut editor = match editor(&history, color, say.clone(), &pressed, &pasted) {
                 Ok(editor) => editor,
                 Err(error) => {
                     let _ = say.send(Said::Input(Input::Broken(error.to_string())));
@@ -87,13 +106,14 @@ impl Repl {
                 Ok(printer) => drop(say.send(Said::Printer(Box::new(printer)))),
                 Err(error) => tracing::debug!(%error, "nothing can be printed above the line"),
             }
+            let mut desk = Desk { editor, history, pressed, pasted, tty: between, ahead: None };
             while let Ok(request) = asked.recv() {
-                if say.send(Said::Input(read(&mut editor, &request, &history, &pressed))).is_err() {
+                if say.send(Said::Input(desk.read(&request))).is_err() {
                     return;
                 }
             }
         });
-        Self { requests, said, asked: false, printer: None }
+        Self { requests, said, asked: false, printer: None, tty }
     }
 
     /// Prints a line above the one that is being typed, which stays as it is. The text is safe for a terminal.
@@ -133,11 +153,21 @@ impl Repl {
 }
 
 /// What was typed when a key interrupted the editor, and which key that was.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Pressed {
     line: String,
     at: usize,
     suspend: bool,
+}
+
+/// Remembers that something was pasted, which the editor does then.
+struct Pastes(Arc<AtomicBool>);
+
+impl ConditionalEventHandler for Pastes {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
+        self.0.store(true, Ordering::Relaxed);
+        None
+    }
 }
 
 /// Interrupts the editor, and remembers what was typed. ^Z is not left to the editor: a signal that another thread takes does
@@ -174,6 +204,7 @@ fn editor(
     color: bool,
     say: mpsc::UnboundedSender<Said>,
     pressed: &Arc<Mutex<Pressed>>,
+    pasted: &Arc<AtomicBool>,
 ) -> rustyline::Result<Lines> {
     let config = Config::builder()
         .max_history_size(HISTORY)?
@@ -195,6 +226,8 @@ fn editor(
             editor.bind_sequence(KeyEvent::ctrl(key), EventHandler::Conditional(Box::new(interrupts)));
         }
     }
+    let pastes = EventHandler::Conditional(Box::new(Pastes(Arc::clone(pasted))));
+    editor.bind_sequence(KeyEvent(KeyCode::BracketedPasteStart, Modifiers::NONE), pastes);
     // Not ^J: terminals and scripts send it as Enter.
     editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
     match history.load(HISTORY) {
@@ -208,43 +241,80 @@ fn editor(
     Ok(editor)
 }
 
-fn read(editor: &mut Lines, request: &Request, history: &History, pressed: &Mutex<Pressed>) -> Input {
-    let prompt = match request {
-        Request::Message => PROMPT,
-        Request::Answer(question) => question,
-    };
-    let is_message = matches!(request, Request::Message);
-    if let Some(help) = editor.helper_mut() {
-        help.question = !is_message;
+/// What the editor's thread works with.
+struct Desk {
+    editor: Lines,
+    history: History,
+    pressed: Arc<Mutex<Pressed>>,
+    pasted: Arc<AtomicBool>,
+    tty: Tty,
+    /// What was typed before the next message. None before the first line: until then the terminal was the shell's, and
+    /// who types there knows that it is sent.
+    ahead: Option<String>,
+}
+
+impl Desk {
+    fn read(&mut self, request: &Request) -> Input {
+        let typed = self.ahead.take().map(|ahead| ahead + &self.tty.typed_ahead()).unwrap_or_default();
+        let (prompt, is_message) = match request {
+            Request::Message => (PROMPT, true),
+            Request::Answer(question) => (question.as_str(), false),
+        };
+        // A question has to be read before it is answered.
+        let (begun, kept) = if is_message { (typed, String::new()) } else { (String::new(), typed) };
+        self.ahead = Some(kept);
+        self.pasted.store(!begun.is_empty(), Ordering::Relaxed);
+        if let Some(help) = self.editor.helper_mut() {
+            help.question = !is_message;
+        }
+        match self.line(prompt, begun) {
+            Ok(Some(line)) => {
+                if !is_message {
+                    return Input::Line(line);
+                }
+                self.remember(&line);
+                // What comes back from the history may have been pasted once.
+                let pasted = self.pasted.load(Ordering::Relaxed) || line.contains('\n');
+                if pasted { Input::Pasted(joined(&line)) } else { Input::Line(joined(&line)) }
+            }
+            Ok(None) => Input::Cleared { empty: self.pressed().line.is_empty() },
+            Err(ReadlineError::Eof) => Input::End,
+            Err(error) => Input::Broken(error.to_string()),
+        }
     }
-    let mut begun = (String::new(), String::new());
-    let read = loop {
-        match editor.readline_with_initial(prompt, (&begun.0, &begun.1)) {
-            Err(ReadlineError::Interrupted) => {
-                let pressed = std::mem::take(&mut *pressed.lock().unwrap_or_else(PoisonError::into_inner));
-                if !pressed.suspend {
-                    return Input::Cleared { empty: pressed.line.is_empty() };
+
+    /// One line, which may have begun like this. None: ^C.
+    fn line(&mut self, prompt: &str, begun: String) -> rustyline::Result<Option<String>> {
+        let mut begun = (begun, String::new());
+        loop {
+            let read = self.editor.readline_with_initial(prompt, (&begun.0, &begun.1));
+            self.tty.hush();
+            match read {
+                Err(ReadlineError::Interrupted) => {
+                    let Pressed { line, at, suspend: true } = self.pressed().clone() else { return Ok(None) };
+                    self.tty.restore();
+                    suspend();
+                    let (before, behind) = line.split_at_checked(at).unwrap_or((&line, ""));
+                    begun = (before.to_owned(), behind.to_owned());
                 }
-                suspend();
-                let (before, behind) = pressed.line.split_at_checked(pressed.at).unwrap_or((&pressed.line, ""));
-                begun = (before.to_owned(), behind.to_owned());
+                read => return read.map(Some),
             }
-            read => break read,
         }
-    };
-    match read {
-        Ok(line) => {
-            // As in other shells, a line that begins with a space is not remembered.
-            if is_message && !line.trim().is_empty() && !line.starts_with(' ') {
-                let new = editor.add_history_entry(line.as_str()).unwrap_or(false);
-                if let Some(Err(error)) = new.then(|| history.add(&line)) {
-                    tracing::debug!(%error, "the history is not written");
-                }
-            }
-            Input::Line(joined(&line))
+    }
+
+    fn pressed(&self) -> MutexGuard<'_, Pressed> {
+        self.pressed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As in other shells, a line that begins with a space is not remembered.
+    fn remember(&mut self, line: &str) {
+        if line.trim().is_empty() || line.starts_with(' ') {
+            return;
         }
-        Err(ReadlineError::Eof) => Input::End,
-        Err(error) => Input::Broken(error.to_string()),
+        let new = self.editor.add_history_entry(line).unwrap_or(false);
+        if let Some(Err(error)) = new.then(|| self.history.add(line)) {
+            tracing::debug!(%error, "the history is not written");
+        }
     }
 }
 

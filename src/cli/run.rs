@@ -129,6 +129,8 @@ struct Way<'a> {
     tools: Option<(&'a [String], &'static str)>,
     dry_run: bool,
     output_last: Option<&'a Path>,
+    /// Nothing of the run is kept.
+    passing: bool,
 }
 
 impl Args {
@@ -146,7 +148,7 @@ impl Args {
             }
         }
         let instructions = self.system.as_deref().map(instructions).transpose()?;
-        Ok(Way { instructions, tools, dry_run: self.dry_run, output_last: self.output_last.as_deref() })
+        Ok(Way { instructions, tools, dry_run: self.dry_run, output_last: self.output_last.as_deref(), passing: false })
     }
 }
 
@@ -184,9 +186,9 @@ pub(crate) fn close(ui: &Ui, now: DateTime<Utc>, failure: Failure) -> Failure {
     failure.told()
 }
 
-/// Takes one task to its end, and says how it ended.
+/// Takes one task to its end, and says how it ended. Nothing of it is kept.
 pub(crate) async fn one(app: &App, task: &str, limits: &LimitArgs, stop: &mut Stop) -> Result<(), Failure> {
-    go(app, task, limits, &Way::default(), stop).await
+    go(app, task, limits, &Way { passing: true, ..Way::default() }, stop).await
 }
 
 async fn go(app: &App, task: &str, limits: &LimitArgs, way: &Way<'_>, stop: &mut Stop) -> Result<(), Failure> {
@@ -202,7 +204,7 @@ async fn go(app: &App, task: &str, limits: &LimitArgs, way: &Way<'_>, stop: &mut
         }
     }
     let (run, _lease) = start(app, agent.model.name(), task)?;
-    let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell);
+    let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell).passing(way.passing);
     show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
     let mut conversation = Conversation::new(run.clone(), Some(account.display_name()));
     if way.dry_run {

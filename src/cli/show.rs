@@ -35,6 +35,7 @@ pub(crate) struct Show<'a> {
     bell: bool,
     /// Events become lines of JSON on stdout.
     lines: bool,
+    passing: bool,
     state: RefCell<State>,
 }
 
@@ -55,7 +56,13 @@ struct State {
 impl<'a> Show<'a> {
     /// Shows a run on `ui`; with `bell` the terminal rings when an approval was answered.
     pub(crate) fn new(ui: &'a Ui, clock: SharedClock, bell: bool) -> Self {
-        Self { ui, clock, bell, lines: ui.json(), state: RefCell::default() }
+        Self { ui, clock, bell, lines: ui.json(), passing: false, state: RefCell::default() }
+    }
+
+    /// Nothing of the run lasts longer than this process, so nothing that is open stays so.
+    pub(crate) fn passing(mut self, passing: bool) -> Self {
+        self.passing = passing;
+        self
     }
 
     /// Shows a single call: also with `--json` it is talk, because stdout is for one object.
@@ -114,7 +121,7 @@ impl<'a> Show<'a> {
         self.stop_thinking();
         self.ui.end_wait();
         self.ui.end_line();
-        if self.state.borrow_mut().open.take().is_some() && !self.lines {
+        if self.state.borrow_mut().open.take().is_some() && !self.lines && !self.passing {
             self.ui.say(Line::new().warn("! ").plain(STAYS_OPEN));
         }
     }
@@ -154,7 +161,7 @@ impl<'a> Show<'a> {
             Event::TextDone { .. } => self.ui.end_line(),
             Event::ModelRetry { reason, wait_s } => {
                 let text = format!("No answer from the model yet, trying again in {}", seconds(wait_s));
-                self.ui.status(Line::new().dim(&text).dim(": ").field(&reason));
+                self.ui.status(Line::new().dim(&text).dim(": ").words(&reason));
             }
             Event::ToolPlanned { tool, effect, arguments, .. } => {
                 self.state.borrow_mut().refusal_shown = false;
@@ -184,7 +191,7 @@ impl<'a> Show<'a> {
                 // It is what a dry run is for, so it is said under `--quiet`, too.
                 self.ui.say(call_line(&tool, &arguments));
                 let mark = if would_run { Line::new().good("✓ ") } else { Line::new().bad("✗ ") };
-                self.ui.say(Line::new().plain("  ").append(mark).field(&message));
+                self.ui.say(Line::new().plain("  ").append(mark).words(&message));
                 self.thinking();
             }
             Event::Usage { .. } => {}
@@ -227,13 +234,13 @@ impl<'a> Show<'a> {
     fn completed(&self, tool: &str, outcome: Outcome, message: &str) {
         let state = self.state.borrow();
         match outcome {
-            Outcome::Done => self.ui.status(Line::new().plain("  ").field(message)),
+            Outcome::Done => self.ui.status(Line::new().plain("  ").words(message)),
             Outcome::Pending => {
-                let more = if message == NOT_ANSWERED { Line::new() } else { Line::new().field(message).plain(". ") };
+                let more = if message == NOT_ANSWERED { Line::new() } else { Line::new().words(message).plain(". ") };
                 self.ui.say(Line::new().warn("! ").append(more).plain(STAYS_OPEN));
             }
             Outcome::Denied | Outcome::Expired if state.refusal_shown => {}
-            _ => self.ui.say(Line::new().bad("✗ ").bold(tool).plain(": ").field(message)),
+            _ => self.ui.say(Line::new().bad("✗ ").bold(tool).plain(": ").words(message)),
         }
     }
 }

@@ -15,6 +15,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, T
 
 use crate::{clock::SharedClock, escape};
 
+/// Wipes the spinner's line, and what a narrower window made of it.
+const WIPE: &[u8] = b"\r\x1b[J";
+
 /// How often a wait without a spinner says that it still goes on.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(30);
 
@@ -99,7 +102,7 @@ impl Spinner {
             None => {
                 if self.wiped.take() {
                     // Nobody is left to be told that the terminal is gone.
-                    let _ = io::stderr().lock().write_all(b"\r\x1b[2K");
+                    let _ = io::stderr().lock().write_all(WIPE);
                 }
                 work();
             }
@@ -180,13 +183,14 @@ impl TermLike for Screen {
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        // Spaces alone are what fills the line; what stood there before goes all the same.
+        // Spaces alone are what fills the line; what stood there before goes all the same. The cursor waits where the line
+        // begins: a window that becomes narrower breaks the line in two, and the cursor stays with the first.
         let fills = text.bytes().all(|byte| byte == b' ');
-        self.buffer().write_all(if fills { b"\x1b[K" } else { text.as_bytes() })
+        self.buffer().write_all(if fills { b"\x1b[K\r" } else { text.as_bytes() })
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.buffer().write_all(b"\r\x1b[2K")
+        self.buffer().write_all(WIPE)
     }
 
     fn flush(&self) -> io::Result<()> {
@@ -241,14 +245,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_not_filled_to_the_edge() {
+    fn a_line_is_not_filled_to_the_edge_and_the_cursor_waits_at_its_beginning() {
         let screen = Screen::default();
         for text in ["\r", "⠋ Waiting", "     "] {
             screen.write_str(text).unwrap();
         }
         screen.move_cursor_up(0).unwrap();
         screen.clear_line().unwrap();
-        assert_eq!(*screen.buffer(), "\r⠋ Waiting\x1b[K\r\x1b[2K".as_bytes());
+        assert_eq!(*screen.buffer(), "\r⠋ Waiting\x1b[K\r\r\x1b[J".as_bytes());
     }
 
     #[test]

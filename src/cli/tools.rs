@@ -119,10 +119,10 @@ pub(crate) fn list(ui: &Ui, registry: &Registry) {
     for tool in registry.tools() {
         let asks = if tool.needs_approval() { ", asks you first" } else { "" };
         let line = Line::new().bold(tool.name()).dim(&format!("  {}{asks}  ", tool.effect().word()));
-        ui.answer_line(&line.field(tool.description()));
+        ui.answer_line(&line.words(tool.description()));
     }
     for tool in registry.hidden() {
-        ui.status(Line::new().dim("not offered: ").field(&tool.name).dim(": ").field(&tool.reason));
+        ui.status(Line::new().dim("not offered: ").field(&tool.name).dim(": ").words(&tool.reason));
     }
 }
 
@@ -135,7 +135,7 @@ fn show(ui: &Ui, registry: &Registry, name: &str) -> Result<(), Failure> {
         ui.data(&facts);
         return Ok(());
     }
-    ui.answer_line(&Line::new().bold(tool.name()).plain("  ").field(tool.description()));
+    ui.answer_line(&Line::new().bold(tool.name()).plain("  ").words(tool.description()));
     let (source, audience, scopes) = tool.credential();
     let (method, url) = tool.request();
     let audience = audience.map(|audience| format!(" for {audience}")).unwrap_or_default();
@@ -151,7 +151,7 @@ fn show(ui: &Ui, registry: &Registry, name: &str) -> Result<(), Failure> {
         ("from", tool.source().to_owned()),
     ];
     for (name, value) in rows {
-        ui.answer_line(&Line::new().dim(&format!("  {name:<12}")).field(value.trim()));
+        ui.answer_line(&Line::new().dim(&format!("  {name:<12}")).words(value.trim()));
     }
     let parameters = tool.parameters();
     let required = parameters["required"].as_array().cloned().unwrap_or_default();
@@ -160,7 +160,7 @@ fn show(ui: &Ui, registry: &Registry, name: &str) -> Result<(), Failure> {
         let optional = if required.iter().any(|wanted| wanted == name) { "" } else { ", optional" };
         let words = schema["description"].as_str().unwrap_or_default();
         let line = Line::new().plain("  --arg ").bold(name).dim(&format!("=<{kind}{optional}>  "));
-        ui.answer_line(&line.field(words));
+        ui.answer_line(&line.words(words));
     }
     Ok(())
 }
@@ -222,8 +222,8 @@ fn check(app: &App, file: &Path) -> Result<(), Failure> {
     } else {
         for finding in &findings {
             let line = Line::new().bad("✗ ").bold(finding.tool.as_deref().unwrap_or("the file")).plain(": ");
-            ui.answer_line(&line.field(&finding.problem));
-            ui.answer_line(&Line::new().dim("  mend: ").field(&finding.mend));
+            ui.answer_line(&line.words(&finding.problem));
+            ui.answer_line(&Line::new().dim("  mend: ").words(&finding.mend));
         }
         if findings.is_empty() {
             ui.answer_line(&Line::new().good("✓ ").plain("nothing to mend"));

@@ -128,12 +128,16 @@ impl Ui {
 
     /// Data or an answer, on stdout; ends its line.
     pub(crate) fn answer(&self, text: &str) {
-        self.answer_line(&Line::new().plain(text));
+        self.write_line(Line::new().plain(text).render(false));
     }
 
-    /// The same with styles.
+    /// The same with styles, for people: a terminal's lines are broken between words.
     pub(crate) fn answer_line(&self, line: &Line) {
-        let mut text = line.render(self.out.look.color);
+        let width = terminal_size::terminal_size_of(io::stdout()).filter(|_| self.out.look.terminal);
+        self.write_line(line.fitted(width.map(|(width, _)| width.0.into()), self.out.look.color));
+    }
+
+    fn write_line(&self, mut text: String) {
         text.push('\n');
         self.write_out(&text);
         self.midline.set(false);
@@ -245,9 +249,7 @@ impl Ui {
 
     /// Writes a question; its answer is read elsewhere.
     pub(crate) fn question(&self, line: impl Into<Line>) {
-        let mut text = line.into().render(self.err.look.color);
-        text.push(' ');
-        self.write_err(&text);
+        self.write_err(&format!("{} ", self.fitted(line)));
     }
 
     /// Empties the screen, if stdout is one that can be emptied. What has scrolled away stays.

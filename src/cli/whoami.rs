@@ -77,9 +77,9 @@ fn nobody() -> Failure {
 }
 
 fn row(app: &App, name: &str, value: &str, source: &str) {
-    let line = Line::new().dim_field(&format!("  {name:<22}")).field(value);
+    let line = Line::new().dim(&format!("  {name:<22}")).words(value);
     let source = if source.is_empty() { String::new() } else { format!("  ({source})") };
-    app.ui.answer_line(&line.dim_field(&source));
+    app.ui.answer_line(&line.dim_words(&source));
 }
 
 /// The settings that decide who you are here.

@@ -120,7 +120,7 @@ fn tell(ui: &Ui, request: &Entry, response: Option<&Entry>) {
     }
     let outcome = text(ended, "outcome");
     let line = if outcome == "done" { Line::new().good(outcome) } else { Line::new().bad(outcome) };
-    path::row(ui, "outcome", line.plain(": ").field(text(ended, "message")));
+    path::row(ui, "outcome", line.plain(": ").words(text(ended, "message")));
     let status = ended["http_status"].as_u64().map(|status| format!(", HTTP {status}")).unwrap_or_default();
     path::row(ui, "ended", Line::new().field(&response.time).plain(&status));
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use directories::ProjectDirs;
+use directories::{BaseDirs, ProjectDirs};
 
 use super::Error;
 
@@ -51,5 +51,14 @@ impl Dirs {
             }),
             (None, None) => Err(Error::NoHome),
         }
+    }
+}
+
+/// The file that a person means by this name: `~/` at its beginning is the home folder, as shells have it.
+#[must_use]
+pub fn expanded(name: &str) -> PathBuf {
+    match (name.strip_prefix("~/"), BaseDirs::new()) {
+        (Some(rest), Some(base)) => base.home_dir().join(rest),
+        _ => PathBuf::from(name),
     }
 }

@@ -21,7 +21,7 @@ use std::{
 };
 
 pub use self::{
-    dirs::Dirs,
+    dirs::{Dirs, expanded},
     env::{EnvVars, VARIABLES, never_from_dotenv},
     file::nearest,
     guard::{Fga, FgaAuth, Vault},

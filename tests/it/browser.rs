@@ -115,6 +115,27 @@ fn the_phone_page_updates_by_itself_and_denies() {
     assert!(none.is_empty());
 }
 
+#[test]
+fn the_phone_page_shows_the_time_that_the_server_counts() {
+    let Some(browser) = Browser::start() else { return };
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let phone = dev.text("phone_url").to_owned();
+    let run = agentctl(&home).args(["run", "buy 2 phones"]).start();
+    run.wait_for_stderr("Check that it shows:");
+    browser.visit(async |driver: WebDriver| {
+        driver.goto(&phone).await?;
+        says(&driver, "open for another").await?;
+        // As after a sleep: what the page shows is long out of date.
+        let stale = "for (const time of document.querySelectorAll('time')) \
+                     { time.dataset.left = 9000; time.textContent = '150:00'; }";
+        driver.execute(stale, Vec::new()).await?;
+        says(&driver, "open for another 4:").await
+    });
+    dev.post("/approvals/latest/deny", &json!({}));
+    run.finish().code(11);
+}
+
 /// The page of the pretend third party, from the call that begins it to the account that works.
 #[test]
 fn an_account_is_connected_and_refused_by_hand() {

@@ -12,6 +12,7 @@ fn a_purchase_in_the_shell() {
     terminal.wait_for_prompt();
     terminal.enter("what phones are there");
     terminal.wait_for("Finch Mini");
+    terminal.wait_for_prompt();
     terminal.enter("buy 2 phones");
     let screen = terminal.wait_for("Waiting for your approval");
     let push = dev.get("/pending")["approvals"][0].clone();
@@ -105,6 +106,18 @@ fn the_demo_tells_the_whole_story() {
         agentctl(&home).args(["demo", "--phone", answer]).run().code(code);
         assert!(!home.path().join("agentctl").exists(), "the demo keeps nothing");
     }
+}
+
+#[test]
+fn a_demo_that_is_stopped_promises_nothing() {
+    let home = Home::new();
+    let mut terminal = Terminal::sized(agentctl(&home).args(["demo", "--phone", "terminal"]), 40, 60);
+    let screen = terminal.wait_for("else to deny:");
+    assert!(screen.contains("[phone] Approve? Type yes, or\n     anything else to deny:"), "{screen}");
+    terminal.control('c');
+    let (code, screen) = terminal.finish();
+    assert!(code == 130 && screen.contains("nothing of the demo is kept"), "{code}\n{screen}");
+    assert!(!screen.contains("agentctl resume") && !screen.contains("stays open"), "{screen}");
 }
 
 #[test]

@@ -220,19 +220,42 @@ fn a_shell_that_was_stopped_comes_back_as_it_was() {
 }
 
 #[test]
-fn a_signal_at_the_prompt_leaves_the_terminal_as_it_was() {
-    let dev = Dev::start();
+fn however_the_shell_ends_the_terminal_is_as_it_was() {
+    let words = (1..400).map(|number| format!("word{number} ")).collect::<Vec<_>>();
+    let dev = Dev::scripted(json!([{ "text": words, "delay_ms": 100, "repeat": 2 }]));
     let mut home = dev.logged_in();
     let mut terminal = in_a_shell(&mut home);
-    terminal.enter("sh -c 'echo $$ > pid; exec \"$AGENTCTL\" chat'; echo left with $?; stty -a");
-    terminal.wait_for_prompt();
-    terminal.type_text("half a thought");
-    terminal.wait_for("agentctl> half a thought");
-    let id = fs::read_to_string(home.work().join("pid")).unwrap();
-    let kill = format!("kill -TERM {id}");
-    assert!(std::process::Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
-    terminal.wait_for("left with 143");
-    let screen =
-        terminal.wait_until("the modes", |screen| screen.contains("icanon") && screen.trim_end().ends_with('$'));
-    assert!(!screen.contains("-icanon") && !screen.contains("-echo "), "{screen}");
+    terminal.enter("stty iutf8 -ixon erase '^H'; stty -g > before");
+    let end = |home: &Home, signal: &str| {
+        let id = fs::read_to_string(home.work().join("pid")).unwrap();
+        let kill = format!("kill -{signal} {id}");
+        assert!(std::process::Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+    };
+    // At the prompt, in the middle of an answer, and by the person's own keys.
+    for (code, middle) in [("143", false), ("129", true), ("0", true)] {
+        terminal.enter("clear; sh -c 'echo $$ > pid; exec \"$AGENTCTL\" chat'; echo left with $?; stty -g > after");
+        terminal.wait_until("a fresh prompt", |screen| screen.trim_end() == "default · dev-planner\nagentctl>");
+        if middle {
+            terminal.enter("tell me a story");
+            terminal.wait_for("word3 ");
+        }
+        match code {
+            "143" => {
+                terminal.type_text("half a thought");
+                terminal.wait_for("agentctl> half a thought");
+                end(&home, "TERM");
+            }
+            "129" => end(&home, "HUP"),
+            _ => {
+                terminal.control('c');
+                terminal.wait_for("Stopped.");
+                terminal.wait_for_prompt();
+                terminal.control('d');
+            }
+        }
+        terminal.wait_for(&format!("left with {code}"));
+        terminal.wait_until("the shell", |screen| screen.lines().last().is_some_and(|line| line.trim() == "$"));
+        let modes = |name| fs::read_to_string(home.work().join(name)).unwrap();
+        assert_eq!(modes("after"), modes("before"), "{code}");
+    }
 }

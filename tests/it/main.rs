@@ -39,6 +39,7 @@ mod keyring;
 mod ladder;
 mod limits;
 mod login;
+mod paste;
 mod peers;
 mod peers_fga;
 mod peers_llama;

@@ -1,7 +1,5 @@
 //! What the shell's own commands do.
 
-use std::path::Path;
-
 use super::{
     commands::{self, COMMANDS, Command},
     picker,
@@ -21,7 +19,7 @@ use crate::{
         ui::{Line, Ui},
         whoami,
     },
-    escape, files,
+    config, escape, files,
 };
 
 /// Behind the list of commands.
@@ -59,10 +57,7 @@ pub(super) async fn command(
     }
     tokio::select! {
         biased;
-        kind = signals.next() => {
-            reader.leave();
-            Err(stopped(kind))
-        }
+        kind = signals.next() => Err(stopped(kind)),
         done = perform(talk, reader, command, rest) => done,
     }
 }
@@ -98,7 +93,7 @@ async fn perform(talk: &mut Talk<'_>, reader: &mut Reader, command: &Command, re
         }
         "/model" => model(talk, rest).await?,
         "/whoami" => match app.session().await?.account().await? {
-            Some(account) => ui.say(Line::new().plain("  ").field(&whoami::label(&account))),
+            Some(account) => ui.say(Line::new().plain("  ").words(&whoami::label(&account))),
             None => ui.say("  Nobody is logged in. Run `agentctl login`."),
         },
         "/usage" => usage(talk)?,
@@ -204,7 +199,7 @@ fn usage(talk: &Talk<'_>) -> Result<(), Failure> {
         talk.app.ui.say("  Nothing was used up yet, as far as the model's server counts.");
     }
     for (model, used) in used {
-        talk.app.ui.say(Line::new().plain("  ").bold(model).plain(": ").field(&used.to_string()));
+        talk.app.ui.say(Line::new().plain("  ").bold(model).plain(": ").words(&used.to_string()));
     }
     Ok(())
 }
@@ -217,7 +212,7 @@ async fn save(talk: &Talk<'_>, reader: &mut Reader, rest: &str) -> Result<(), Fa
     let Some(conversation) = &talk.conversation else {
         return Err(Failure::new(Kind::Usage, "nothing was said yet"));
     };
-    let file = Path::new(name);
+    let file = config::expanded(name);
     if file.symlink_metadata().is_ok() {
         let question = format!("{} is there already. Replace it? [y/N] ", escape::field(name));
         let answer = reader.ask(talk.app, &question).await;
@@ -228,7 +223,7 @@ async fn save(talk: &Talk<'_>, reader: &mut Reader, rest: &str) -> Result<(), Fa
     }
     // As it is kept, so that what is sealed stays so.
     let text = resume::load(&*talk.app.journal()?, conversation.run())?.to_markdown();
-    files::put(file, escape::text(&text).as_bytes())
+    files::put(&file, escape::text(&text).as_bytes())
         .map_err(|error| Failure::caused(Kind::Failed, "save the conversation", &error))?;
     talk.app.ui.say(Line::new().good("✓ ").plain("Saved in ").field(name));
     Ok(())

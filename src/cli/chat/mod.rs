@@ -17,13 +17,17 @@ use clap::Args as ClapArgs;
 use self::{reader::Reader, status::Status, talk::Talk};
 use super::{
     app::App,
-    attach,
+    attach::{self, Origin},
     failure::{Failure, Kind},
     repl::Input,
     run,
     signals::{Signals, stopped},
     ui::Line,
 };
+use crate::escape;
+
+/// How many words that are no files are named.
+const MOST_LEFT: usize = 3;
 
 /// Talk with the agent
 #[derive(Debug, ClapArgs)]
@@ -77,7 +81,6 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
                 // At the prompt ^C is a key, so this one was meant for what is over by now.
                 Kind::Interrupted if interactive => continue,
                 kind => {
-                    reader.leave();
                     if interactive {
                         // What was being typed keeps its line.
                         app.ui.say("");
@@ -87,8 +90,9 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
             },
             input = reader.next_while(app, talk) => input?,
         };
-        let text = match input {
-            Input::Line(text) => text,
+        let (text, origin) = match input {
+            Input::Line(text) => (text, Origin::Typed),
+            Input::Pasted(text) => (text, Origin::Pasted),
             Input::Cleared { empty: true } if std::mem::replace(&mut leaving, true) => return Ok(()),
             Input::Cleared { empty } => {
                 leaving &= empty;
@@ -115,13 +119,8 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
                 done
             }
             // Only a person attaches files: what comes through a pipe may be anybody's text.
-            message if interactive => match attach::attach(message) {
-                Ok(attached) => {
-                    for (name, bytes) in &attached.files {
-                        app.ui.status(Line::new().dim("  with ").field(name).dim(&format!(" ({bytes} bytes)")));
-                    }
-                    talk.message(&attached.message, signals).await
-                }
+            message if interactive => match with_files(app, reader, message, origin).await {
+                Ok(message) => talk.message(&message, signals).await,
                 Err(failure) => Err(failure),
             },
             message => talk.message(message, signals).await,
@@ -142,6 +141,30 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
             Err(failure) => app.ui.failure(&failure),
         }
     }
+}
+
+/// A message with the files that it names. What leaves is named, `--quiet` or not, and what was pasted is asked about first.
+async fn with_files(app: &App, reader: &mut Reader, message: &str, origin: Origin) -> Result<String, Failure> {
+    let mut attached = attach::attach(message, origin)?;
+    let with = if origin == Origin::Typed { "  with " } else { "  names " };
+    for (name, content) in &attached.files {
+        app.ui.say(Line::new().dim(with).field(name).dim(&format!(" ({} bytes)", content.len())));
+    }
+    if !attached.left.is_empty() {
+        let left: Vec<String> = attached.left.iter().map(|name| format!("@{}", escape::shortened(name, 40))).collect();
+        let (shown, more) = left.split_at(left.len().min(MOST_LEFT));
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        app.ui.status(Line::new().dim("  no files: ").words(&shown.join(" ")).dim(&more));
+    }
+    if origin == Origin::Pasted && !attached.files.is_empty() {
+        let question = "Send these files along? [y/N] ";
+        let answer = reader.ask(app, question).await;
+        if !answer.is_some_and(|answer| matches!(answer.as_str(), "y" | "yes")) {
+            attached.files.clear();
+            app.ui.say("  The message goes without them.");
+        }
+    }
+    Ok(attached.message())
 }
 
 /// What the first ^C on an empty line says.

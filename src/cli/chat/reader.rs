@@ -1,6 +1,6 @@
 //! Where messages come from: a line editor, a terminal that can do nothing, or lines of stdin.
 
-use std::{cell::Cell, io::Write as _};
+use std::cell::Cell;
 
 use super::{picker, talk::Talk};
 use crate::{
@@ -37,10 +37,7 @@ impl Reader {
         Ok(match (interactive, app.ui.err().markdown) {
             (false, _) => Self::Plain(Lines::default()),
             (true, false) => Self::Dumb { lines: Lines::default(), prompted: Cell::new(false) },
-            (true, true) => {
-                restore_on_panic();
-                Self::Editor(Repl::start(app.config()?.dirs.state.join("history"), app.ui.err().color))
-            }
+            (true, true) => Self::Editor(Repl::start(app.config()?.dirs.state.join("history"), app.ui.err().color)),
         })
     }
 
@@ -124,7 +121,8 @@ impl Reader {
                     prompted.set(false);
                     message.push_str(&line);
                     if complete::is_whole(&message) {
-                        return Ok(Input::Line(repl::joined(&message)));
+                        // Nobody marks a paste here.
+                        return Ok(Input::Pasted(repl::joined(&message)));
                     }
                     message.push('\n');
                 }
@@ -147,13 +145,6 @@ impl Reader {
             Self::Plain(_) => return None,
         };
         Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-    }
-
-    /// The editor's thread still holds the terminal in raw mode when a signal ends the program.
-    pub(super) fn leave(&self) {
-        if let Self::Editor(_) = self {
-            sane();
-        }
     }
 }
 
@@ -188,22 +179,5 @@ fn names(app: &App, wanted: &Wanted) -> Vec<String> {
         }
         Wanted::Runs => picker::ids(app).unwrap_or_default(),
         Wanted::Models => app.config().map(|config| config.models.clone()).unwrap_or_default(),
-    }
-}
-
-/// The shipped program aborts when it panics, and then nobody else takes the terminal out of raw mode.
-fn restore_on_panic() {
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        sane();
-        before(info);
-    }));
-}
-
-/// Undoes what the editor told the terminal: raw mode, and marks around what is pasted.
-fn sane() {
-    let _ = std::io::stdout().write_all(b"\x1b[?2004l").and_then(|()| std::io::stdout().flush());
-    if cfg!(unix) {
-        let _ = std::process::Command::new("stty").arg("sane").env_clear().status();
     }
 }

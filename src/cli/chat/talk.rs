@@ -97,7 +97,7 @@ impl<'a> Talk<'a> {
         let conversation = resume::load(&journal, run)?;
         self.leave(None, interactive)?;
         journal.reopen_run(run)?;
-        self.app.ui.status(Line::new().dim("Going on with: ").field(&saved.row.title));
+        self.app.ui.status(Line::new().dim("Going on with: ").words(&saved.row.title));
         if let Some(text) = conversation.last_word().filter(|_| interactive) {
             self.app.ui.answer_piece(text);
             self.app.ui.end_line();

@@ -111,6 +111,12 @@ impl Flow {
         self.column = prefix.width();
     }
 
+    /// Writes the word that is over. Returns where the line of the terminal has come to.
+    pub(super) fn pause(&mut self) -> usize {
+        self.end_word();
+        self.column
+    }
+
     /// Ends the line that was begun, whatever stands in it.
     pub(super) fn end(&mut self) {
         self.end_word();

@@ -47,6 +47,10 @@ pub(crate) struct Markdown {
     /// Reads the code of the fence, if its language is known.
     lexer: Option<Lexer>,
     table: Option<Table>,
+    /// Where the text begins of a line that can still become the header of a table without outer bars.
+    lead: Option<usize>,
+    /// The line before, if it is one.
+    held: Option<Held>,
     /// The line before was text.
     paragraph: bool,
     /// Lines were left empty, and something stands above them.
@@ -61,7 +65,19 @@ pub(crate) struct Markdown {
 enum Leaf {
     Undecided,
     Text(Inline, Style),
+    /// Text behind a first bar, which waits for the next line.
+    Held(Inline, Style),
     Code,
+}
+
+/// A line that is the header of a table if the next line says so. Its first cell is on the screen.
+#[derive(Debug)]
+struct Held {
+    header: String,
+    /// What of it is not on the screen.
+    from: usize,
+    inline: Inline,
+    style: Style,
 }
 
 impl Markdown {
@@ -77,6 +93,8 @@ impl Markdown {
             fence: None,
             lexer: None,
             table: None,
+            lead: None,
+            held: None,
             paragraph: false,
             gap: false,
             begun: false,
@@ -101,6 +119,7 @@ impl Markdown {
             self.end_line();
         }
         self.end_table();
+        self.release();
         if self.flow.is_open() {
             self.flow.end();
         }
@@ -136,9 +155,16 @@ impl Markdown {
                 self.open(whole);
             }
         }
+        self.hold_at_bar();
+        if let Leaf::Held(inline, style) = self.leaf {
+            if self.line.len() <= FORGET {
+                return;
+            }
+            (self.leaf, self.lead) = (Leaf::Text(inline, style), None);
+        }
         let rest = &self.line[self.at..];
         match &mut self.leaf {
-            Leaf::Undecided => return,
+            Leaf::Undecided | Leaf::Held(..) => return,
             Leaf::Text(inline, style) => {
                 self.at += inline.read(rest, whole, *style, &mut |text, style| self.flow.text(text, style));
             }
@@ -154,23 +180,74 @@ impl Markdown {
         }
         if self.at > FORGET {
             self.line.drain(..self.at);
-            self.at = 0;
+            (self.at, self.lead) = (0, None);
+        }
+    }
+
+    /// Whatever stands before the first bar of a line that may be a header is written; the rest waits. A mark that is open
+    /// there makes it text.
+    fn hold_at_bar(&mut self) {
+        let (Leaf::Text(inline, style), Some(begin)) = (&mut self.leaf, self.lead) else { return };
+        let Some(bar) = table::bar(&self.line[begin..]) else { return };
+        let Some(cell) = self.line.get(self.at..begin + bar) else { return };
+        let (style, length) = (*style, cell.len());
+        let read = inline.read(cell, false, style, &mut |text, style| self.flow.text(text, style));
+        self.at += read;
+        if read == length {
+            self.flow.pause();
+            self.leaf = Leaf::Held(*inline, style);
+        } else {
+            self.lead = None;
         }
     }
 
     fn end_line(&mut self) {
-        if self.flow.is_open() {
-            self.flow.end();
+        match (self.leaf, self.lead.take()) {
+            (Leaf::Held(inline, style), Some(begin)) => {
+                let header = self.line[begin..].to_owned();
+                self.held = Some(Held { header, from: self.at - begin, inline, style });
+            }
+            // The header of a table stands there.
+            (Leaf::Undecided, _) => {}
+            _ if self.flow.is_open() => self.flow.end(),
+            _ => {}
         }
         self.line.clear();
         (self.at, self.leaf) = (0, Leaf::Undecided);
     }
 
+    /// The line before was text.
+    fn release(&mut self) {
+        let Some(Held { header, from, mut inline, style }) = self.held.take() else { return };
+        inline.read(&header[from..], true, style, &mut |text, style| self.flow.text(text, style));
+        self.flow.end();
+    }
+
+    /// What the line says about the one before. False: nothing yet, or that was all.
+    fn judge_held(&mut self, whole: bool) -> bool {
+        let Some(held) = &self.held else { return true };
+        if !whole && self.line.len() <= FORGET && self.line.bytes().all(|byte| b"|:- \t".contains(&byte)) {
+            return false;
+        }
+        self.table = Table::below(&held.header, &self.line, &mut self.flow).filter(|_| whole);
+        if self.table.is_none() {
+            self.release();
+            return true;
+        }
+        (self.held, self.paragraph, self.at) = (None, false, self.line.len());
+        false
+    }
+
     /// Decides what the line is, and does what is done at its beginning.
     fn open(&mut self, whole: bool) {
+        let bare = self.table.as_ref().is_some_and(Table::is_bare);
+        if !self.judge_held(whole) || bare && !whole && self.line.len() <= FORGET {
+            return;
+        }
         let Some(line) = block::read(&self.line, &self.containers, self.paragraph, whole) else { return };
         self.at = line.at;
-        if line.kind == Kind::Row
+        let row = line.kind == Kind::Row || bare && whole && line.kind == Kind::Text && self.line.contains('|');
+        if row
             && line.new.is_empty()
             && line.kept == self.containers.len()
             && let Some(table) = &mut self.table
@@ -180,6 +257,8 @@ impl Markdown {
             return;
         }
         self.end_table();
+        let leads = line.kind == Kind::Text && !self.paragraph && line.new.is_empty() && line.kept == 0;
+        self.lead = leads.then_some(line.at);
         self.paragraph = line.kind == Kind::Text;
         if line.kind == Kind::Blank && line.new.is_empty() {
             self.containers.truncate(line.kept);

@@ -39,11 +39,39 @@ pub(super) struct Table {
     bytes: usize,
     /// The columns, once a part was written.
     widths: Option<Vec<usize>>,
+    /// How wide the first cell is, if it is on the screen already and the line goes on behind it.
+    begun: Option<usize>,
+    /// It has no outer bars.
+    bare: bool,
 }
 
 impl Table {
     pub(super) fn new(prefix: Prefix, header: &str) -> Self {
-        Self { prefix, header: header.to_owned(), aligns: None, rows: Vec::new(), bytes: 0, widths: None }
+        Self {
+            prefix,
+            header: header.to_owned(),
+            aligns: None,
+            rows: Vec::new(),
+            bytes: 0,
+            widths: None,
+            begun: None,
+            bare: false,
+        }
+    }
+
+    /// A table whose header has no outer bars, and of which the first cell is on the screen, if this is the line under it.
+    pub(super) fn below(header: &str, line: &str, flow: &mut Flow) -> Option<Self> {
+        let (aligns, cells) = (delimiter(line)?, cells(header));
+        let begun = flow.pause();
+        let in_one_line = width_of(styled(cells.first()?, Style::new(), !flow.color())) == begun;
+        let aligns = (aligns.len() == cells.len() && in_one_line).then_some(aligns)?;
+        let table = Self::new(Prefix::default(), header);
+        Some(Self { aligns: Some(aligns), begun: Some(begun), bare: true, ..table })
+    }
+
+    /// Whether its rows begin like text.
+    pub(super) fn is_bare(&self) -> bool {
+        self.bare
     }
 
     /// Takes the next line; false if it does not belong to the table.
@@ -72,7 +100,8 @@ impl Table {
     }
 
     fn write(&mut self, flow: &mut Flow) {
-        let bold = if flow.color() { Style::new().bold() } else { Style::new() };
+        // What is on the screen is not bold.
+        let bold = if flow.color() && !self.bare { Style::new().bold() } else { Style::new() };
         let marks = !flow.color();
         let header: Vec<Styled> = cells(&self.header).iter().map(|cell| styled(cell, bold, marks)).collect();
         let rows = std::mem::take(&mut self.rows);
@@ -81,20 +110,15 @@ impl Table {
         self.bytes = 0;
         let count = rows.iter().map(Vec::len).chain([header.len()]).max().unwrap_or(0);
         let room = flow.room(&self.prefix);
-        if count * NARROWEST + (count - 1) * GAP.width() > room {
+        let Some(mut widths) = self.columns(&header, &rows, room) else {
+            if self.begun.take().is_some() {
+                flow.end();
+            }
             self.write_list(&header, &rows, flow);
             self.widths.get_or_insert_default();
             return;
-        }
+        };
         let first = self.widths.is_none();
-        let mut natural = vec![1; count];
-        for row in rows.iter().chain([&header]) {
-            for (width, cell) in natural.iter_mut().zip(row) {
-                *width = lines(cell).map(width_of).max().unwrap_or(0).max(*width);
-            }
-        }
-        let mut widths =
-            self.widths.take().filter(|widths| !widths.is_empty()).unwrap_or_else(|| fitted(natural, room));
         widths.resize(count.max(widths.len()), NARROWEST);
         if first {
             self.write_row(&header, &widths, flow);
@@ -107,6 +131,25 @@ impl Table {
             self.write_row(row, &widths, flow);
         }
         self.widths = Some(widths);
+    }
+
+    /// How wide the columns are, unless they are too narrow to be read, or the first is narrower than what is on the screen.
+    fn columns(&self, header: &[Styled], rows: &[Vec<Styled>], room: usize) -> Option<Vec<usize>> {
+        let count = rows.iter().map(Vec::len).chain([header.len()]).max().unwrap_or(0);
+        if count * NARROWEST + (count - 1) * GAP.width() > room {
+            return None;
+        }
+        if let Some(widths) = self.widths.as_ref().filter(|widths| !widths.is_empty()) {
+            return Some(widths.clone());
+        }
+        let mut natural = vec![1; count];
+        for row in rows.iter().map(Vec::as_slice).chain([header]) {
+            for (width, cell) in natural.iter_mut().zip(row) {
+                *width = lines(cell).map(width_of).max().unwrap_or(0).max(*width);
+            }
+        }
+        let widths = fitted(natural, room);
+        (self.begun.unwrap_or(0) <= widths[0]).then_some(widths)
     }
 
     fn begin(&mut self, flow: &mut Flow) {
@@ -122,8 +165,15 @@ impl Table {
             .collect();
         let height = wrapped.iter().map(Vec::len).max().unwrap_or(0).max(1);
         for line in 0..height {
-            self.begin(flow);
+            let begun = self.begun.take();
+            if begun.is_none() {
+                self.begin(flow);
+            }
             for (at, width) in widths.iter().enumerate() {
+                if let Some(begun) = begun.filter(|_| at == 0) {
+                    flow.raw(&" ".repeat(width.saturating_sub(begun)), Style::new());
+                    continue;
+                }
                 if at > 0 {
                     flow.raw(GAP, FRAME);
                 }
@@ -180,6 +230,11 @@ fn delimiter(line: &str) -> Option<Vec<Align>> {
         valid.then_some(align)
     };
     cells(line).iter().map(align).collect()
+}
+
+/// Where the first bar stands that parts two cells.
+pub(super) fn bar(line: &str) -> Option<usize> {
+    line.match_indices(" |").map(|(at, _)| at + 1).next()
 }
 
 /// The cells of a row. A bar behind a backslash is part of its cell.

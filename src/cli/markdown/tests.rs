@@ -20,6 +20,12 @@ fn screen(text: &str, width: u16) -> vt100::Parser {
     parser
 }
 
+fn screen_in_pieces(text: &str, width: u16, size: usize) -> String {
+    let mut parser = vt100::Parser::new(60, width, 0);
+    parser.process(shown(text, width.into(), size, true).replace('\n', "\r\n").as_bytes());
+    parser.screen().contents()
+}
+
 const ANSWER: &str = "# Phones
 
 There are **two** phones with `5G`; see [the shop](https://shop.example/p?x=1_2).
@@ -116,6 +122,30 @@ fn words_come_as_soon_as_they_cannot_change() {
     assert_eq!(add("thing\n"), "\nsomething\n");
     assert_eq!(add("-"), "");
     assert_eq!(add(" item"), "\u{1b}[2m• \u{1b}[0mitem");
+}
+
+#[test]
+fn tables_need_no_outer_bars() {
+    let text = "Before:\n\n**Name** | Age\n--- | ---:\nAda | 36\nCharles `x` | 7\n\nAfter | all\nno table\n";
+    let expected =
+        "Before:\n\nName      │ Age\n──────────┼────\nAda       │  36\nCharles x │   7\n\nAfter | all\nno table\n";
+    for size in [1, 3, 1000] {
+        assert_eq!(screen_in_pieces(text, 40, size), expected.trim_end(), "{size}");
+    }
+    // Only from the bar on a line waits, and nothing is drawn twice.
+    let mut markdown = Markdown::new(true);
+    let mut add = |text: &str| markdown.add(text, 40);
+    assert_eq!(add("Name "), "Name");
+    assert_eq!((add("| Age"), add("\n-")), (String::new(), String::new()));
+    assert_eq!(add("5 is cold\n"), " | Age\n-5 is cold\n");
+    assert_eq!(add("\na | b\n"), "\na");
+    assert_eq!((add("-|-\n"), add("1 | 2")), (String::new(), String::new()));
+    let table = markdown.finish();
+    assert!(table.contains('│') && !table.contains('|'), "{table:?}");
+    // Where it does not fit, as where there are bars around it.
+    assert_eq!(shown("a | b | c | d\n-|-|-|-\n1 | 2 | 3 | 4\n", 20, 2, false), "a\na: 1\nb: 2\nc: 3\nd: 4\n──\n");
+    assert_eq!(shown("a | b\n", 20, 2, false), "a | b\n");
+    assert_eq!(shown("a `x | y` b | c\n---|---\nd\n", 30, 2, false), "a `x | y` b | c\n---|---\nd\n");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-// Keeps the list of pushes fresh and counts down. Without it the page reloads by itself.
+// Keeps the list of pushes fresh. Without it the page reloads by itself.
 "use strict";
 
 const list = document.getElementById("pushes");
@@ -6,15 +6,14 @@ const trouble = document.getElementById("trouble");
 const title = document.title;
 let shown = "";
 
-// The times count down here; only a change in anything else may replace the list, or a tap could miss its button.
+// The server counts down; only a change in anything else may replace the list, or a tap could miss its button.
 const withoutTimes = (html) => html.replace(/<time[^]*?<\/time>/g, "");
 
-function countDown() {
-  for (const time of list.querySelectorAll("time[data-left]")) {
-    const left = Math.max(0, Number(time.dataset.left) - 1);
-    time.dataset.left = left;
-    time.textContent = Math.floor(left / 60) + ":" + String(left % 60).padStart(2, "0");
-  }
+function showTimes(html) {
+  const fresh = document.createElement("template");
+  fresh.innerHTML = html;
+  const times = list.querySelectorAll("time");
+  fresh.content.querySelectorAll("time").forEach((time, at) => (times[at].textContent = time.textContent));
 }
 
 async function refresh() {
@@ -27,7 +26,7 @@ async function refresh() {
       list.innerHTML = html;
       shown = fresh;
     } else {
-      countDown();
+      showTimes(html);
     }
     document.title = waiting ? "(" + waiting + ") " + title : title;
     trouble.hidden = true;

@@ -124,7 +124,6 @@ fn view(state: &Everything, approval: &Approval, now: Now) -> View {
         message, text, code,
         details => details(approval.details.as_ref()),
         scopes => &approval.scopes,
-        left_s => left,
         left => format!("{}:{:02}", left / 60, left % 60),
         asked_at => approval.created_at.format("%H:%M:%S UTC").to_string(),
         outcome,
