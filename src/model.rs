@@ -17,7 +17,7 @@ mod sse;
 mod whole;
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -98,6 +98,8 @@ pub struct Model {
     clock: SharedClock,
     /// What the server understands, as far as it was found out.
     dialect: Cell<Dialect>,
+    /// The last answer's connection, which can be used again once the server has closed the answer.
+    closing: RefCell<JoinSet<()>>,
 }
 
 /// A request that brought no answer, and whether another one may.
@@ -124,7 +126,7 @@ impl Model {
     #[must_use]
     pub fn new(http: Http, options: ModelOptions, clock: SharedClock) -> Self {
         let dialect = Cell::new(Dialect::of(&options.base_url));
-        Self { http, options, clock, dialect }
+        Self { http, options, clock, dialect, closing: RefCell::default() }
     }
 
     /// Its name.
@@ -232,6 +234,7 @@ impl Model {
             reading.answer.tell_text(tell);
             taken?;
         }
+        self.closing.replace(stream.task);
         reading.answer.tell_rest(tell);
         reading.answer.tell_usage(tell);
         Ok(reading.answer.finish()?)
@@ -313,7 +316,7 @@ type Piece = reqwest::Result<Option<Bytes>>;
 /// (measured: twice the time for a fast stream). Dropping it ends the task.
 struct Stream {
     pieces: mpsc::Receiver<Piece>,
-    _task: JoinSet<()>,
+    task: JoinSet<()>,
 }
 
 impl Stream {
@@ -329,7 +332,7 @@ impl Stream {
                 }
             }
         });
-        Self { pieces, _task: task }
+        Self { pieces, task }
     }
 }
 
@@ -344,8 +347,11 @@ struct Reading {
 }
 
 impl Reading {
-    /// Takes what came from the network.
+    /// Takes what came from the network. Behind the last event it does not matter how the connection ends.
     fn take(&mut self, piece: Piece, backoff: Duration) -> Result<(), Trouble> {
+        if self.ended {
+            return Ok(());
+        }
         let piece = match piece {
             Ok(Some(piece)) => piece,
             Ok(None) => {
@@ -364,6 +370,10 @@ impl Reading {
         }
         while let Some(data) = self.body.next() {
             self.answer.add(data)?;
+            if self.answer.is_done() {
+                self.ended = true;
+                break;
+            }
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Pieces become an answer.
 //!
-//! The types are lenient: nothing is required and no word is an enumeration, because servers that are compatible in name
-//! differ in every member, and a strict type would lose the piece of text that stands beside it. Strict is only the end: an
-//! answer counts if the server said that it was over.
+//! The types are lenient: nothing is required, no word is an enumeration, and words and numbers may stand for each other,
+//! because servers that are compatible in name differ in every member, and a strict type would lose the piece of text that
+//! stands beside it. Strict is only the end: an answer counts if the server said that it was over.
 
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
@@ -59,17 +59,17 @@ struct Chunk {
     usage: Option<Value>,
     error: Option<Value>,
     /// `error`, from servers that put the members of an error beside each other.
-    object: Option<String>,
+    object: Value,
     message: Option<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Choice {
-    index: Option<u64>,
+    index: Value,
     delta: Option<Delta>,
     message: Option<Delta>,
-    finish_reason: Option<String>,
+    finish_reason: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -77,7 +77,7 @@ struct Choice {
 struct Delta {
     content: Option<Content>,
     /// Why the model will not do it, in place of the text.
-    refusal: Option<String>,
+    refusal: Value,
     tool_calls: Option<Vec<CallPiece>>,
     /// The form that calls had before `tool_calls`.
     function_call: Option<FunctionPiece>,
@@ -96,23 +96,23 @@ enum Content {
 #[serde(default)]
 struct Part {
     #[serde(rename = "type")]
-    kind: String,
-    text: String,
+    kind: Value,
+    text: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct CallPiece {
-    index: Option<u64>,
-    id: Option<Value>,
+    index: Value,
+    id: Value,
     function: Option<FunctionPiece>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct FunctionPiece {
-    name: Option<String>,
-    arguments: Option<Value>,
+    name: Value,
+    arguments: Value,
 }
 
 /// A call that may still grow.
@@ -137,6 +137,8 @@ pub(super) struct Assembly {
     usage: Option<Value>,
     /// The server said that the answer is over, in whichever way.
     over: bool,
+    /// It said so with its last event.
+    done: bool,
 }
 
 impl Assembly {
@@ -149,14 +151,17 @@ impl Assembly {
     pub(super) fn add(&mut self, data: &[u8]) -> Result<(), Error> {
         let text = String::from_utf8_lossy(data);
         if text.trim_ascii() == "[DONE]" {
-            self.over = true;
+            (self.over, self.done) = (true, true);
             return Ok(());
         }
         for chunk in serde_json::Deserializer::from_str(&text).into_iter::<Chunk>() {
             // The error would hold what the server sent; its place is enough.
             let chunk = chunk.map_err(|error| match error.is_eof() {
                 true => self.cut("an event is incomplete"),
-                false => self.broken(format!("no JSON at line {} column {}", error.line(), error.column())),
+                false => {
+                    let what = if error.is_data() { "a member of another form" } else { "no JSON" };
+                    self.broken(format!("{what} at line {} column {}", error.line(), error.column()))
+                }
             })?;
             self.add_chunk(chunk)?;
         }
@@ -167,13 +172,13 @@ impl Assembly {
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
             return Err(self.reported(error));
         }
-        if chunk.object.as_deref() == Some("error") {
+        if chunk.object == "error" {
             return Err(self.reported(chunk.message.unwrap_or_default()));
         }
         if chunk.usage.as_ref().is_some_and(Value::is_object) {
             self.usage = chunk.usage;
         }
-        for choice in chunk.choices.into_iter().flatten().filter(|choice| choice.index.unwrap_or(0) == 0) {
+        for choice in chunk.choices.into_iter().flatten().filter(|choice| number(&choice.index).unwrap_or(0) == 0) {
             let delta = match (choice.delta, choice.message) {
                 (Some(delta), _) => Some(delta),
                 // Some servers send the whole once more behind its pieces.
@@ -186,7 +191,8 @@ impl Assembly {
             if let Some(delta) = delta {
                 self.add_delta(delta)?;
             }
-            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+            let reason = word(choice.finish_reason);
+            if !reason.is_empty() {
                 self.finish_reason = Some(reason);
             }
         }
@@ -198,18 +204,19 @@ impl Assembly {
             Some(Content::Text(text)) => self.add_text(&text),
             // A part that is no text is the model's thinking, or something that cannot be shown.
             Some(Content::Parts(parts)) => {
-                parts.iter().filter(|part| part.kind == "text").for_each(|part| self.add_text(&part.text));
+                let texts = parts.iter().filter(|part| part.kind == "text");
+                texts.filter_map(|part| part.text.as_str()).for_each(|text| self.add_text(text));
             }
             Some(Content::Other(_)) | None => {}
         }
-        if let Some(refusal) = delta.refusal {
-            self.add_text(&refusal);
+        if let Value::String(refusal) = &delta.refusal {
+            self.add_text(refusal);
         }
         for piece in delta.tool_calls.into_iter().flatten() {
             self.add_call(piece)?;
         }
         match delta.function_call {
-            Some(function) => self.add_call(CallPiece { index: Some(0), id: None, function: Some(function) }),
+            Some(function) => self.add_call(CallPiece { index: 0.into(), id: Value::Null, function: Some(function) }),
             None => Ok(()),
         }
     }
@@ -221,20 +228,16 @@ impl Assembly {
     }
 
     fn add_call(&mut self, piece: CallPiece) -> Result<(), Error> {
-        let id = match piece.id {
-            Some(Value::String(id)) => id,
-            Some(Value::Number(id)) => id.to_string(),
-            _ => String::new(),
-        };
+        let (index, id) = (number(&piece.index), word(piece.id));
         let function = piece.function.unwrap_or_default();
-        let name = function.name.unwrap_or_default();
-        let at = match self.place(piece.index, &id, &name) {
+        let name = word(function.name);
+        let at = match self.place(index, &id, &name) {
             Some(at) => at,
             None if self.calls.len() >= MAX_CALLS => {
                 return Err(Error::Protocol(format!("more than {MAX_CALLS} tool calls in one answer")));
             }
             None => {
-                self.calls.push(Growing { index: piece.index, ..Growing::default() });
+                self.calls.push(Growing { index, ..Growing::default() });
                 self.calls.len() - 1
             }
         };
@@ -247,9 +250,9 @@ impl Assembly {
             call.name = name;
         }
         let more = match function.arguments {
-            Some(Value::String(text)) => text,
-            Some(Value::Null) | None => return Ok(()),
-            Some(value) => value.to_string(),
+            Value::String(text) => text,
+            Value::Null => return Ok(()),
+            value => value.to_string(),
         };
         arguments.take(&more);
         call.arguments.push_str(&more);
@@ -296,6 +299,11 @@ impl Assembly {
             let count = |name: &str| usage[name].as_u64().unwrap_or(0);
             tell(Event::Usage { prompt_tokens: count("prompt_tokens"), completion_tokens: count("completion_tokens") });
         }
+    }
+
+    /// Whether nothing follows that counts, even if the connection stays open.
+    pub(super) fn is_done(&self) -> bool {
+        self.done
     }
 
     fn is_empty(&self) -> bool {
@@ -360,4 +368,18 @@ impl Assembly {
         }
         Ok(Completion { text: self.text, tool_calls, truncated })
     }
+}
+
+/// A word, or a number that stands for one.
+fn word(value: Value) -> String {
+    match value {
+        Value::String(word) => word,
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// A place in a list, also one that stands in quotes.
+fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::clock::{Clock, ManualClock, Sleep};
+use crate::clock::{Clock, ManualClock, Sleep, SystemClock};
 
 /// One case. An unknown key is an error, so that no expectation is misspelt.
 #[derive(Deserialize)]
@@ -240,6 +240,31 @@ async fn serve(listener: TcpListener, answers: Vec<Answer>) -> Vec<String> {
         }
     }
     requests
+}
+
+#[tokio::test]
+async fn the_end_behind_the_last_event_is_read_so_that_the_connection_can_be_used_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let (answered, wait) = tokio::sync::oneshot::channel::<()>();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_request(&mut stream).await;
+        stream
+            .write_all(b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\ne\r\ndata: [DONE]\n\n\r\n")
+            .await
+            .unwrap();
+        wait.await.unwrap();
+        stream.write_all(b"0\r\n\r\n").await.unwrap();
+        stream
+    });
+    let options = ModelOptions { base_url, api_key: None, name: "m".into(), max_tokens: 1 };
+    let model = Model::new(Http::default(), options, Arc::new(SystemClock::new()));
+    model.complete(&[Message::User { content: "hi".into() }], &[], &|_| ()).await.unwrap();
+    answered.send(()).unwrap();
+    let mut closing = model.closing.take();
+    assert!(closing.join_next().await.expect("the connection is still read").is_ok());
+    drop(server.await.unwrap());
 }
 
 async fn read_request(stream: &mut TcpStream) -> String {
