@@ -370,25 +370,35 @@ async fn login(app: &App, report: &mut Report<'_>) {
         Ok(session) => session,
         Err(_) => return report.skipped("login", "no tenant is configured"),
     };
-    match session.account().await {
-        Ok(Some(account)) => report.ok("login", super::whoami::label(&account)),
+    let account = match session.account().await {
+        Ok(Some(account)) => account,
         Ok(None) => return report.warn("login", "nobody is logged in", "run `agentctl login`"),
         Err(error) => return report.failed("login", &Failure::from(error)),
+    };
+    if let Err(error) = session.access_token(&Wanted::default()).await {
+        return report.failed("login", &Failure::from(error));
     }
-    let Ok(registry) = app.registry() else { return };
-    for tool in registry.tools().filter(|tool| tool.needs_approval()) {
+    let mut too_easy = Vec::new();
+    for tool in app.registry().iter().flat_map(Registry::tools).filter(|tool| tool.needs_approval()) {
         let (source, audience, scopes) = tool.credential();
         if source != CredentialSource::Approval {
             continue;
         }
         let wanted = Wanted { audience, resource: None, scopes: scopes.to_vec() };
-        if session.access_token(&wanted).await.is_ok() {
-            report.warn(
-                "login",
-                format!("the login client can get the scopes of {} without an approval", tool.name()),
-                "let the API insist on tokens of the approval client with authorization_details (docs/tools.md)",
-            );
+        match session.access_token(&wanted).await {
+            Ok(_) => too_easy.push(tool.name().to_owned()),
+            // A token that was kept hides that the server has forgotten the login; this request asked it.
+            Err(error) if error.login_needed() => return report.failed("login", &Failure::from(error)),
+            Err(_) => {}
         }
+    }
+    report.ok("login", super::whoami::label(&account));
+    for name in too_easy {
+        report.warn(
+            "login",
+            format!("the login client can get the scopes of {name} without an approval"),
+            "let the API insist on tokens of the approval client with authorization_details (docs/tools.md)",
+        );
     }
 }
 

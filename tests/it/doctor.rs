@@ -145,6 +145,16 @@ fn a_server_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_login_that_the_server_has_forgotten_is_broken() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    // A fresh token lies in the cache, and the server knows nothing any more.
+    dev.post("/reset", &json!({}));
+    finds(&home, "login", "broken", &["the login has ended", "run `agentctl login`"]);
+    agentctl(&home).arg("whoami").run().code(4);
+}
+
+#[test]
 fn what_the_model_cannot_do_is_named() {
     let dev = Dev::start();
     let mut home = dev.logged_in();
