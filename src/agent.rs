@@ -241,6 +241,10 @@ impl Agent {
             let completion = self.model.complete(&messages, &tools, &counting).await?;
             used = used.saturating_add(counted(reported.take(), &messages, &completion));
             let Completion { text, tool_calls, truncated } = completion;
+            // After calls, silence is an end; a question that brought nothing at all was not answered.
+            if text.trim().is_empty() && tool_calls.is_empty() && end.calls.is_empty() && !truncated {
+                return Err(model::Error::Empty.into());
+            }
             if !text.is_empty() {
                 tell(Event::TextDone { text: text.clone() });
             }

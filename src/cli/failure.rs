@@ -354,6 +354,7 @@ impl From<model::Error> for Failure {
                 failure.hint("what arrived is not the whole answer, and nothing in it was acted upon")
             }
             E::Unreachable(_) | E::Protocol(_) => failure.hint("check OPENAI_BASE_URL, and whether the server runs"),
+            E::Empty => failure.hint("`agentctl doctor` sees whether the model calls tools; `--model` takes another one"),
             E::RateLimited { .. } => failure.hint("wait, or use another model (`--model`)"),
             E::Status { status: 404, .. } => failure.hint("check AGENTCTL_MODEL and OPENAI_BASE_URL"),
             _ => failure,

@@ -81,8 +81,14 @@ pub(crate) fn finish(
         }
         Err(failure) => (String::new(), Err(failure)),
     };
-    if let Some(file) = ending.output_last.filter(|_| !text.is_empty())
-        && let Err(error) = files::put(file, format!("{}\n", text.trim_end()).as_bytes())
+    let silent = text.trim().is_empty();
+    if silent && ended.is_ok() {
+        app.ui.warn("the model did its calls and ended without a word");
+    }
+    let answer = if silent { String::new() } else { format!("{}\n", text.trim_end()) };
+    // A run that succeeded leaves no older answer behind.
+    if let Some(file) = ending.output_last.filter(|_| !silent || ended.is_ok())
+        && let Err(error) = files::put(file, answer.as_bytes())
     {
         let failure = Failure::caused(Kind::Failed, "write the answer for --output-last", &error);
         // What the run itself ended with says more.

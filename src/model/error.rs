@@ -55,6 +55,9 @@ pub enum Error {
         /// How much of it had arrived.
         received: Received,
     },
+    /// A whole answer, and nothing in it.
+    #[error("the model's answer was empty: no word, and no call of a tool")]
+    Empty,
     /// Something that is not a completion.
     #[error("the model's server sent something that is not a completion: {0}")]
     Protocol(String),

@@ -72,6 +72,25 @@ fn the_answer_goes_into_a_file_as_well() {
 }
 
 #[test]
+fn an_empty_answer_is_no_success_and_leaves_no_older_one() {
+    let dev = Dev::scripted(json!([
+        { "text": "Old." }, { "text": "" }, { "text": "Again." },
+        { "tool_calls": [{ "name": "search_products", "arguments": { "query": "phones" } }] }, { "text": "" },
+    ]));
+    let home = dev.logged_in();
+    let file = home.work().join("answer.txt");
+    let run = || agentctl(&home).args(["run", "--output-last", "answer.txt", "go"]);
+    run().run().code(0);
+    let empty = run().run().code(20).err(&["answer was empty", "agentctl resume run_"]);
+    assert_eq!((&*empty.stdout, &*fs::read_to_string(&file).unwrap()), ("", "Old.\n"), "{empty}");
+    let again = empty.stderr.split("agentctl resume ").nth(1).unwrap().split('`').next().unwrap();
+    agentctl(&home).args(["resume", again]).run().code(0).out(&["Again."]);
+    // The calls were done, so it is a success, and the file holds what the model said: nothing.
+    run().run().code(0).err(&["ended without a word"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "");
+}
+
+#[test]
 fn quiet_leaves_only_what_has_to_be_acted_upon() {
     let dev = Dev::start();
     let home = dev.logged_in();
