@@ -65,7 +65,7 @@ mod why;
 
 use std::{borrow::Cow, ffi::OsString, path::PathBuf, process::ExitCode, rc::Rc, sync::Arc};
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand, error::ErrorKind};
 use tracing::Level;
 use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
@@ -317,7 +317,7 @@ fn usage(error: &clap::Error, args: &[OsString], around: Surroundings, agent: bo
     let ui = Ui::new(Manner { json, around, agent, ..Manner::default() });
     let rendered = error.render();
     if json || (agent && !asked_for) {
-        let failure = in_json(&rendered.to_string());
+        let failure = in_json(error.kind(), &rendered.to_string());
         // Whoever reads the events of a run gets its terminal event here as well.
         let is_run = args.iter().any(|arg| arg == "run" || arg == "resume");
         let failure = if is_run { run::close(&ui, SystemClock::new().now(), failure) } else { failure };
@@ -337,13 +337,19 @@ fn usage(error: &clap::Error, args: &[OsString], around: Surroundings, agent: bo
     report(&ui, Err(Failure::new(Kind::Usage, "").told()))
 }
 
-/// The parser's words as a failure: its first line, and its tip as a hint.
-fn in_json(text: &str) -> Failure {
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let first = lines.next().unwrap_or("the command line makes no sense");
+/// The parser's words as a failure: its first paragraph, which ends in the names or values it is about, and its tip as a hint.
+fn in_json(kind: ErrorKind, text: &str) -> Failure {
+    let mut lines = text.lines().map(str::trim);
+    let said: Vec<&str> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+    let said = said.join(" ");
+    let message = match kind {
+        // Its words are the whole help.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing",
+        _ => said.strip_prefix("error: ").unwrap_or(&said),
+    };
     let tips = lines.filter_map(|line| line.strip_prefix("tip: "));
-    let failure = Failure::new(Kind::Usage, first.strip_prefix("error: ").unwrap_or(first));
-    tips.fold(failure, Failure::hint).hint("`agentctl --help` and `agentctl COMMAND --help` list what there is")
+    tips.fold(Failure::new(Kind::Usage, message), Failure::hint)
+        .hint("`agentctl --help` and `agentctl COMMAND --help` list what there is")
 }
 
 /// The end: what there is to say is said, and the exit code is found.
@@ -358,5 +364,34 @@ fn report(ui: &Ui, result: Result<(), Failure>) -> ExitCode {
     match result.and(written) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(failure.kind.exit_code()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_error_in_json_says_what_is_missing_or_possible() {
+        let table: &[(&[&str], &str)] = &[
+            (&["approvals", "wait"], "the following required arguments were not provided: <ID>..."),
+            (&["tools", "call"], "the following required arguments were not provided: <NAME>"),
+            (
+                &["run", "--on-approval", "perhaps"],
+                "invalid value 'perhaps' for '--on-approval <WHAT>' [possible values: wait, detach, deny]",
+            ),
+            (&["run", "--max-turns", "0"], "invalid value '0' for '--max-turns <N>': 0 is not in 1..=1000"),
+            (&["whoammi"], "unrecognized subcommand 'whoammi'"),
+            (&["config"], "a command is missing"),
+            (&[], "a command is missing"),
+        ];
+        for (args, message) in table {
+            let error = Cli::try_parse_from(["agentctl"].iter().chain(*args)).unwrap_err();
+            let failure = in_json(error.kind(), &error.render().to_string());
+            assert_eq!(failure.message, *message, "{args:?}");
+        }
+        let error = Cli::try_parse_from(["agentctl", "whoammi"]).unwrap_err();
+        let hints = in_json(error.kind(), &error.render().to_string()).hints;
+        assert_eq!(hints[0], "a similar subcommand exists: 'whoami'");
     }
 }
