@@ -368,7 +368,8 @@ async fn vault(app: &App, config: &Config, report: &mut Report<'_>) {
 async fn login(app: &App, report: &mut Report<'_>) {
     let session = match app.session().await {
         Ok(session) => session,
-        Err(_) => return report.skipped("login", "no tenant is configured"),
+        Err(_) if app.tenant().is_err() => return report.skipped("login", "no tenant is configured"),
+        Err(failure) => return report.failed("login", &failure),
     };
     let account = match session.account().await {
         Ok(Some(account)) => account,

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::{
-    agent, config, dev, dispatch, files, model, oauth,
+    config, dev, dispatch, files, oauth,
     session::{self, vault},
     store::{audit, credentials, journal, stop},
     tool,
@@ -193,7 +193,7 @@ impl From<config::Error> for Failure {
                 failure.hint("`agentctl config path` says which files are read; docs/configuration.md lists the keys")
             }
             config::Error::NoProfile { name, known, .. } => {
-                let failure = match config::nearest(&name, known.split(", ")) {
+                let failure = match config::nearest(&name, known.split(", ").filter(|known| !known.is_empty())) {
                     Some(near) => failure.hint(format!("did you mean {near}?")),
                     None => failure,
                 };
@@ -337,39 +337,6 @@ impl From<tool::Error> for Failure {
 impl From<dispatch::Error> for Failure {
     fn from(error: dispatch::Error) -> Self {
         Self::new(Kind::Failed, chain(&error)).hint("make the state folder writable, or free space on the disk")
-    }
-}
-
-impl From<model::Error> for Failure {
-    fn from(error: model::Error) -> Self {
-        use model::Error as E;
-        let failure = Self::new(Kind::Model, chain(&error));
-        match &error {
-            E::Unauthorized { .. } | E::Key => failure.hint("check OPENAI_API_KEY"),
-            E::Address(_) => Self { kind: Kind::Usage, ..failure }.hint("check OPENAI_BASE_URL"),
-            E::ContextOverflow { .. } => {
-                failure.hint("in the shell `/compact` sums the conversation up and `/new` begins another; or use a model that reads more (`--model`)")
-            }
-            E::Cut { received, .. } if !received.is_nothing() => {
-                failure.hint("what arrived is not the whole answer, and nothing in it was acted upon")
-            }
-            E::Unreachable(_) | E::Protocol(_) => failure.hint("check OPENAI_BASE_URL, and whether the server runs"),
-            E::Empty => failure.hint("`agentctl doctor` sees whether the model calls tools; `--model` takes another one"),
-            E::RateLimited { .. } => failure.hint("wait, or use another model (`--model`)"),
-            E::Status { status: 404, .. } => failure.hint("check AGENTCTL_MODEL and OPENAI_BASE_URL"),
-            _ => failure,
-        }
-    }
-}
-
-impl From<agent::Error> for Failure {
-    fn from(error: agent::Error) -> Self {
-        match error {
-            agent::Error::Model(error) => error.into(),
-            agent::Error::Dispatch(error) => error.into(),
-            agent::Error::Stopped(error) => error.into(),
-            agent::Error::Journal(error) => error.into(),
-        }
     }
 }
 

@@ -73,12 +73,10 @@ pub(crate) fn finish(
     ending: &Ending<'_>,
 ) -> Result<(), Failure> {
     show.end();
+    let broke_off = broke_off(&turn);
     let (text, mut ended) = match turn {
         Ok(end) if ending.dry_run => judge_each(end),
         Ok(end) => judge(end),
-        Err(failure) if failure.kind == Kind::Model => {
-            (String::new(), Err(failure.hint(format!("`agentctl resume {run}` asks the model again"))))
-        }
         Err(failure) => (String::new(), Err(failure)),
     };
     let silent = text.trim().is_empty();
@@ -98,7 +96,10 @@ pub(crate) fn finish(
         }
     }
     let mut open = Open::of(app, run)?;
-    let ended = ended.map_err(|failure| open.in_spite_of_time(failure));
+    let ended = ended.map_err(|failure| match broke_off && open.is_empty() {
+        true => failure.hint(format!("`agentctl resume {run}` goes on with it")),
+        false => open.in_spite_of_time(failure),
+    });
     rest(app, run, &mut open, ended.as_ref().err().map(|failure| failure.kind));
     let used = used(app, show)?;
     if app.ui.json() {
@@ -120,6 +121,14 @@ pub(crate) fn finish(
     }
     open.say(&app.ui);
     ended
+}
+
+/// Whether a run was stopped before the model's last word, by a person, the time or a limit.
+fn broke_off(turn: &Result<TurnEnd, Failure>) -> bool {
+    match turn {
+        Ok(end) => matches!(end.limit, Some(LimitReached::Turns(_) | LimitReached::TotalTokens(_))),
+        Err(failure) => matches!(failure.kind, Kind::Timeout | Kind::HungUp | Kind::Interrupted | Kind::Terminated),
+    }
 }
 
 /// Writes down that a run comes to rest with this verdict.

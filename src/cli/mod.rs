@@ -33,6 +33,7 @@ mod show;
 mod signals;
 mod spinner;
 mod stdin;
+mod trouble;
 mod tty;
 mod ui;
 mod usage;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use clap::Args as ClapArgs;
+use futures::TryFutureExt as _;
 
 use super::{
     app::App,
@@ -11,7 +12,7 @@ use super::{
     run::{self, LimitArgs, WaitArgs},
     show::Show,
     signals::Stop,
-    tools,
+    tools, trouble,
     ui::Line,
 };
 use crate::{
@@ -84,7 +85,9 @@ async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
     let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell);
     show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
     let tell = |event| show.event(event);
-    let turn = drive(app, &show, stop, agent.resume(&mut conversation, &anew, &tell)).await;
+    let turn = agent.resume(&mut conversation, &anew, &tell);
+    let turn = turn.map_err(|error| trouble::of_turn(app, error, Some(&run)));
+    let turn = drive(app, &show, stop, turn).await;
     // A dry run stays one.
     let ending = Ending { dry_run: conversation.is_rehearsal(), ..Ending::default() };
     finish(app, &show, &run, turn, &ending)

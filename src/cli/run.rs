@@ -8,6 +8,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use clap::{Args as ClapArgs, ValueEnum};
+use futures::TryFutureExt as _;
 
 use super::{
     app::App,
@@ -16,7 +17,7 @@ use super::{
     prompt,
     show::Show,
     signals::Stop,
-    tools,
+    tools, trouble,
     ui::Ui,
 };
 use crate::{
@@ -214,7 +215,8 @@ async fn go(app: &App, task: &str, limits: &LimitArgs, way: &Way<'_>, stop: &mut
         conversation = conversation.with_instructions(text);
     }
     let tell = |event| show.event(event);
-    let turn = drive(app, &show, stop, agent.turn(&mut conversation, task, &tell)).await;
+    let turn = agent.turn(&mut conversation, task, &tell).map_err(|error| trouble::of_turn(app, error, Some(&run)));
+    let turn = drive(app, &show, stop, turn).await;
     finish(app, &show, &run, turn, &Ending { dry_run: way.dry_run, output_last: way.output_last })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     qr,
     ui::{Line, Ui},
-    words::count,
+    words,
 };
 
 /// The facts of a device login.
@@ -46,18 +46,9 @@ impl Verification<'_> {
         }
         let act =
             if self.uri_complete.is_some() { "and check that it shows the code  " } else { "and enter the code  " };
-        let valid = format!("  (valid for {}).", words(self.expires_in));
+        let valid = format!("  (valid for {}).", words::time(self.expires_in));
         ui.say(Line::new().plain(act).bold(self.user_code).plain(&valid));
         ui.say("Device codes are a common phishing target: only continue if you started this login.");
-    }
-}
-
-/// `15 minutes`, `1 minute`, `45 seconds`.
-fn words(time: Duration) -> String {
-    // Rounded: the answer that said 900 seconds took a moment to arrive.
-    match u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX) {
-        s if s < 60 => count(s, "second", "seconds"),
-        s => count(s.saturating_add(30) / 60, "minute", "minutes"),
     }
 }
 
@@ -107,12 +98,5 @@ mod tests {
         assert!(err.contains("\u{1b}[38;5;16m\u{1b}[48;5;231m"), "{err}");
         verification().show(&ui, Some((80, 24)));
         assert!(!ui.take().1.contains('▀'));
-    }
-
-    #[test]
-    fn times_are_words() {
-        assert_eq!(words(Duration::from_millis(899_600)), "15 minutes");
-        assert_eq!(words(Duration::from_secs(60)), "1 minute");
-        assert_eq!(words(Duration::from_secs(45)), "45 seconds");
     }
 }

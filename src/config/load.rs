@@ -316,6 +316,7 @@ impl Reader<'_> {
         let prices = self.profile(prices).map(|prices| prices.map("model.prices", |table| table.read())).transpose()?;
         let name = own.and_then(|own| own.name.clone());
         Ok(ModelSettings {
+            alias: asked.as_ref().filter(|_| own.is_some()).map(|asked| asked.value.clone()),
             name: asked.map(|asked| Setting { value: name.unwrap_or(asked.value), source: asked.source }),
             base_url,
             api_key: api_key.map(|key| ApiKey::new(key.value)),

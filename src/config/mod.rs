@@ -275,6 +275,8 @@ pub struct Role {
 /// The model.
 #[derive(Clone, Debug)]
 pub struct ModelSettings {
+    /// What the profile calls it, if it is one of its models.
+    pub alias: Option<String>,
     /// Its name; there is no default.
     pub name: Option<Setting<String>>,
     /// Where it is served.

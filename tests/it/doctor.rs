@@ -164,7 +164,21 @@ fn what_the_model_cannot_do_is_named() {
     let refuses = json!({ "error": { "message": "no tools here" } });
     let another = json!({ "data": [{ "id": "another" }] });
     let table = [
-        (Reply::json(200, &another), None, "model", "warning", &["does not list dev-planner", "AGENTCTL_MODEL"][..]),
+        (
+            Reply::json(200, &another),
+            Some(Reply::json(200, &says)),
+            "model",
+            "warning",
+            &["does not list dev-planner", "AGENTCTL_MODEL"][..],
+        ),
+        // What is not listed may be served all the same, so the model is asked.
+        (
+            Reply::json(200, &another),
+            Some(Reply::json(404, &refuses)),
+            "model tools",
+            "broken",
+            &["HTTP 404", "check AGENTCTL_MODEL and OPENAI_BASE_URL"],
+        ),
         (
             Reply::json(404, &json!({})),
             Some(Reply::json(200, &says)),

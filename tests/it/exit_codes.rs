@@ -68,6 +68,9 @@ fn refused() {
     both(&home, &["buy 2 phones"], 11, "denied", || dev.auto("off", "deny"));
     both(&home, &["buy 2 phones", "--max-spend", "1 EUR"], 14, "limit", nothing);
     both(&home, &["--max-turns", "1", "what phones are there"], 14, "limit", nothing);
+    let limited = agentctl(&home).args(["run", "--max-turns", "1", "what phones are there"]).run().code(14);
+    let next = limited.stderr.split("agentctl resume ").nth(1).unwrap().split('`').next().unwrap();
+    agentctl(&home).args(["resume", next]).run().code(0).out(&["Finch Mini"]);
     dev.delete("/connections", &json!({ "person": "ada", "connection": "okta" }));
     both(&home, &["which groups is ada in"], 5, "connection_needed", nothing);
     dev.delete("/tuples", &json!({ "user": "ada", "relation": "can_buy", "object": "shop:main" }));
@@ -113,11 +116,15 @@ fn time_and_signals() {
             (dev.history("model").len() > asked).then_some(())
         });
         text.signal(signal);
-        text.finish().code(code);
+        text.finish().code(code).err(&["`agentctl resume run_"]);
         let events = agentctl(&home).args(["run", "--json", "go"]).start();
         events.wait_for_stdout("run.started");
         events.signal(signal);
-        ends(&events.finish().code(code), code, kind);
+        let output = events.finish().code(code);
+        ends(&output, code, kind);
+        let end = output.lines().pop().unwrap();
+        let next = format!("agentctl resume {}", end["run"].as_str().unwrap());
+        assert!(end["hints"].to_string().contains(&next), "{output}");
     }
 }
 

@@ -33,6 +33,7 @@ mod durable;
 mod exit_codes;
 mod faults;
 mod guard;
+mod hints;
 mod hostile;
 mod hygiene;
 mod keyring;

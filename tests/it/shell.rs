@@ -108,7 +108,12 @@ fn a_conversation_that_is_too_long_says_what_to_do() {
     let error =
         json!({ "error": { "message": "maximum context length is 10 tokens", "code": "context_length_exceeded" } });
     let (_dev, home) = scripted(json!([{ "error": { "status": 400, "body": error } }]));
-    agentctl(&home).args(["run", "go"]).run().code(20).err(&["too long for the model", "/compact"]);
+    agentctl(&home).args(["run", "go"]).run().code(20).err(&[
+        "too long for the model",
+        "`agentctl chat --resume run_",
+        "/compact",
+        "resume run_",
+    ]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::{
         show::{NO_USE_ANY_MORE, Show},
         signals::{Signals, stopped},
         tools::{self, CallArguments},
+        trouble,
         ui::{Line, Ui},
         whoami,
     },
@@ -244,7 +245,7 @@ async fn compact(talk: &mut Talk<'_>) -> Result<(), Failure> {
     };
     show.end();
     talk.spend(&show)?;
-    match done? {
+    match done.map_err(|error| trouble::of_turn(talk.settings(), error, None))? {
         Compacted::Done(count) => {
             app.ui.say(format!(
                 "The model goes on from a summary of {count} messages. The saved conversation keeps them."

@@ -13,6 +13,7 @@ use crate::{
         run::{self, LimitArgs},
         show::Show,
         signals::{Signals, stopped},
+        trouble,
         ui::Line,
         usage::Used,
         verdict,
@@ -198,7 +199,9 @@ impl<'a> Talk<'a> {
         self.spend(&show)?;
         if let (Err(failure), Some(agent), Some(conversation)) = (&ended, &self.agent, &mut self.conversation) {
             let by_person = matches!(failure.kind, Kind::Interrupted | Kind::Terminated | Kind::HungUp);
-            agent.cut(conversation, &begun.borrow(), by_person)?;
+            let settings = self.chosen.as_ref().unwrap_or(self.app);
+            let cut = agent.cut(conversation, &begun.borrow(), by_person);
+            cut.map_err(|error| trouble::of_turn(settings, error, None))?;
         }
         ended
     }
@@ -273,9 +276,12 @@ impl<'a> Talk<'a> {
             }
             show.event(event);
         };
-        // What was answered meanwhile is done before the model reads on.
-        agent.take_in(conversation, &tell).await?;
-        let end = agent.turn(conversation, text, &tell).await?;
-        finish::judge(end).1
+        let turn = async {
+            // What was answered meanwhile is done before the model reads on.
+            agent.take_in(conversation, &tell).await?;
+            agent.turn(conversation, text, &tell).await
+        };
+        let settings = self.chosen.as_ref().unwrap_or(self.app);
+        finish::judge(turn.await.map_err(|error| trouble::of_turn(settings, error, None))?).1
     }
 }

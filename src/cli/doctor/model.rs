@@ -7,11 +7,8 @@ use url::Url;
 
 use super::Report;
 use crate::{
-    cli::{
-        app::App,
-        failure::{Failure, chain},
-    },
-    config::Config,
+    cli::{app::App, failure::chain, trouble},
+    config::{Config, ModelSettings},
     event::Event,
     http::Request,
     model::{Completion, Message, ToolDefinition},
@@ -29,9 +26,13 @@ pub(super) async fn look(app: &App, config: &Config, report: &mut Report<'_>) {
     let Some(name) = settings.name.as_ref().map(|name| &name.value) else {
         return report.warn("model", "none is configured", "set AGENTCTL_MODEL, and OPENAI_API_KEY or OPENAI_BASE_URL");
     };
-    let models = Url::parse(&format!("{}/models", settings.base_url.value.trim_end_matches('/')));
-    let (Ok(url), Ok(http)) = (models, app.http()) else {
-        return report.broken("model", "its address is none", "check OPENAI_BASE_URL");
+    let http = match app.http() {
+        Ok(http) => http,
+        Err(failure) => return report.failed("model", &failure),
+    };
+    let address = trouble::address(settings);
+    let Ok(url) = Url::parse(&format!("{}/models", settings.base_url.value.trim_end_matches('/'))) else {
+        return report.broken("model", "its address is none", &format!("check {address}"));
     };
     let origin = url.origin().ascii_serialization();
     let request = Request::get(url);
@@ -44,35 +45,32 @@ pub(super) async fn look(app: &App, config: &Config, report: &mut Report<'_>) {
         None => Ok(request),
     };
     let Ok(request) = request else {
-        return report.broken("model", "the key holds characters that cannot be sent", "check OPENAI_API_KEY");
+        return report.broken("model", "the key holds characters that cannot be sent", &trouble::key(settings));
     };
-    let answer = http.send(request).await;
-    if let Ok(response) = &answer
-        && response.status == 200
-        && lists_others(&response.body, name)
-    {
-        return report.warn("model", format!("{origin} does not list {name}"), "check AGENTCTL_MODEL");
-    }
-    match answer.map(|response| response.status) {
-        Ok(200..=299) => report.ok("model", format!("{name} at {origin}")),
-        Ok(401 | 403) => {
-            return report.broken(
-                "model",
-                format!("{origin} does not accept the key"),
-                "check OPENAI_API_KEY, or run `agentctl config set-key`",
-            );
+    match http.send(request).await {
+        // Some serve more than they list, so the model itself has the last word.
+        Ok(response) if response.status == 200 && lists_others(&response.body, name) => {
+            let mend = format!("check {}", trouble::name(settings));
+            report.warn("model", format!("{origin} does not list {name}"), &mend);
         }
-        Ok(404) => report.ok("model", format!("{name} at {origin}, which lists no models")),
-        Ok(status) => report.warn("model", format!("{origin} answers {status}"), "check OPENAI_BASE_URL"),
+        Ok(response) => match response.status {
+            200..=299 => report.ok("model", format!("{name} at {origin}")),
+            401 | 403 => {
+                return report.broken("model", format!("{origin} does not accept the key"), &trouble::key(settings));
+            }
+            404 => report.ok("model", format!("{name} at {origin}, which lists no models")),
+            status => report.warn("model", format!("{origin} answers {status}"), &format!("check {address}")),
+        },
         Err(error) => {
-            return report.broken("model", chain(&error), "check OPENAI_BASE_URL, and whether the server runs");
+            let mend = format!("check {address}, and whether the server runs");
+            return report.broken("model", chain(&error), &mend);
         }
     }
-    abilities(app, report).await;
+    abilities(app, settings, report).await;
 }
 
 /// Tells the model to call a tool, and looks at what comes.
-async fn abilities(app: &App, report: &mut Report<'_>) {
+async fn abilities(app: &App, settings: &ModelSettings, report: &mut Report<'_>) {
     const NAME: &str = "model tools";
     let model = match app.model().await {
         Ok(model) => model,
@@ -105,9 +103,10 @@ async fn abilities(app: &App, report: &mut Report<'_>) {
              server know how (llama.cpp: --jinja, vLLM: --enable-auto-tool-choice)",
         ),
         Err(error) => {
-            let failure = Failure::from(error);
-            let mend = failure.hints.first().map_or("check AGENTCTL_MODEL and OPENAI_BASE_URL", String::as_str);
-            report.broken(NAME, &*failure.message, mend);
+            let failure = trouble::of_model(app, &error);
+            let check = || format!("check {} and {}", trouble::name(settings), trouble::address(settings));
+            let mend = failure.hints.first().cloned().unwrap_or_else(check);
+            report.broken(NAME, failure.message, &mend);
         }
     }
 }
