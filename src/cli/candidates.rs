@@ -21,7 +21,7 @@ use crate::{
     clock::SystemClock,
     config::{EnvVars, Overrides},
     escape,
-    store::journal::{ApprovalFilter, Journal},
+    store::journal::{ApprovalFilter, Journal, SavedRun},
 };
 
 /// The variable by which a script asks for candidates; its value is the name of the shell.
@@ -46,6 +46,7 @@ enum Names {
     Tools,
     Toolsets,
     Runs,
+    Conversations,
     WaitingRuns,
     Approvals,
     OpenApprovals,
@@ -58,6 +59,7 @@ const PLACES: &[(&[&str], &str, Names)] = &[
     (&["run"], "model", Names::Models),
     (&["run"], "tools", Names::Tools),
     (&["chat"], "model", Names::Models),
+    (&["chat"], "resume", Names::Conversations),
     (&["resume"], "model", Names::Models),
     (&["resume"], "run", Names::WaitingRuns),
     (&["runs", "show"], "id", Names::Runs),
@@ -200,10 +202,11 @@ fn find(app: &App, names: Names) -> Result<Vec<(String, String)>, Failure> {
             files.sort();
             files.into_iter().map(bare).collect()
         }
-        Names::Runs | Names::WaitingRuns => {
+        Names::Runs | Names::Conversations | Names::WaitingRuns => {
             let Some(journal) = journal(app)? else { return Ok(Vec::new()) };
-            let runs = if names == Names::Runs { journal.runs()? } else { journal.waiting_runs()? };
-            runs.into_iter().take(MOST).map(|run| (run.row.id.to_string(), run.row.title)).collect()
+            let runs = if names == Names::WaitingRuns { journal.waiting_runs()? } else { journal.runs()? };
+            let fits = |run: &SavedRun| names != Names::Conversations || !run.row.is_single_call();
+            runs.into_iter().filter(fits).take(MOST).map(|run| (run.row.id.to_string(), run.row.title)).collect()
         }
         Names::Approvals | Names::OpenApprovals => {
             let Some(journal) = journal(app)? else { return Ok(Vec::new()) };

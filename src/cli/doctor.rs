@@ -94,7 +94,7 @@ impl Report<'_> {
     }
 
     fn failed(&mut self, name: &'static str, failure: &Failure) {
-        let mend = failure.hints.first().map_or("`agentctl -vv doctor` says more", String::as_str);
+        let mend = failure.hints.first().map_or("mend what the message names, then run this again", String::as_str);
         self.add(name, State::Broken, &*failure.message, Some(mend));
     }
 

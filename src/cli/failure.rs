@@ -199,6 +199,13 @@ impl From<config::Error> for Failure {
                 };
                 failure.hint("`agentctl config init` makes one")
             }
+            config::Error::Invalid { from, .. } => match from {
+                config::Source::Env(name) => failure.hint(format!("set {name} to something else, or unset it")),
+                config::Source::EnvFile(path) | config::Source::DotEnv(path) | config::Source::Profile(path) => {
+                    failure.hint(format!("mend it in {}", path.display()))
+                }
+                config::Source::Flag | config::Source::Default => failure,
+            },
             _ => failure,
         }
     }

@@ -359,8 +359,10 @@ fn report(ui: &Ui, result: Result<(), Failure>) -> ExitCode {
         ui.failure(failure);
     }
     let written = ui.finish();
-    if let Err(failure) = &written {
-        ui.failure(failure);
+    match &written {
+        Err(failure) if ui.json() => ui.say_failure(failure),
+        Err(failure) => ui.failure(failure),
+        Ok(()) => {}
     }
     match result.and(written) {
         Ok(()) => ExitCode::SUCCESS,

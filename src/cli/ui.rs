@@ -239,6 +239,11 @@ impl Ui {
             self.data(&failure.to_json());
             return;
         }
+        self.say_failure(failure);
+    }
+
+    /// The same in words, on stderr, also with `--json`: stdout cannot be written.
+    pub(crate) fn say_failure(&self, failure: &Failure) {
         self.end_line();
         self.say(Line::new().bad("error: ").plain(&failure.message));
         for hint in &failure.hints {

@@ -94,6 +94,7 @@ fn a_tab_says_nothing_when_settings_are_broken() {
     let offered = candidates(&["-p", ""]);
     assert!(offered.contains("workshop\n") && !offered.contains("reboot"), "no word that a shell would run: {offered}");
     assert!(candidates(&["resume", ""]).contains(&format!("{run}\tbuy 2 phones\n")));
+    assert!(candidates(&["chat", "--resume", ""]).contains(&format!("{run}\tbuy 2 phones\n")));
     assert!(candidates(&["-p", "workshop", "resume", ""]).contains(&run), "runs of all profiles are offered");
     fs::write(home.path().join("config.toml"), "no settings at all").unwrap();
     assert!(!candidates(&["resume", ""]).contains("run_"));

@@ -98,6 +98,10 @@ fn settings_that_are_broken_are_named() {
     finds(&home, "approval role", "broken", &["client-key approval"]);
     home.set("AGENTCTL_APPROVAL_CLIENT_ID", "");
     finds(&home, "approval role", "warning", &["AGENTCTL_APPROVAL_CLIENT_ID"]);
+    // A variable.
+    home.set("OPENAI_BASE_URL", "ftp://x");
+    finds(&home, "configuration", "broken", &["ftp://x", "set OPENAI_BASE_URL to something else, or unset it"]);
+    home.unset("OPENAI_BASE_URL");
     // The whole file.
     fs::write(folder.join("config.toml"), "[profiles.default]\nisuer = \"x\"\n").unwrap();
     finds(&home, "configuration", "broken", &["isuer", "issuer"]);

@@ -244,6 +244,18 @@ fn nobody_who_reads_is_no_error() {
 }
 
 #[test]
+fn a_full_disk_is_named_where_it_can_be_read() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let program = env!("CARGO_BIN_EXE_agentctl");
+    for words in ["whoami --json", "run --json 'what phones are there'", "whoami"] {
+        let line = format!("\"$0\" {words} > /dev/full");
+        let output = command(&home, "/bin/sh").args(["-c", &line, program]).run().code(1);
+        assert_eq!(output.stderr.matches("error: failed to write to standard output").count(), 1, "{output}");
+    }
+}
+
+#[test]
 fn a_key_from_the_store_goes_only_where_it_belongs() {
     let dev = Dev::start();
     let mut home = dev.logged_in();
