@@ -50,12 +50,17 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// List what waits, or with --all everything that was asked
+    #[command(after_help = "Examples:
+  agentctl approvals list
+  agentctl approvals list --all --json | jq .approvals")]
     List {
         /// Also those that are over
         #[arg(long)]
         all: bool,
     },
     /// Show one approval with everything that was asked
+    #[command(after_help = "Example:
+  agentctl approvals show apr_01998a...")]
     Show {
         /// Which
         id: String,
@@ -63,6 +68,8 @@ enum What {
     /// Wait for answers; many at once cost no more than one
     Wait(WaitArgs),
     /// Give one up: a later yes is not used. Your device may go on showing it
+    #[command(after_help = "Example:
+  agentctl approvals abandon apr_01998a...")]
     Abandon {
         /// Which
         id: String,
@@ -70,6 +77,12 @@ enum What {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Exit codes: 0 all were approved, 11 one was denied, 12 one expired, 10 the time
+was over first.
+
+Examples:
+  agentctl approvals wait --all --timeout 10m
+  agentctl approvals wait apr_01998a... --json | jq .exit_code")]
 struct WaitArgs {
     /// Which ones
     #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]

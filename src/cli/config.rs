@@ -40,8 +40,14 @@ enum What {
     /// Write a commented config.toml, asking for what is needed
     Init(InitArgs),
     /// Show every setting and where it comes from
+    #[command(after_help = "Examples:
+  agentctl config show
+  agentctl config show -p work --json | jq .settings")]
     Show,
     /// Print where the configuration file and the other folders are
+    #[command(after_help = "Examples:
+  agentctl config path
+  agentctl config path --json | jq -r .config")]
     Path,
     /// Make a key pair for a client role, or take in its secret
     ClientKey(ClientKeyArgs),
@@ -52,7 +58,8 @@ enum What {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   agentctl config init
-  agentctl config init --provider auth0 --issuer https://tenant.eu.auth0.com/ --client-id abc --model gpt-5-mini")]
+  agentctl config init --provider auth0 \\
+    --issuer https://tenant.eu.auth0.com/ --client-id abc --model gpt-5-mini")]
 struct InitArgs {
     /// What kind of server: auth0, keycloak or oidc
     #[arg(long, value_name = "NAME")]

@@ -38,6 +38,8 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// List the connected accounts, and what can be connected
+    #[command(after_help = "Example:
+  agentctl connections list")]
     List,
     /// Connect an account, in a browser on this machine
     Connect(ConnectArgs),
@@ -53,7 +55,7 @@ the same login; it holds for all of them.
 
 Examples:
   agentctl connections connect okta
-  agentctl connections connect google-oauth2 --scope https://www.googleapis.com/auth/calendar")]
+  agentctl connections connect okta --scope okta.users.read")]
 struct ConnectArgs {
     /// The connection's name at the tenant
     name: String,
@@ -69,8 +71,8 @@ struct ConnectArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "The tenant forgets the account; the third party is not told, and goes on trusting
-the tenant until you end that on its own pages.
+#[command(after_help = "The tenant forgets the account; the third party is not told, and goes on
+trusting the tenant until you end that on its own pages.
 
 Examples:
   agentctl connections disconnect okta

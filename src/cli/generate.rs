@@ -15,7 +15,7 @@ use super::{
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   source <(agentctl generate completions bash)   # this shell only
-  agentctl generate completions bash > ~/.local/share/bash-completion/completions/agentctl
+  agentctl generate completions fish > ~/.config/fish/completions/agentctl.fish
   agentctl generate man ~/.local/share/man/man1
   agentctl generate events-schema > events.schema.json")]
 pub(crate) struct Args {
@@ -26,16 +26,24 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Print the completion script of a shell
+    #[command(after_help = "Examples:
+  source <(agentctl generate completions bash)   # this shell only
+  agentctl generate completions fish > ~/.config/fish/completions/agentctl.fish
+  agentctl generate completions zsh > _agentctl   # into a folder of $fpath")]
     Completions {
         /// Which shell
         shell: Shell,
     },
     /// Write the man pages, one for each command, into a folder
+    #[command(after_help = "Example:
+  agentctl generate man ~/.local/share/man/man1")]
     Man {
         /// The folder; it is made if it does not exist
         folder: PathBuf,
     },
     /// Print the JSON Schema of the lines of `run --json`
+    #[command(after_help = "Example:
+  agentctl generate events-schema > events.schema.json")]
     EventsSchema,
 }
 

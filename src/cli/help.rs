@@ -202,32 +202,54 @@ mod tests {
         all
     }
 
+    /// Does something with every command that is offered, given its words.
+    fn each(command: &clap::Command, path: &str, see: &mut dyn FnMut(&clap::Command, &str)) {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
+            let path = format!("{path} {}", sub.get_name());
+            see(sub, &path);
+            each(sub, &path, see);
+        }
+    }
+
+    fn after_help(command: &clap::Command) -> String {
+        command.get_after_help().map(ToString::to_string).unwrap_or_default()
+    }
+
     #[test]
-    fn every_command_has_examples_and_all_of_them_parse() {
-        fn check(command: &clap::Command, path: &str, inherited: &str, bare: &mut Vec<String>) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let (one, several) = (help.split_once("Example:"), help.split_once("Examples:"));
-            let examples = several.or(one).map_or("", |(_, examples)| examples);
-            let examples = examples.split("\n\n").next().unwrap_or_default();
-            for words in examples.lines().flat_map(|line| commands(line.trim())) {
-                if words.first().is_some_and(|word| word == "agentctl") {
-                    let parsed = Cli::try_parse_from(&words);
-                    assert!(parsed.is_ok(), "{path}: {words:?}: {}", parsed.unwrap_err());
-                }
+    fn every_command_has_examples_of_its_own_and_all_of_them_parse() {
+        let mut bare = Vec::new();
+        each(&Cli::command(), "agentctl", &mut |command, path| {
+            let help = after_help(command);
+            let examples = help.split_once("Examples:").or(help.split_once("Example:")).map_or("", |(_, lines)| lines);
+            let examples = examples.split("\n\n").next().unwrap_or_default().replace("\\\n", " ");
+            let lines = examples.lines().flat_map(|line| commands(line.trim()));
+            let ours: Vec<_> = lines.filter(|words| words.first().is_some_and(|word| word == "agentctl")).collect();
+            for words in &ours {
+                let parsed = Cli::try_parse_from(words);
+                assert!(parsed.is_ok(), "{path}: {words:?}: {}", parsed.unwrap_err());
             }
-            let shown = examples.contains("agentctl") || inherited.contains(path);
-            let grouped = command.has_subcommands();
-            if !shown && !grouped {
+            // The example of another command shows nothing of this one.
+            let own: Vec<String> = path.split(' ').map(str::to_owned).collect();
+            if !ours.iter().any(|words| words.starts_with(&own)) {
                 bare.push(path.to_owned());
             }
-            for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
-                check(sub, &format!("{path} {}", sub.get_name()), examples, bare);
-            }
-        }
-        let (command, mut bare) = (Cli::command(), Vec::new());
-        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
-            check(sub, &format!("agentctl {}", sub.get_name()), "", &mut bare);
-        }
+        });
         assert!(bare.is_empty(), "without an example: {bare:?}");
+    }
+
+    /// The parser wraps this text at the width of the terminal: an example in two lines is two commands.
+    #[test]
+    fn examples_are_printed_as_they_are_written_on_80_columns() {
+        let mut narrow = Cli::command().term_width(80);
+        narrow.build();
+        let mut split = Vec::new();
+        each(&narrow, "agentctl", &mut |command, path| {
+            let shown = command.clone().render_help().to_string();
+            let lines: Vec<&str> = shown.lines().collect();
+            assert!(lines.iter().all(|line| line.chars().count() <= 80), "{path} is wider:\n{shown}");
+            let written = after_help(command);
+            split.extend(written.lines().filter(|line| !lines.contains(line)).map(|line| format!("{path}: {line}")));
+        });
+        assert!(split.is_empty(), "not whole at 80 columns:\n{}", split.join("\n"));
     }
 }

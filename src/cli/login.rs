@@ -25,10 +25,10 @@ use crate::{
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   agentctl login
-  agentctl login --no-browser          # over SSH: open the address on your phone or laptop
-  agentctl login --store file          # where there is no keyring
-  agentctl login --json --no-wait      # print what a person must do, and return (exit 10)
-  agentctl login --complete            # go on with that login")]
+  agentctl login --no-browser       # over SSH: open the address elsewhere
+  agentctl login --store file       # where there is no keyring
+  agentctl login --json --no-wait   # print what a person must do (exit code 10)
+  agentctl login --complete         # go on with that login")]
 pub(crate) struct Args {
     /// Never open a browser
     #[arg(long)]

@@ -26,10 +26,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Stop everything: nothing more is carried out, what waits is given up, and this login is revoked
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "It asks nothing. Every agentctl process of yours stops at its next step, and stays
-stopped. After a new `agentctl login` new ones can act again. The exit code is 1 if
-a part could not be done; the receipt on stdout says which. Run it again if it was
-cut off.
+#[command(after_help = "It asks nothing. Every agentctl process of yours stops at its next step, and
+stays stopped. After a new `agentctl login` new ones can act again. The exit
+code is 1 if a part could not be done; the receipt on stdout says which. Run it
+again if it was cut off.
 
 Examples:
   agentctl panic")]

@@ -44,10 +44,10 @@ Examples:
   agentctl run \"buy 2 phones\"
   echo \"what phones are there\" | agentctl run
   git log -5 | agentctl run --no-tools \"sum this up\" -
-  agentctl run --dry-run \"buy 2 phones\"   # what would be done, and whether it may
-  agentctl run --tools search_products --output-last answer.md \"what phones are there\"
+  agentctl run --dry-run \"buy 2 phones\"   # what would be done, and may it
+  agentctl run --output-last answer.md \"what phones are there\"
   agentctl run --json --timeout 5m \"buy 2 phones under 900\" | jq -r .type
-  agentctl run --on-approval detach \"buy 2 phones\"   # then: agentctl resume --last")]
+  agentctl run --on-approval detach \"buy 2 phones\"   # agentctl resume --last")]
 pub(crate) struct Args {
     /// What to do; `-` or nothing reads it from a pipe
     #[arg(value_name = "TASK")]

@@ -37,17 +37,25 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// List runs, the newest first
+    #[command(after_help = "Examples:
+  agentctl runs list
+  agentctl runs list --json | jq -r '.runs[].id'")]
     List {
         /// Also the calls of `tools call` that are over
         #[arg(long)]
         all: bool,
     },
     /// Show a run: its conversation and its approvals
+    #[command(after_help = "Example:
+  agentctl runs show run_01998a...")]
     Show {
         /// Which
         id: String,
     },
     /// Delete a run and its approvals from the journal
+    #[command(after_help = "Examples:
+  agentctl runs delete run_01998a...
+  agentctl runs delete run_01998a... --force   # also if something of it waits")]
     Delete {
         /// Which
         id: String,

@@ -41,13 +41,20 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// List the tools, and those that are not offered and why
+    #[command(after_help = "Example:
+  agentctl tools list")]
     List,
     /// Show one tool with its parameters
+    #[command(after_help = "Examples:
+  agentctl tools show buy_product
+  agentctl tools show buy_product --json | jq .parameters")]
     Show {
         /// Which tool
         name: String,
     },
     /// Check a toolset file or a policy file for mistakes
+    #[command(after_help = "Example:
+  agentctl tools check my-tools.toml")]
     Check {
         /// The file (TOML)
         file: PathBuf,
@@ -57,6 +64,9 @@ enum What {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  agentctl tools call buy_product --arg product=phones --arg qty=2
+  agentctl tools call search_products --args-json '{\"query\": \"phone\"}'")]
 struct CallArgs {
     /// Which tool
     name: String,

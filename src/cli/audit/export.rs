@@ -23,6 +23,9 @@ use crate::{
 const PIECE: usize = 64 * 1024;
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  agentctl audit export --format csv > log.csv
+  agentctl audit export --receipt act_0198c0ffee > receipt.json")]
 pub(super) struct Args {
     #[command(flatten)]
     filters: Filters,

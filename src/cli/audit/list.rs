@@ -19,6 +19,9 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(200);
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  agentctl audit list --tool buy_product --since 7d
+  agentctl audit list --follow --json | jq .")]
 pub(super) struct Args {
     #[command(flatten)]
     filters: Filters,

@@ -14,6 +14,8 @@ use crate::{
 };
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  agentctl audit show act_0198c0ffee")]
 pub(super) struct Args {
     /// Which action (act_...), or the beginning of its id
     action: String,

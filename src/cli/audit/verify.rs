@@ -18,6 +18,8 @@ use crate::{
 };
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  agentctl audit verify")]
 pub(super) struct Args {
     /// Check a receipt that `audit export --receipt` made; needs neither the log nor a key
     #[arg(long, value_name = "FILE", conflicts_with = "chain_only")]
