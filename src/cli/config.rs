@@ -40,7 +40,10 @@ enum What {
     /// Write a commented config.toml, asking for what is needed
     Init(InitArgs),
     /// Show every setting and where it comes from
-    #[command(after_help = "Examples:
+    #[command(after_help = "Of a secret it only says where it is set. What lies in the credential store is
+not looked up: `agentctl doctor` does that.
+
+Examples:
   agentctl config show
   agentctl config show -p work --json | jq .settings")]
     Show,

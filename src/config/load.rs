@@ -195,6 +195,7 @@ impl Reader<'_> {
         let others = table.models.values().filter_map(|model| model.api_key_env.clone());
         let key_vars = others.chain([api_key_env.clone()]).collect();
         let model = self.model(overrides, api_key_env)?;
+        let others = self.others(model.api_key_env.as_ref());
         let tool_vars = self.tool_vars(&tool_names, issuer.as_ref(), &mut warnings);
         let mut audiences = BTreeMap::new();
         for (name, audience) in &table.audiences {
@@ -226,6 +227,7 @@ impl Reader<'_> {
                 .map_or(Ok(Setting::default(Binding::Message)), |binding| binding.map("binding", parse))?,
             tool_vars,
             audiences,
+            others,
             models: table.models.keys().cloned().collect(),
             key_vars,
             token_for_agents: table.token_for_agents.unwrap_or(false),

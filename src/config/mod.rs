@@ -11,6 +11,7 @@ mod guard;
 mod load;
 mod policy;
 mod prices;
+mod rows;
 mod trust;
 
 use std::{
@@ -370,6 +371,8 @@ pub struct Config {
     pub tool_vars: BTreeMap<String, Setting<String>>,
     /// To which origins a token for an audience may be sent.
     pub audiences: BTreeMap<String, Vec<String>>,
+    /// What is shown beside the settings that have a field of their own: name, value, source.
+    others: Vec<(String, Setting<String>)>,
     /// Whether `token` prints tokens for a calling agent.
     pub token_for_agents: bool,
     /// Whether the terminal's bell rings when an answer comes.
@@ -395,64 +398,6 @@ impl Config {
     #[must_use]
     pub fn credentials_file(&self) -> PathBuf {
         self.dirs.data.join("credentials")
-    }
-
-    /// Every setting that has a value, for people: name, value, source. Secrets are only said to be set.
-    #[must_use]
-    pub fn rows(&self) -> Vec<(String, String, String)> {
-        let mut rows = Vec::new();
-        let mut row = |name: &str, value: Option<String>, source: Option<&Source>| {
-            if let (Some(value), Some(source)) = (value, source) {
-                rows.push((name.to_owned(), value, source.to_string()));
-            }
-        };
-        macro_rules! show {
-            ($name:literal, $setting:expr) => {{
-                let setting = $setting;
-                row($name, setting.map(|setting| setting.value.to_string()), setting.map(|setting| &setting.source));
-            }};
-        }
-        show!("profile", Some(&self.profile));
-        show!("issuer", self.issuer.as_ref());
-        show!("provider", Some(&self.provider));
-        show!("login.client_id", self.login.client_id.as_ref());
-        show!("login.authentication", self.login.authentication.as_ref());
-        show!("approval.client_id", self.approval.client_id.as_ref());
-        show!("approval.authentication", self.approval.authentication.as_ref());
-        show!("audience", self.audience.as_ref());
-        show!("resource", self.resource.as_ref());
-        row("scopes", Some(self.scopes.value.join(" ")), Some(&self.scopes.source));
-        show!("store", Some(&self.store));
-        let key_file = self.store_key_file.as_ref();
-        row("store_key_file", key_file.map(|path| path.value.display().to_string()), key_file.map(|path| &path.source));
-        show!("vault.client_id", self.vault.role.client_id.as_ref());
-        show!("vault.authentication", self.vault.role.authentication.as_ref());
-        show!("vault.subject", self.vault.subject.as_ref());
-        show!("vault.audience", self.vault.audience.as_ref());
-        show!("vault.resource", self.vault.resource.as_ref());
-        show!("permission", self.permission.as_ref());
-        show!("fga.api_url", self.fga.as_ref().map(|fga| &fga.api_url));
-        show!("fga.store_id", self.fga.as_ref().map(|fga| &fga.store_id));
-        show!("fga.model_id", self.fga.as_ref().and_then(|fga| fga.model_id.as_ref()));
-        show!("fga.user_claim", self.fga.as_ref().map(|fga| &fga.user_claim));
-        show!("fga.check_agent", self.fga.as_ref().map(|fga| &fga.check_agent));
-        let ca_file = self.ca_file.as_ref();
-        row("ca_file", ca_file.map(|path| path.value.display().to_string()), ca_file.map(|path| &path.source));
-        show!("binding", Some(&self.binding));
-        show!("model.name", self.model.name.as_ref());
-        show!("model.base_url", Some(&self.model.base_url));
-        show!("model.max_tokens", Some(&self.model.max_tokens));
-        if !self.models.is_empty() {
-            row("models", Some(self.models.join(" ")), Some(&Source::Profile(self.file.value.clone())));
-        }
-        show!("limits.max_turns", Some(&self.limits.max_turns));
-        show!("limits.pushes_per_minute", Some(&self.limits.pushes_per_minute));
-        show!("limits.keep_runs_days", Some(&self.limits.keep_runs_days));
-        show!("limits.keep_audit_days", self.limits.keep_audit_days.as_ref());
-        for (name, setting) in &self.tool_vars {
-            row(&format!("tools.{name}"), Some(setting.value.clone()), Some(&setting.source));
-        }
-        rows
     }
 }
 

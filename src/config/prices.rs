@@ -24,6 +24,12 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// As it is written.
+    pub(super) fn rows(&self) -> [(&'static str, String); 3] {
+        let Self { prompt, completion, currency } = self.clone();
+        [("prompt", prompt), ("completion", completion), ("currency", currency)]
+    }
+
     /// Reads it.
     pub(super) fn read(&self) -> Result<Prices, String> {
         let price = |name: &str, text: &str| match text.parse::<Decimal>() {
@@ -43,6 +49,18 @@ impl Table {
 }
 
 impl Prices {
+    /// What a million tokens cost that the model reads.
+    #[must_use]
+    pub fn prompt(&self) -> String {
+        self.prompt.to_string()
+    }
+
+    /// What a million tokens cost that it writes.
+    #[must_use]
+    pub fn completion(&self) -> String {
+        self.completion.to_string()
+    }
+
     /// What this many tokens cost. None if it is more than can be counted.
     #[must_use]
     pub fn cost(&self, prompt: u64, completion: u64) -> Option<Decimal> {
