@@ -169,8 +169,25 @@ impl App {
 
     /// The name of the profile in use, whether or not it exists.
     pub(crate) fn profile_name(&self) -> String {
-        let named = self.overrides.profile.as_deref().or_else(|| self.env.get("AGENTCTL_PROFILE"));
-        named.unwrap_or("default").to_owned()
+        self.asked_profile().unwrap_or("default").to_owned()
+    }
+
+    /// The profile that a flag or the environment names.
+    pub(crate) fn asked_profile(&self) -> Option<&str> {
+        self.overrides.profile.as_deref().or_else(|| self.env.get("AGENTCTL_PROFILE"))
+    }
+
+    /// The settings as they would be if the file held this text and this profile were used, `without` a variable.
+    pub(crate) fn config_of(
+        &self,
+        text: &str,
+        profile: Option<&str>,
+        without: Option<&str>,
+    ) -> Result<Config, Failure> {
+        let mut overrides = self.overrides.clone();
+        overrides.profile = profile.map(str::to_owned).or(overrides.profile);
+        let env = without.map_or_else(|| self.env.clone(), |name| self.env.without(name));
+        Ok(Config::load_text(&env, &overrides, &self.folder, text)?)
     }
 
     /// Every profile of `config.toml`, and the one in use, which may come from the environment alone.

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    config::{EnvVars, Overrides},
+    config::{Config, EnvVars, Key, Overrides},
     escape,
     store::journal::{ApprovalFilter, Journal, SavedRun},
 };
@@ -51,6 +51,7 @@ enum Names {
     Approvals,
     OpenApprovals,
     Topics,
+    Settings,
 }
 
 /// Which argument of which command takes which names. `tests` fails if one is not there.
@@ -76,6 +77,10 @@ const PLACES: &[(&[&str], &str, Names)] = &[
     (&["audit", "export"], "run", Names::Runs),
     (&["audit", "export"], "tool", Names::Tools),
     (&["config", "set-key"], "name", Names::Models),
+    (&["config", "get"], "key", Names::Settings),
+    (&["config", "set"], "key", Names::Settings),
+    (&["config", "unset"], "key", Names::Settings),
+    (&["profile", "use"], "name", Names::Profiles),
     (&["help"], "words", Names::Topics),
 ];
 
@@ -188,6 +193,13 @@ fn find(app: &App, names: Names) -> Result<Vec<(String, String)>, Failure> {
             let about = |sub: &Command| sub.get_about().map(ToString::to_string).unwrap_or_default();
             let commands = commands.map(|sub| (sub.get_name().to_owned(), about(sub)));
             super::help::topics().map(|name| bare(name.to_owned())).chain(commands).collect()
+        }
+        Names::Settings => {
+            let mut keys: Vec<String> = Key::fixed().map(str::to_owned).collect();
+            let rows = app.config().map(Config::rows).unwrap_or_default();
+            let set = rows.into_iter().map(|(name, ..)| name).filter(|name| Key::find(name).is_ok());
+            keys.extend(set.filter(|name| !Key::fixed().any(|key| key == name)));
+            keys.into_iter().map(bare).collect()
         }
         Names::Tools => {
             let registry = app.registry()?;

@@ -1,5 +1,8 @@
-//! `agentctl config`: make, show and find the configuration.
+//! `agentctl config`: make, show, change and find the configuration.
 
+mod edit;
+mod file;
+mod set;
 mod set_key;
 
 use std::path::Path;
@@ -7,6 +10,7 @@ use std::path::Path;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use serde_json::json;
 
+pub(super) use self::file::{ConfigFile, read, refused};
 use super::{
     app::App,
     clients::{self, Credential},
@@ -22,11 +26,14 @@ use crate::{
     secret::ClientSecret,
 };
 
-/// Make, show and find the configuration
+/// Make, show, change and find the configuration
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   agentctl config init
   agentctl config show
+  agentctl config get model.name
+  agentctl config set model.name gpt-5-mini
+  agentctl config edit
   agentctl config path
   agentctl config client-key approval
   agentctl config set-key < key.txt")]
@@ -47,6 +54,19 @@ Examples:
   agentctl config show
   agentctl config show -p work --json | jq .settings")]
     Show,
+    /// Print one setting
+    Get(set::GetArgs),
+    /// Change settings in config.toml
+    Set(set::SetArgs),
+    /// Take a setting out of config.toml, so that what is built in holds
+    Unset(set::UnsetArgs),
+    /// Open config.toml in your editor, and keep what you wrote if it can be read
+    #[command(after_help = "The editor is $VISUAL, or $EDITOR. It gets a copy, which takes the place of the
+file once everything in it can be read.
+
+Example:
+  agentctl config edit")]
+    Edit,
     /// Print where the configuration file and the other folders are
     #[command(after_help = "Examples:
   agentctl config path
@@ -120,7 +140,7 @@ enum Role {
 impl Args {
     /// Whether the settings matter to it.
     pub(crate) fn reads_settings(&self) -> bool {
-        matches!(self.what, What::Show | What::ClientKey(_) | What::SetKey(_))
+        matches!(self.what, What::Show | What::Get(_) | What::ClientKey(_) | What::SetKey(_))
     }
 
     /// The model that it is about.
@@ -137,6 +157,10 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     match &args.what {
         What::Init(args) => write(app, args).await,
         What::Show => show(app),
+        What::Get(args) => set::get(app, args),
+        What::Set(args) => set::set(app, args).await,
+        What::Unset(args) => set::unset(app, args).await,
+        What::Edit => edit::run(app).await,
         What::Path => paths(app),
         What::ClientKey(args) => client_key(app, args).await,
         What::SetKey(args) => set_key::run(app, args).await,
@@ -218,12 +242,7 @@ async fn write(app: &App, args: &InitArgs) -> Result<(), Failure> {
             .map_err(|error| Failure::caused(Kind::Failed, "keep the old configuration", &error))?;
         app.ui.status(format!("The old file is {}", old.display()));
     }
-    let (text, ours) = (init::text(&answers), app.dirs()?.config);
-    // A folder that is there and that a flag, a variable or a link names is the person's own, and stays as it is.
-    match file.parent().is_some_and(|folder| folder.is_dir() && (folder != ours || folder.is_symlink())) {
-        true => files::put(&file, text.as_bytes())?,
-        false => files::write(&file, text.as_bytes())?,
-    }
+    file::write(app, &file, &init::text(&answers))?;
     tell(&app.ui, &file, &answers);
     Ok(())
 }

@@ -56,6 +56,7 @@ mod help;
 mod login;
 mod logout;
 mod panic;
+mod profile;
 mod resume;
 mod run;
 mod runs;
@@ -158,6 +159,7 @@ enum Command {
     Panic(panic::Args),
     Doctor(doctor::Args),
     Config(config::Args),
+    Profile(profile::Args),
     Generate(generate::Args),
     Help(help::Args),
 }
@@ -244,6 +246,7 @@ async fn perform(command: &Command, app: &App) -> Result<(), Failure> {
         Command::Panic(args) => panic::run(app, args).await,
         Command::Doctor(args) => doctor::run(app, args).await,
         Command::Config(args) => config::run(app, args).await,
+        Command::Profile(args) => profile::run(app, args).await,
         Command::Generate(args) => generate::run(args, &app.ui),
         Command::Help(args) => help::run(args, &app.ui),
     }
@@ -254,7 +257,9 @@ impl Command {
     fn reads_settings(&self) -> bool {
         match self {
             Self::Config(args) => args.reads_settings(),
-            Self::Demo(_) | Self::Dev(_) | Self::Generate(_) | Self::Help(_) | Self::Panic(_) => false,
+            Self::Demo(_) | Self::Dev(_) | Self::Generate(_) | Self::Help(_) | Self::Panic(_) | Self::Profile(_) => {
+                false
+            }
             _ => true,
         }
     }

@@ -109,6 +109,14 @@ impl EnvVars {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// The same without one of them.
+    #[must_use]
+    pub fn without(&self, name: &str) -> Self {
+        let mut other = self.clone();
+        other.0.remove(name);
+        other
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

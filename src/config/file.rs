@@ -110,7 +110,7 @@ pub(super) struct Audience {
 }
 
 /// Keys that people try for secrets, and what to do instead.
-const SECRETS: &[(&str, &str)] = &[
+pub(super) const SECRETS: &[(&str, &str)] = &[
     (
         "client_secret",
         "set AGENTCTL_CLIENT_SECRET, AGENTCTL_APPROVAL_CLIENT_SECRET, AGENTCTL_VAULT_CLIENT_SECRET or \
@@ -130,7 +130,12 @@ pub(super) fn read(path: &Path, must: bool) -> Result<File, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound && !must => return Ok(File::default()),
         Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
     };
-    toml::from_str(&text).map_err(|error| explain(path, &text, &error))
+    parse(path, &text)
+}
+
+/// Reads the text of the file.
+pub(super) fn parse(path: &Path, text: &str) -> Result<File, Error> {
+    toml::from_str(text).map_err(|error| explain(path, text, &error))
 }
 
 /// Turns an error of the TOML reader into ours. Its own text would show the line of the file, which may hold a secret.

@@ -74,7 +74,8 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn load(vars: &EnvVars, overrides: &Overrides, cwd: &Path) -> Result<Config, Error> {
+/// `text` stands for the content of the configuration file, if it is given.
+pub(super) fn load(vars: &EnvVars, overrides: &Overrides, cwd: &Path, text: Option<&str>) -> Result<Config, Error> {
     let mut warnings = Vec::new();
     let mut layers = Layers { vars, file: BTreeMap::new(), file_source: Source::Default };
     if let Some(path) = &overrides.env_file {
@@ -95,7 +96,10 @@ pub(super) fn load(vars: &EnvVars, overrides: &Overrides, cwd: &Path) -> Result<
         (None, None) => Setting::default(dirs.config.join("config.toml")),
     };
     files::only_mine(&file.value)?;
-    let settings = file::read(&file.value, file.source != Source::Default)?;
+    let settings = match text {
+        Some(text) => file::parse(&file.value, text)?,
+        None => file::read(&file.value, file.source != Source::Default)?,
+    };
     let profile = overrides
         .profile
         .clone()

@@ -3,6 +3,7 @@
 //! Flags win over the environment, that over `--env-file` or a trusted `.env`, that over the profile in `config.toml`, and
 //! that over what is built in. An empty variable counts as unset.
 
+mod change;
 mod check;
 mod dirs;
 mod env;
@@ -22,6 +23,7 @@ use std::{
 };
 
 pub use self::{
+    change::{ChangeError, Document, Key},
     dirs::{Dirs, expanded},
     env::{EnvVars, VARIABLES, never_from_dotenv},
     file::nearest,
@@ -391,7 +393,15 @@ impl Config {
     /// # Errors
     /// If a file that was named cannot be read, a key is unknown, or a value cannot be.
     pub fn load(vars: &EnvVars, overrides: &Overrides, cwd: &Path) -> Result<Self, Error> {
-        load::load(vars, overrides, cwd)
+        load::load(vars, overrides, cwd, None)
+    }
+
+    /// What [`Config::load`] would give if the configuration file held this text.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_text(vars: &EnvVars, overrides: &Overrides, cwd: &Path, text: &str) -> Result<Self, Error> {
+        load::load(vars, overrides, cwd, Some(text))
     }
 
     /// The sealed credential file of `store = "file"`.

@@ -51,6 +51,7 @@ mod rights;
 mod run;
 mod screens;
 mod session;
+mod settings;
 mod shell;
 mod supply;
 mod support_itself;
