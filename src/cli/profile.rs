@@ -14,8 +14,8 @@ use crate::config::{self, Document};
 /// List profiles, and say which one is used
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "A profile is one tenant with its model and tools. -p/--profile and
-AGENTCTL_PROFILE win over the one that is used otherwise. `agentctl config set -p
-NAME ...` makes another.
+AGENTCTL_PROFILE win over the one that is used otherwise. `agentctl config set`
+with -p makes another.
 
 Examples:
   agentctl profile list

@@ -175,7 +175,7 @@ fn path(pattern: &str, name: &str) -> Option<Vec<String>> {
 
 /// The pattern with the name that a person gave, for comparing.
 fn filled(pattern: &str, name: &str) -> String {
-    pattern.replace('*', name.split('.').nth(1).unwrap_or("*"))
+    pattern.replace('*', name.split('.').nth(1).filter(|named| !named.is_empty()).unwrap_or("NAME"))
 }
 
 /// The text of `config.toml`, to be changed.

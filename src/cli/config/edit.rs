@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use super::{
     ask,
-    file::{ConfigFile, read, understood},
+    file::{ConfigFile, read},
 };
 use crate::{
     cli::{
@@ -43,7 +43,7 @@ pub(super) async fn run(app: &App) -> Result<(), Failure> {
             app.ui.status("Nothing was changed");
             return Ok(());
         }
-        let Err(failure) = understood(app, &text) else {
+        let Err(failure) = app.config_of(&text, None, None) else {
             file.replace(app, &text)?;
             files::remove(&copy)?;
             app.ui.status(Line::new().good("✓ ").plain("Wrote ").bold(&file.path.display().to_string()));

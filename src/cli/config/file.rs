@@ -12,7 +12,7 @@ use crate::{
         caller,
         failure::{Failure, Kind},
     },
-    config::{ChangeError, Config, Document, Key},
+    config::{ChangeError, Document, Key},
     files,
     store::lock::GrantLock,
 };
@@ -112,9 +112,4 @@ pub(crate) fn refused(error: ChangeError) -> Failure {
         ChangeError::Syntax(_) | ChangeError::NotATable(_) => failure.hint("`agentctl config edit` opens the file"),
         ChangeError::Kind { .. } => failure,
     }
-}
-
-/// The settings that a text gives, where it can be read.
-pub(super) fn understood(app: &App, text: &str) -> Result<Config, Failure> {
-    app.config_of(text, None, None)
 }

@@ -26,22 +26,25 @@ pub(super) struct GetArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "The file is changed only if everything in it can be read afterwards; its comments
-stay. A list is separated by blanks. A profile that -p names and that is not
-there yet is made. Secrets are refused: see `config set-key` and `client-key`.
+#[command(after_help = "The file is changed only if everything in it can be read afterwards; its
+comments stay. A list is separated by blanks. A profile that -p names and that
+is not there yet is made. Secrets are refused: `config set-key` and `config
+client-key` are for them.
 
 Examples:
   agentctl config set model.name gpt-5-mini
   agentctl config set scopes \"openid profile email offline_access\"
   agentctl config set -p work issuer https://tenant.example login.client_id abc")]
 pub(super) struct SetArgs {
+    // With their places, because completion takes one of them out and puts it back.
     /// The setting, as `config show` names it
+    #[arg(index = 1)]
     key: String,
     /// Its value
-    #[arg(allow_hyphen_values = true)]
+    #[arg(index = 2, allow_hyphen_values = true)]
     value: String,
     /// More of them, set together
-    #[arg(value_name = "KEY VALUE", allow_hyphen_values = true)]
+    #[arg(index = 3, value_name = "KEY VALUE", allow_hyphen_values = true)]
     more: Vec<String>,
 }
 
