@@ -27,6 +27,9 @@ pub(crate) const NO_USE_ANY_MORE: &str = "your device may still show the request
 /// What becomes of a request when the wait for it ends.
 const STAYS_OPEN: &str = "Nobody waits here any more; the request stays open on your device.";
 
+/// The same where the wait goes on behind a prompt.
+const GOES_ON: &str = "The request stays open on your device; its answer is told above the prompt.";
+
 /// Shows the events of one run.
 #[derive(Debug)]
 pub(crate) struct Show<'a> {
@@ -36,6 +39,8 @@ pub(crate) struct Show<'a> {
     /// Events become lines of JSON on stdout.
     lines: bool,
     passing: bool,
+    /// What is said of a request when the wait for it ends.
+    stays_open: &'static str,
     state: RefCell<State>,
 }
 
@@ -56,7 +61,7 @@ struct State {
 impl<'a> Show<'a> {
     /// Shows a run on `ui`; with `bell` the terminal rings when an approval was answered.
     pub(crate) fn new(ui: &'a Ui, clock: SharedClock, bell: bool) -> Self {
-        Self { ui, clock, bell, lines: ui.json(), passing: false, state: RefCell::default() }
+        Self { ui, clock, bell, lines: ui.json(), passing: false, stays_open: STAYS_OPEN, state: RefCell::default() }
     }
 
     /// Nothing of the run lasts longer than this process, so nothing that is open stays so.
@@ -70,6 +75,12 @@ impl<'a> Show<'a> {
         let mut show = Self::new(ui, clock, bell);
         show.lines = false;
         show
+    }
+
+    /// The same where waits go on behind a prompt.
+    pub(crate) fn behind_a_prompt(mut self) -> Self {
+        self.stays_open = GOES_ON;
+        self
     }
 
     /// One event.
@@ -122,7 +133,7 @@ impl<'a> Show<'a> {
         self.ui.end_wait();
         self.ui.end_line();
         if self.state.borrow_mut().open.take().is_some() && !self.lines && !self.passing {
-            self.ui.say(Line::new().warn("! ").plain(STAYS_OPEN));
+            self.ui.say(Line::new().warn("! ").plain(self.stays_open));
         }
     }
 
@@ -237,7 +248,7 @@ impl<'a> Show<'a> {
             Outcome::Done => self.ui.status(Line::new().plain("  ").words(message)),
             Outcome::Pending => {
                 let more = if message == NOT_ANSWERED { Line::new() } else { Line::new().words(message).plain(". ") };
-                self.ui.say(Line::new().warn("! ").append(more).plain(STAYS_OPEN));
+                self.ui.say(Line::new().warn("! ").append(more).plain(self.stays_open));
             }
             Outcome::Denied | Outcome::Expired if state.refusal_shown => {}
             _ => self.ui.say(Line::new().bad("✗ ").bold(tool).plain(": ").words(message)),

@@ -110,6 +110,22 @@ fn a_wait_goes_behind_the_prompt_and_its_answer_reaches_the_next_turn() {
     }
 }
 
+/// How long the tenant takes with a slow poll.
+const SLOW: u64 = 30;
+
+/// The next poll is a slow one. Returns when it has come.
+fn slow_poll(dev: &Dev) {
+    let polls = || dev.history("ciba_poll").len();
+    let before = polls();
+    dev.fault(&json!({ "on": "ciba_poll", "kind": "delay", "times": 1, "delay_ms": SLOW * 1000 }));
+    wait_until(Duration::from_secs(30), "a poll", || (polls() > before).then_some(()));
+}
+
+/// Whether a poll has come and has no answer yet.
+fn is_under_way(dev: &Dev) -> bool {
+    dev.history("ciba_poll").last().is_some_and(|poll| poll["answer"].is_null())
+}
+
 #[test]
 fn impatience_loses_no_answer_that_is_on_its_way() {
     let dev = Dev::start();
@@ -118,13 +134,68 @@ fn impatience_loses_no_answer_that_is_on_its_way() {
     terminal.wait_for_prompt();
     terminal.enter("buy 2 phones");
     terminal.wait_for("Waiting for your approval");
-    dev.fault(&json!({ "on": "token", "kind": "delay", "when": "before", "times": 1, "delay_ms": 1500 }));
-    let polls = || dev.history("token").iter().filter(|entry| entry["form"]["auth_req_id"].is_string()).count();
-    wait_until(Duration::from_secs(30), "a poll", || (polls() > 0).then_some(()));
+    slow_poll(&dev);
     terminal.control('c');
+    terminal.control('c');
+    let screen = terminal.wait_for("1 waiting for you");
+    assert!(screen.contains("The request stays open on your device"), "{screen}");
+    assert!(is_under_way(&dev), "the poll goes on behind the prompt");
+    dev.post("/approvals/latest/approve", &json!({}));
+    dev.advance(SLOW);
+    terminal.wait_for("was approved; the result comes with your next message");
+    terminal.ask("tell me a joke", "ord_81");
+    assert_eq!(dev.orders().len(), 1);
+    terminal.leave();
+}
+
+#[test]
+fn a_slow_question_behind_the_prompt_holds_nothing_up() {
+    let dev = Dev::scripted(json!([
+        { "tool_calls": [{ "name": "buy_product", "arguments": { "product": "phones", "qty": 2 } }] },
+        { "text": "A bird." },
+        { "text": "Both phones are ordered." },
+    ]));
+    let home = dev.logged_in();
+    let mut terminal = chat(&home);
+    terminal.wait_for_prompt();
+    terminal.enter("buy 2 phones");
+    terminal.wait_for(" left");
     terminal.control('c');
     terminal.wait_for("1 waiting for you");
+    slow_poll(&dev);
+    terminal.ask("what is a finch", "A bird.");
+    terminal.control('c');
+    let screen = terminal.wait_for("^C again leaves");
+    assert!(screen.contains("Something still waits for your answer"), "{screen}");
+    terminal.ask("/approvals", "redeeming");
+    assert!(is_under_way(&dev), "nothing waited for the poll");
+    dev.post("/approvals/latest/approve", &json!({}));
+    dev.advance(SLOW);
+    terminal.wait_for("was approved; the result comes with your next message");
+    terminal.ask("and now?", "Both phones are ordered.");
+    assert_eq!(dev.orders().len(), 1);
     terminal.leave();
+}
+
+#[test]
+fn who_leaves_in_the_middle_of_a_question_is_told_what_that_means() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let mut terminal = chat(&home);
+    terminal.wait_for_prompt();
+    terminal.enter("buy 2 phones");
+    terminal.wait_for(" left");
+    terminal.control('c');
+    terminal.wait_for("1 waiting for you");
+    slow_poll(&dev);
+    let screen = terminal.leave();
+    assert!(is_under_way(&dev), "nobody waited for its end");
+    // Broken between words only.
+    let words = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("If you gave one, it may be lost") && !words.contains("waits for your approval."),
+        "{screen}"
+    );
 }
 
 #[test]

@@ -77,7 +77,7 @@ async fn perform(talk: &mut Talk<'_>, reader: &mut Reader, command: &Command, re
                 run => Some(RunId::from_text(run)),
             };
             if let Some(run) = run {
-                talk.go_on_with(&run, true)?;
+                talk.go_on_with(&run, true).await?;
             }
         }
         "/runs" => {
@@ -85,7 +85,7 @@ async fn perform(talk: &mut Talk<'_>, reader: &mut Reader, command: &Command, re
             picker::list(app, current.as_ref())?;
         }
         "/new" | "/clear" => {
-            talk.leave(None, reader.is_interactive())?;
+            talk.leave(None, reader.is_interactive()).await?;
             match command.name {
                 "/clear" => ui.clear(),
                 _ => ui.say("A new conversation."),

@@ -1,7 +1,7 @@
 //! `agentctl chat`: the shell.
 //!
 //! [`reader`] brings what the person types, [`commands`] knows the shell's own commands and [`act`] does them, [`talk`] holds
-//! the conversation.
+//! the conversation, [`watch`] waits for approvals behind the prompt.
 
 mod act;
 pub(super) mod commands;
@@ -9,6 +9,7 @@ mod picker;
 mod reader;
 mod status;
 mod talk;
+mod watch;
 
 use std::io::IsTerminal as _;
 
@@ -58,10 +59,13 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     // The prompt comes first; the journal, the keyring and the rest are asked when there is something to ask them.
     let mut reader = Reader::start(app, app.ui.can_ask() && std::io::stdout().is_terminal())?;
     let mut talk = Talk::new(app, args.limits.clone());
-    talk.take_up(args, &mut reader).await?;
-    let ended = converse(app, &mut talk, &mut reader, &mut signals).await;
-    talk.leave(ended.as_ref().err(), reader.is_interactive())?;
-    ended
+    let shell = async {
+        talk.take_up(args, &mut reader).await?;
+        let ended = converse(app, &mut talk, &mut reader, &mut signals).await;
+        talk.leave(ended.as_ref().err(), reader.is_interactive()).await?;
+        ended
+    };
+    tokio::task::LocalSet::new().run_until(shell).await
 }
 
 async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: &mut Signals) -> Result<(), Failure> {
@@ -72,8 +76,8 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
     loop {
         if interactive {
             status.show(talk)?;
-            talk.watch().await;
         }
+        talk.watch().await;
         let input = tokio::select! {
             biased;
             kind = signals.next() => match kind {
@@ -88,7 +92,7 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
                     return Err(stopped(kind).told());
                 }
             },
-            input = reader.next_while(app, talk) => input?,
+            input = reader.next_while(app, &mut talk.watch) => input?,
         };
         let (text, origin) = match input {
             Input::Line(text) => (text, Origin::Typed),
@@ -96,7 +100,7 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
             Input::Cleared { empty: true } if std::mem::replace(&mut leaving, true) => return Ok(()),
             Input::Cleared { empty } => {
                 leaving &= empty;
-                reader.prompt_again();
+                reader.clear();
                 if empty {
                     first_step(app, talk.waiting()?.len());
                 }
