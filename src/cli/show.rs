@@ -50,6 +50,8 @@ struct State {
     thinking: bool,
     /// The action whose approval is waited for.
     open: Option<ActionId>,
+    /// The tool that was planned last.
+    tool: String,
     /// An approval's answer was shown, so the tool's own refusal says nothing new.
     refusal_shown: bool,
     /// Tokens read and written so far, if the server counts them.
@@ -177,6 +179,8 @@ impl<'a> Show<'a> {
             Event::ToolPlanned { tool, effect, arguments, .. } => {
                 self.state.borrow_mut().refusal_shown = false;
                 self.planned(&tool, &effect, &arguments);
+                self.state.borrow_mut().tool = tool;
+                self.calling();
             }
             Event::ApprovalRequested(shown) => self.requested(&shown),
             Event::ApprovalWaiting { news, .. } => self.ui.wait_news(&news_text(&news)),
@@ -187,6 +191,9 @@ impl<'a> Show<'a> {
                 }
                 self.state.borrow_mut().refusal_shown = answer != "approved";
                 self.ui.say(answered(&answer, by.as_deref(), after_s));
+                if answer == "approved" {
+                    self.calling();
+                }
                 if let (Some("not returned"), Some(binding)) = (details.as_deref(), &binding) {
                     // What was announced as bound by the details turned out to be less.
                     let line = Line::new().warn("  The server did not return the details. ");
@@ -207,6 +214,12 @@ impl<'a> Show<'a> {
             }
             Event::Usage { .. } => {}
         }
+    }
+
+    /// A call is under way.
+    fn calling(&self) {
+        let what = format!("Calling {}", self.state.borrow().tool);
+        self.ui.begin_wait(Wait::for_machine(&what, &self.clock));
     }
 
     /// The bullet line. What only reads may be missed under `--quiet`.
