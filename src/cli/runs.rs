@@ -36,7 +36,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List runs, the newest first
+    /// List runs, the last begun first
     List {
         /// Also the calls of `tools call` that are over
         #[arg(long)]

@@ -71,8 +71,11 @@ impl Reader {
         }
     }
 
-    /// Prints a line above the one that is being typed.
+    /// Prints news above the line that is being typed, and rings.
     fn print(&mut self, app: &App, text: &str) {
+        if app.config().is_ok_and(|config| config.bell) {
+            app.ui.ring();
+        }
         match self {
             Self::Editor(repl) => repl.print(&app.ui.fitted(text)),
             Self::Dumb { prompted, .. } => {

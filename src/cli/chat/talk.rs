@@ -8,7 +8,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    agent::{Agent, Conversation},
+    agent::{self, Agent, Conversation},
     call::{ApprovalId, RunId},
     cli::{
         app::App,
@@ -41,6 +41,8 @@ pub(super) struct Talk<'a> {
     lease: Option<Rc<GrantLock>>,
     /// What is waited for behind the prompt.
     pub(super) watch: Watch,
+    /// The conversations as `/runs` numbered them.
+    pub(super) listed: Vec<RunId>,
     /// Who is logged in, once that was asked.
     pub(super) person: Option<String>,
     /// The tokens that each model read and wrote in this shell.
@@ -65,6 +67,7 @@ impl<'a> Talk<'a> {
             instructions: None,
             lease: None,
             watch: Watch::default(),
+            listed: Vec::new(),
             person: None,
             spent: Vec::new(),
         }
@@ -103,11 +106,15 @@ impl<'a> Talk<'a> {
         }
         let conversation = resume::load(&journal, run)?;
         self.leave(None, interactive).await?;
-        journal.reopen_run(run)?;
+        journal.reopen_run(run, self.app.clock.now())?;
         self.app.ui.status(Line::new().dim("Going on with: ").words(&saved.row.title));
         if let Some(text) = conversation.last_word().filter(|_| interactive) {
+            let (text, note) = agent::noted(text);
             self.app.ui.answer_piece(text);
             self.app.ui.end_line();
+            if let Some(note) = note {
+                self.app.ui.say(note);
+            }
         }
         self.instructions = conversation.instructions().map(str::to_owned);
         (self.lease, self.conversation) = (Some(Rc::new(lease)), Some(conversation));
@@ -258,6 +265,18 @@ impl<'a> Talk<'a> {
             answer = &mut answering => answer,
             never = app.heartbeats() => match never {},
         }
+    }
+
+    /// Whether a request of this conversation was sent of which nobody knows yet what came.
+    pub(super) fn is_cut(&self) -> Result<bool, Failure> {
+        let Some(conversation) = &self.conversation else { return Ok(false) };
+        let journal = self.app.journal()?;
+        for call in journal.open_calls(conversation.run())? {
+            if journal.execution(&call.action)?.is_some_and(|execution| execution.ended_at.is_none()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Makes the agent, if there is none yet.
