@@ -237,6 +237,7 @@ async fn ask(home: &Path, env: &BTreeMap<String, String>, number: usize) {
         pushes_per_minute: 1_000_000,
         locks: home.join("locks"),
         patience,
+        left: agentctl::approval::Left::default(),
         stop: Stop::open(&config.dirs.state),
     };
     let vault = Vault::new(VaultParts {

@@ -25,7 +25,7 @@ use crate::{
     tool::Effect,
 };
 
-pub use self::compact::Compacted;
+pub use self::compact::{Compacted, noted};
 
 /// What the model is told first in a dry run. It stands in what is saved, and so the conversation stays one.
 const REHEARSAL: &str = "\n\nThis is a dry run: calls are planned and judged, and none is carried out.";

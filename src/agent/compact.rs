@@ -39,6 +39,14 @@ pub enum Compacted {
     Waits,
 }
 
+/// An answer as the person may see it, and what there is to say about its end.
+#[must_use]
+pub fn noted(text: &str) -> (&str, Option<&'static str>) {
+    let notes = [(STOPPED, "(You stopped this answer here.)"), (BROKE_OFF, BROKE_OFF)];
+    let noted = notes.into_iter().find_map(|(note, told)| Some((text.strip_suffix(note)?.trim_end(), Some(told))));
+    noted.unwrap_or((text, None))
+}
+
 impl Agent {
     /// The answer to the last message was not heard to its end: `text` is what came of it. It stays, with a note that it is
     /// not whole, unless nothing came and nobody stopped it. A call that was stopped is answered with the next message.

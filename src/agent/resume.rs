@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::{Agent, Conversation, Error, TurnEnd};
 use crate::{
-    call::{ActionId, Outcome, ToolCall, ToolOutput},
+    call::{ActionId, ApprovalId, Outcome, ToolCall, ToolOutput},
     event::{Event, Tell},
     model::Message,
-    store::journal::{ApprovalState, CallRow},
+    store::journal::CallRow,
 };
 
 /// Tells the model where to look, when a result arrives after the conversation has gone on.
@@ -47,16 +47,21 @@ impl Agent {
     }
 
     /// Ends the calls whose approval was answered meanwhile, or which were stopped in the middle of a request that can be
-    /// sent again, before the next message of a conversation that went on. Those that still wait are left alone.
+    /// sent again, before the next message of a conversation that went on. Those that wait for one of `waiting` are left alone.
     ///
     /// # Errors
     /// As those of [`Agent::turn`].
-    pub async fn take_in(&self, conversation: &mut Conversation, tell: Tell<'_>) -> Result<TurnEnd, Error> {
+    pub async fn take_in(
+        &self,
+        conversation: &mut Conversation,
+        waiting: &[ApprovalId],
+        tell: Tell<'_>,
+    ) -> Result<TurnEnd, Error> {
         self.settle(conversation)?;
         let mut end = TurnEnd::default();
         let mut open = Vec::new();
         for row in self.journal.open_calls(&conversation.run)? {
-            let waits = self.journal.approval_of(&row.action)?.is_some_and(|row| row.state == ApprovalState::Requested);
+            let waits = self.journal.approval_of(&row.action)?.is_some_and(|row| waiting.contains(&row.asked.id));
             if !waits && self.place_of(conversation, &row).is_some() {
                 open.push(row);
             }

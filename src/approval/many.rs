@@ -1,6 +1,6 @@
 //! Waiting for many approvals at once: one queue of times, not a task and a connection each.
 
-use std::{cell::RefCell, cmp::Reverse, collections::BinaryHeap, time::Duration};
+use std::{cell::RefCell, cmp::Reverse, collections::BinaryHeap, rc::Rc, time::Duration};
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 
@@ -8,7 +8,8 @@ use super::{Approvals, Error, wait::Waiting};
 use crate::{
     call::ApprovalId,
     event::{Event, Tell},
-    oauth::{Ending, Step},
+    oauth::{Client, Ending, Step},
+    session::Account,
     store::journal::ApprovalState,
 };
 
@@ -38,23 +39,15 @@ impl Approvals {
         let account = self.session.account().await.map_err(Error::Session)?.ok_or(Error::LoginNeeded)?;
         let metadata = self.session.metadata().await.map_err(Error::Session)?;
         let caller = self.caller(client, metadata);
-        let person: std::rc::Rc<str> = account.display_name().into();
+        let person: Rc<str> = account.display_name().into();
         let mut failed = Vec::new();
         let mut waiting = Vec::with_capacity(ids.len());
         let mut queue = BinaryHeap::with_capacity(ids.len());
         for id in ids {
-            let Some(row) = self.journal.approval(id)?.filter(|row| row.state == ApprovalState::Requested) else {
-                continue;
-            };
-            let asked = &row.asked;
-            let same = (&asked.issuer, &asked.subject, &asked.client_id) == (&account.iss, &account.sub, &client.id);
-            let taken = match same {
-                true => self.waiting(&row, std::rc::Rc::clone(&person)).await,
-                false => Err(Error::Changed("somebody else is logged in now, or another client asks")),
-            };
-            match taken {
-                Ok(one) => {
-                    let step = one.poll.first(self.clock.elapsed());
+            match self.taken_up(id, &account, client, &person).await? {
+                None => {}
+                Some(Ok(one)) => {
+                    let step = one.first(self.clock.elapsed());
                     queue.extend(self.due(waiting.len(), &step).map(Reverse));
                     // With no time left at all there is nothing in the queue, and the end is here.
                     match step {
@@ -62,7 +55,7 @@ impl Approvals {
                         _ => waiting.push(RefCell::new(Some(one))),
                     }
                 }
-                Err(error) => failed.push((id.clone(), error)),
+                Some(Err(error)) => failed.push((id.clone(), error)),
             }
         }
         let mut under_way = FuturesUnordered::new();
@@ -129,6 +122,27 @@ impl Approvals {
             }
         }
         Ok(failed)
+    }
+
+    /// One of them: as it was left, or as it stands in the journal. None: it is not waited for any more.
+    async fn taken_up(
+        &self,
+        id: &ApprovalId,
+        account: &Account,
+        client: &Client,
+        person: &Rc<str>,
+    ) -> Result<Option<Result<Waiting, Error>>, Error> {
+        if let Some(left) = self.left.take(id) {
+            return Ok(Some(Ok(left)));
+        }
+        let row = self.journal.approval(id)?.filter(|row| row.state == ApprovalState::Requested);
+        let Some(row) = row else { return Ok(None) };
+        let asked = &row.asked;
+        let same = (&asked.issuer, &asked.subject, &asked.client_id) == (&account.iss, &account.sub, &client.id);
+        Ok(Some(match same {
+            true => self.waiting(&row, Rc::clone(person)).await,
+            false => Err(Error::Changed("somebody else is logged in now, or another client asks")),
+        }))
     }
 
     fn due(&self, which: usize, step: &Step) -> Option<Due> {

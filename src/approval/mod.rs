@@ -9,6 +9,7 @@ mod evidence;
 mod foresee;
 mod judge;
 mod kept;
+mod left;
 mod life;
 mod many;
 mod patience;
@@ -22,7 +23,8 @@ pub use self::{
     error::{Error, NOT_ANSWERED},
     evidence::Evidence,
     foresee::Foreseen,
-    patience::{OnApproval, Patience},
+    left::Left,
+    patience::{HandedOver, OnApproval, Patience},
 };
 
 use std::{path::PathBuf, rc::Rc, sync::Arc, time::Duration};
@@ -68,7 +70,7 @@ pub struct Granted {
 }
 
 /// Asks people.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Approvals {
     /// The way to the server.
     pub http: Http,
@@ -92,6 +94,8 @@ pub struct Approvals {
     pub locks: PathBuf,
     /// How long answers are waited for.
     pub patience: Patience,
+    /// What was left in the middle of a request.
+    pub left: Left,
     /// Whether everything was stopped.
     pub stop: Stop,
 }
@@ -269,7 +273,7 @@ impl Approvals {
         tell: Tell<'_>,
     ) -> Result<Granted, Error> {
         let caller = Caller { http: &self.http, clock: &*self.clock, metadata: asking.metadata, client: asking.client };
-        let mut waiting = match self.send(caller, asking, approval, message, terms, tell).await {
+        let waiting = match self.send(caller, asking, approval, message, terms, tell).await {
             Ok(waiting) => waiting,
             Err(error) => {
                 let planned = Life::at(asking.id.clone(), ApprovalState::Planned);
@@ -277,18 +281,17 @@ impl Approvals {
                 return Err(error);
             }
         };
-        self.wait_to_the_end(&mut waiting, &caller, tell).await
+        self.wait_to_the_end(waiting, &caller, tell).await
     }
 
-    /// Waits, and writes down an end that is not a yes.
-    async fn wait_to_the_end(
-        &self,
-        waiting: &mut Waiting,
-        caller: &Caller<'_>,
-        tell: Tell<'_>,
-    ) -> Result<Granted, Error> {
+    /// Waits, and writes down an end that is not a yes. Stopped in the middle of a request, it is left to others.
+    async fn wait_to_the_end(&self, waiting: Waiting, caller: &Caller<'_>, tell: Tell<'_>) -> Result<Granted, Error> {
+        let mut keeper = self.left.keeper(waiting);
+        let Some(waiting) = &mut keeper.waiting else { return Err(Error::Abandoned) };
         let granted = self.wait(waiting, caller, tell).await;
-        if let Err(error) = &granted {
+        if let Err(error) = &granted
+            && !matches!(error, Error::Pending { .. })
+        {
             self.end(waiting.life.take(), error)?;
         }
         granted
@@ -348,6 +351,7 @@ impl Approvals {
             auth_req_id: acknowledged.auth_req_id,
             resource: self.resource(&terms),
             poll,
+            under_way: None,
             person: asking.account.display_name().into(),
             taken_up: start,
             waited: Duration::ZERO,

@@ -26,6 +26,7 @@ pub struct Patience(Rc<State>);
 struct State {
     on_approval: Cell<OnApproval>,
     over: Cell<bool>,
+    handed_over: Cell<bool>,
     changed: Notify,
 }
 
@@ -47,9 +48,12 @@ impl Patience {
         self.0.changed.notify_waiters();
     }
 
-    /// Somebody waits again.
-    pub fn renew(&self) {
-        self.0.over.set(false);
+    /// The same, and a request that is under way is left to others. Somebody waits again when what is returned is dropped.
+    #[must_use]
+    pub fn hand_over(&self) -> HandedOver {
+        self.0.handed_over.set(true);
+        self.end();
+        HandedOver(self.clone())
     }
 
     /// Whether somebody stopped waiting.
@@ -77,8 +81,33 @@ impl Patience {
         }
     }
 
+    /// Does `work`, unless it is left to others: then it is dropped.
+    pub(super) async fn unless_handed_over<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let handed_over = async {
+            while !self.0.handed_over.get() {
+                self.0.changed.notified().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = handed_over => None,
+            result = work => Some(result),
+        }
+    }
+
     /// Sleeps; false if nobody waits any more.
     pub(super) async fn sleep(&self, clock: &dyn Clock, time: Duration) -> bool {
         self.or(clock.sleep(time)).await.is_some()
+    }
+}
+
+/// As long as it lives, nobody waits.
+#[derive(Debug)]
+pub struct HandedOver(Patience);
+
+impl Drop for HandedOver {
+    fn drop(&mut self) {
+        self.0.0.handed_over.set(false);
+        self.0.0.over.set(false);
     }
 }

@@ -75,7 +75,7 @@ impl Approvals {
             ApprovalState::Requested => {
                 let (client, metadata) = (prepared.client, prepared.metadata);
                 let account = self.session.account().await.map_err(Error::Session)?.ok_or(Error::LoginNeeded)?;
-                let mut waiting = self.waiting(row, account.display_name()).await?;
+                let waiting = self.waiting(row, account.display_name()).await?;
                 let left = waiting.poll.deadline().saturating_sub(self.clock.elapsed());
                 let shown = Shown {
                     action,
@@ -89,7 +89,7 @@ impl Approvals {
                 };
                 tell(shown.event());
                 let caller = self.caller(client, metadata);
-                self.wait_to_the_end(&mut waiting, &caller, tell).await
+                self.wait_to_the_end(waiting, &caller, tell).await
             }
             _ => Err(Error::Changed("it is over")),
         }
@@ -150,6 +150,7 @@ impl Approvals {
             auth_req_id,
             resource: self.resource(&terms),
             poll,
+            under_way: None,
             person: person.into(),
             taken_up: self.clock.elapsed(),
             waited: span(now - requested_at),

@@ -2,11 +2,16 @@
 
 use std::{rc::Rc, time::Duration};
 
-use super::{Approvals, Error, Granted, evidence, life::Life, seal_label};
+use super::{
+    Approvals, Error, Granted, evidence,
+    left::{self, UnderWay},
+    life::Life,
+    seal_label,
+};
 use crate::{
     call::ApprovalId,
     event::{Event, Tell},
-    oauth::{Answer, Caller, Ending, Poll, Step, TokenResponse, ciba},
+    oauth::{Answer, Caller, Ending, Poll, Step, TokenResponse},
     secret::AuthReqId,
     store::journal::{ApprovalChange, ApprovalState},
 };
@@ -28,6 +33,8 @@ pub(super) struct Waiting {
     pub(super) auth_req_id: AuthReqId,
     pub(super) resource: Option<Box<str>>,
     pub(super) poll: Poll,
+    /// The request whose answer is not written down yet.
+    pub(super) under_way: Option<UnderWay>,
     /// Who is asked, in the person's own words.
     pub(super) person: Rc<str>,
     /// When this process took it up, and how long it had been waited for by then.
@@ -42,8 +49,16 @@ impl Waiting {
         Ok(())
     }
 
-    fn state(&self) -> Option<ApprovalState> {
+    pub(super) fn state(&self) -> Option<ApprovalState> {
         self.life.as_ref().map(Life::state)
+    }
+
+    /// The first step. A request that is under way is not asked again.
+    pub(super) fn first(&self, now: Duration) -> Step {
+        match &self.under_way {
+            Some(_) => Step::Ask { after: Duration::ZERO, news: Vec::new() },
+            None => self.poll.first(now),
+        }
     }
 }
 
@@ -55,7 +70,7 @@ impl Approvals {
         caller: &Caller<'_>,
         tell: Tell<'_>,
     ) -> Result<Granted, Error> {
-        let mut step = waiting.poll.first(self.clock.elapsed());
+        let mut step = waiting.first(self.clock.elapsed());
         loop {
             let (after, news) = match step {
                 Step::End(ending) => return self.answered(waiting, ending, tell).await,
@@ -69,18 +84,31 @@ impl Approvals {
             if !self.patience.sleep(&*self.clock, after).await {
                 return Err(Error::Pending { approval: Some(waiting.id.clone()) });
             }
-            step = if asks { self.poll(waiting, caller).await? } else { Step::End(Ending::Expired) };
+            step = match asks {
+                true => match self.patience.unless_handed_over(self.poll(waiting, caller)).await {
+                    Some(step) => step?,
+                    None => return Err(Error::Pending { approval: Some(waiting.id.clone()) }),
+                },
+                false => Step::End(Ending::Expired),
+            };
         }
     }
 
     /// Asks the server once, and decides how it goes on. `redeeming` is on the disk while a request is under way that may
-    /// spend the grant.
+    /// spend the grant. Dropped before its end, it is taken up by the next call.
     pub(super) async fn poll(&self, waiting: &mut Waiting, caller: &Caller<'_>) -> Result<Step, Error> {
         self.stop.check()?;
         if waiting.state() == Some(ApprovalState::Requested) {
             waiting.step(self, ApprovalState::Redeeming, &ApprovalChange::at(self.clock.now()))?;
         }
-        let answer = ciba::poll_once(caller, &waiting.auth_req_id, waiting.resource.as_deref()).await;
+        let request = match &waiting.under_way {
+            Some(request) => request.clone(),
+            None => {
+                let request = left::begin(caller, &self.clock, waiting);
+                waiting.under_way.insert(request).clone()
+            }
+        };
+        let (answer, arrived) = request.await;
         // A yes, or a request whose answer was lost, may have spent the grant: the journal keeps saying so.
         let spent = match &answer {
             Answer::Tokens(_) | Answer::Unusable(_) => true,
@@ -88,8 +116,11 @@ impl Approvals {
             Answer::Refused { .. } | Answer::Garbled { .. } => false,
         };
         let now = self.clock.elapsed();
-        if matches!(answer, Answer::Tokens(_)) && now > waiting.poll.deadline() + GRACE {
+        if matches!(answer, Answer::Tokens(_)) && arrived > waiting.poll.deadline() + GRACE {
             return Err(Error::Late);
+        }
+        if !matches!(answer, Answer::Tokens(_)) {
+            waiting.under_way = None;
         }
         let step = waiting.poll.next(now, answer);
         if !spent {

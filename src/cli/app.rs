@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     agent::{Agent, Limits},
-    approval::{Approvals, Patience},
+    approval::{Approvals, Left, Patience},
     call::RunId,
     clock::SharedClock,
     config::{self, Config, DotEnv, EnvVars, Overrides, Permission, PolicyText, StoreKind, UserClaim, VaultSubject},
@@ -407,6 +407,7 @@ impl App {
             pushes_per_minute: config.limits.pushes_per_minute.value,
             locks: config.dirs.locks.clone(),
             patience: self.patience.clone(),
+            left: Left::default(),
             stop: StopMark::open(&config.dirs.state),
         })
     }

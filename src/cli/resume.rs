@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// Which run; without it, the one that waits
     #[arg(value_name = "RUN", conflicts_with = "last")]
     run: Option<String>,
-    /// The newest run that waits or was cut off
+    /// Of the runs that wait or were cut off, the one used last
     #[arg(long)]
     last: bool,
     #[command(flatten)]
@@ -81,7 +81,7 @@ async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
     let agent = stop.or(set_up).await?;
     let anew = stop.or(ask_about_lost_ones(app, &journal, &run)).await?;
     let mut conversation = load(&journal, &run)?;
-    journal.reopen_run(&run)?;
+    journal.reopen_run(&run, app.clock.now())?;
     let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell);
     show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
     let tell = |event| show.event(event);

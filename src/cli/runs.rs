@@ -36,7 +36,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List runs, the newest first
+    /// List runs, the last begun first
     #[command(after_help = "Examples:
   agentctl runs list
   agentctl runs list --json | jq -r '.runs[].id'")]

@@ -27,6 +27,9 @@ pub(crate) const NO_USE_ANY_MORE: &str = "your device may still show the request
 /// What becomes of a request when the wait for it ends.
 const STAYS_OPEN: &str = "Nobody waits here any more; the request stays open on your device.";
 
+/// The same where the wait goes on behind a prompt.
+const GOES_ON: &str = "The request stays open on your device; its answer is told above the prompt.";
+
 /// Shows the events of one run.
 #[derive(Debug)]
 pub(crate) struct Show<'a> {
@@ -36,6 +39,8 @@ pub(crate) struct Show<'a> {
     /// Events become lines of JSON on stdout.
     lines: bool,
     passing: bool,
+    /// What is said of a request when the wait for it ends.
+    stays_open: &'static str,
     state: RefCell<State>,
 }
 
@@ -45,6 +50,8 @@ struct State {
     thinking: bool,
     /// The action whose approval is waited for.
     open: Option<ActionId>,
+    /// The tool that was planned last.
+    tool: String,
     /// An approval's answer was shown, so the tool's own refusal says nothing new.
     refusal_shown: bool,
     /// Tokens read and written so far, if the server counts them.
@@ -56,7 +63,7 @@ struct State {
 impl<'a> Show<'a> {
     /// Shows a run on `ui`; with `bell` the terminal rings when an approval was answered.
     pub(crate) fn new(ui: &'a Ui, clock: SharedClock, bell: bool) -> Self {
-        Self { ui, clock, bell, lines: ui.json(), passing: false, state: RefCell::default() }
+        Self { ui, clock, bell, lines: ui.json(), passing: false, stays_open: STAYS_OPEN, state: RefCell::default() }
     }
 
     /// Nothing of the run lasts longer than this process, so nothing that is open stays so.
@@ -70,6 +77,12 @@ impl<'a> Show<'a> {
         let mut show = Self::new(ui, clock, bell);
         show.lines = false;
         show
+    }
+
+    /// The same where waits go on behind a prompt.
+    pub(crate) fn behind_a_prompt(mut self) -> Self {
+        self.stays_open = GOES_ON;
+        self
     }
 
     /// One event.
@@ -122,7 +135,7 @@ impl<'a> Show<'a> {
         self.ui.end_wait();
         self.ui.end_line();
         if self.state.borrow_mut().open.take().is_some() && !self.lines && !self.passing {
-            self.ui.say(Line::new().warn("! ").plain(STAYS_OPEN));
+            self.ui.say(Line::new().warn("! ").plain(self.stays_open));
         }
     }
 
@@ -166,6 +179,8 @@ impl<'a> Show<'a> {
             Event::ToolPlanned { tool, effect, arguments, .. } => {
                 self.state.borrow_mut().refusal_shown = false;
                 self.planned(&tool, &effect, &arguments);
+                self.state.borrow_mut().tool = tool;
+                self.calling();
             }
             Event::ApprovalRequested(shown) => self.requested(&shown),
             Event::ApprovalWaiting { news, .. } => self.ui.wait_news(&news_text(&news)),
@@ -176,6 +191,9 @@ impl<'a> Show<'a> {
                 }
                 self.state.borrow_mut().refusal_shown = answer != "approved";
                 self.ui.say(answered(&answer, by.as_deref(), after_s));
+                if answer == "approved" {
+                    self.calling();
+                }
                 if let (Some("not returned"), Some(binding)) = (details.as_deref(), &binding) {
                     // What was announced as bound by the details turned out to be less.
                     let line = Line::new().warn("  The server did not return the details. ");
@@ -196,6 +214,12 @@ impl<'a> Show<'a> {
             }
             Event::Usage { .. } => {}
         }
+    }
+
+    /// A call is under way.
+    fn calling(&self) {
+        let what = format!("Calling {}", self.state.borrow().tool);
+        self.ui.begin_wait(Wait::for_machine(&what, &self.clock));
     }
 
     /// The bullet line. What only reads may be missed under `--quiet`.
@@ -237,7 +261,7 @@ impl<'a> Show<'a> {
             Outcome::Done => self.ui.status(Line::new().plain("  ").words(message)),
             Outcome::Pending => {
                 let more = if message == NOT_ANSWERED { Line::new() } else { Line::new().words(message).plain(". ") };
-                self.ui.say(Line::new().warn("! ").append(more).plain(STAYS_OPEN));
+                self.ui.say(Line::new().warn("! ").append(more).plain(self.stays_open));
             }
             Outcome::Denied | Outcome::Expired if state.refusal_shown => {}
             _ => self.ui.say(Line::new().bad("✗ ").bold(tool).plain(": ").words(message)),

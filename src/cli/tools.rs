@@ -294,7 +294,7 @@ pub(crate) async fn resume(
 ) -> Result<(), Failure> {
     let id = &run.row.id;
     let journal = app.journal()?;
-    journal.reopen_run(id)?;
+    journal.reopen_run(id, app.clock.now())?;
     let Some(row) = journal.open_calls(id)?.pop() else {
         // Only its end was not written down: what it brought is kept.
         if let Some(output) =

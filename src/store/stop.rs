@@ -54,7 +54,7 @@ struct Mark {
 }
 
 /// The mark, as this process sees it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Stop {
     path: PathBuf,
     /// The number that this process began with.

@@ -261,5 +261,42 @@ fn conversations_are_chosen_from_a_list() {
     let asked = last_asked(&dev);
     assert!(contents(&asked).contains(&"About finches.") && !contents(&asked).contains(&"About herons."));
     terminal.leave();
+
+    // The one that was used last is not the one that began last.
+    let mut terminal = chat(&home, &["-c"]);
+    terminal.wait_for("Going on with: tell me of finches");
+    terminal.ask("/runs", "tell me of herons");
+    terminal.ask("/resume 2", "2 is none of them");
+    terminal.ask("/resume 1", "Going on with: tell me of herons");
+    terminal.leave();
     agentctl(&home).args(["chat", "--resume"]).stdin("").run().code(2).err(&["nobody is here to choose"]);
+}
+
+#[test]
+fn an_empty_screen_still_says_what_waits() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let mut terminal = chat(&home, &[]);
+    terminal.wait_for_prompt();
+    terminal.enter("buy 2 phones");
+    terminal.wait_for("Waiting for your approval");
+    terminal.control('c');
+    terminal.wait_for("stays open");
+    terminal.enter("/clear");
+    terminal.wait_gone("BUY-2-phones");
+    let screen = terminal.wait_for_prompt();
+    assert!(
+        screen.contains("waits for your approval") && screen.contains("agentctl approvals abandon apr_"),
+        "{screen}"
+    );
+    terminal.leave();
+}
+
+#[test]
+fn programs_are_shown_to_run() {
+    let dev = Dev::start();
+    let refused = agentctl(&dev.logged_in()).args(["chat", "--json"]).stdin("hello\n").run().code(2);
+    let error: Value = serde_json::from_str(&refused.stdout).unwrap();
+    assert!(error.to_string().contains("agentctl run --json"), "{error}");
+    assert!(dev.history("model").is_empty());
 }

@@ -364,6 +364,7 @@ impl Desk {
             pushes_per_minute: 5,
             locks: self.folder.path().join("locks"),
             patience: Patience::default(),
+            left: agentctl::approval::Left::default(),
             stop: Stop::open(&self.folder.path().join("state")),
         };
         let fga = |api_url: &str| {

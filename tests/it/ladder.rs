@@ -110,6 +110,22 @@ fn a_wait_goes_behind_the_prompt_and_its_answer_reaches_the_next_turn() {
     }
 }
 
+/// How long the tenant takes with a slow poll.
+const SLOW: u64 = 15;
+
+/// The next poll is a slow one. Returns when it has come.
+fn slow_poll(dev: &Dev) {
+    let polls = || dev.history("ciba_poll").len();
+    let before = polls();
+    dev.fault(&json!({ "on": "ciba_poll", "kind": "delay", "times": 1, "delay_ms": SLOW * 1000 }));
+    wait_until(Duration::from_secs(30), "a poll", || (polls() > before).then_some(()));
+}
+
+/// Whether a poll has come and has no answer yet.
+fn is_under_way(dev: &Dev) -> bool {
+    dev.history("ciba_poll").last().is_some_and(|poll| poll["answer"].is_null())
+}
+
 #[test]
 fn impatience_loses_no_answer_that_is_on_its_way() {
     let dev = Dev::start();
@@ -118,12 +134,86 @@ fn impatience_loses_no_answer_that_is_on_its_way() {
     terminal.wait_for_prompt();
     terminal.enter("buy 2 phones");
     terminal.wait_for("Waiting for your approval");
-    dev.fault(&json!({ "on": "token", "kind": "delay", "when": "before", "times": 1, "delay_ms": 1500 }));
-    let polls = || dev.history("token").iter().filter(|entry| entry["form"]["auth_req_id"].is_string()).count();
-    wait_until(Duration::from_secs(30), "a poll", || (polls() > 0).then_some(()));
+    slow_poll(&dev);
     terminal.control('c');
+    terminal.control('c');
+    let screen = terminal.wait_for("1 waiting for you");
+    assert!(screen.contains("The request stays open on your device"), "{screen}");
+    assert!(is_under_way(&dev), "the poll goes on behind the prompt");
+    dev.post("/approvals/latest/approve", &json!({}));
+    terminal.wait_for("was approved; the result comes with your next message");
+    terminal.ask("tell me a joke", "ord_81");
+    assert_eq!(dev.orders().len(), 1);
+    terminal.leave();
+}
+
+#[test]
+fn a_slow_question_behind_the_prompt_holds_nothing_up() {
+    let dev = Dev::scripted(json!([
+        { "tool_calls": [{ "name": "buy_product", "arguments": { "product": "phones", "qty": 2 } }] },
+        { "text": "A bird." },
+        { "text": "Both phones are ordered." },
+    ]));
+    let home = dev.logged_in();
+    let mut terminal = chat(&home);
+    terminal.wait_for_prompt();
+    terminal.enter("buy 2 phones");
+    terminal.wait_for(" left");
     terminal.control('c');
     terminal.wait_for("1 waiting for you");
+    slow_poll(&dev);
+    terminal.ask("what is a finch", "A bird.");
+    terminal.control('c');
+    let screen = terminal.wait_for("^C again leaves");
+    assert!(screen.contains("Something still waits for your answer"), "{screen}");
+    terminal.ask("/approvals", "redeeming");
+    assert!(is_under_way(&dev), "nothing waited for the poll");
+    dev.post("/approvals/latest/approve", &json!({}));
+    terminal.wait_for("was approved; the result comes with your next message");
+    terminal.ask("and now?", "Both phones are ordered.");
+    assert_eq!(dev.orders().len(), 1);
+    terminal.leave();
+}
+
+#[test]
+fn who_leaves_in_the_middle_of_a_question_is_told_what_that_means() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let mut terminal = chat(&home);
+    terminal.wait_for_prompt();
+    terminal.enter("buy 2 phones");
+    terminal.wait_for(" left");
+    terminal.control('c');
+    terminal.wait_for("1 waiting for you");
+    slow_poll(&dev);
+    let screen = terminal.leave();
+    assert!(is_under_way(&dev), "nobody waited for its end");
+    // Broken between words only.
+    let words = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("If you gave one, it may be lost") && !words.contains("waits for your approval."),
+        "{screen}"
+    );
+}
+
+#[test]
+fn a_call_that_takes_its_time_is_seen_and_stopping_it_says_what_that_means() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let mut terminal = chat(&home);
+    terminal.wait_for_prompt();
+    terminal.enter("buy 2 phones");
+    terminal.wait_for("Waiting for your approval");
+    dev.fault(&json!({ "on": "shop", "kind": "delay", "when": "after", "times": 1, "delay_ms": SLOW * 1000 }));
+    dev.post("/approvals/latest/approve", &json!({}));
+    terminal.wait_for("Approved by");
+    terminal.wait_for("Calling buy_product...");
+    wait_until(Duration::from_secs(30), "the order", || (!dev.orders().is_empty()).then_some(()));
+    terminal.control('c');
+    terminal.wait_for("The request was under way; what came of it is found out with your next message.");
+    terminal.wait_for_prompt();
+    terminal.ask("tell me a joke", "ord_81");
+    assert_eq!(dev.orders().len(), 1);
     terminal.leave();
 }
 
@@ -142,8 +232,10 @@ fn a_conversation_with_something_open_is_watched_from_its_first_prompt_on() {
     let mut terminal = Terminal::sized(agentctl(&home).args(["chat", "-c"]), 100, 40);
     terminal.wait_for("1 waiting for you");
     terminal.wait_for_prompt();
+    let bells = terminal.bells();
     dev.post("/approvals/latest/approve", &json!({}));
     terminal.wait_for("was approved; the result comes with your next message");
+    assert_eq!(terminal.bells(), bells + 1);
     terminal.ask("tell me a joke", "ord_81");
     assert_eq!(dev.orders().len(), 1);
     terminal.leave();
@@ -161,6 +253,8 @@ fn signals_in_the_middle_of_an_answer_keep_what_had_arrived() {
         let (ended, screen) = terminal.finish();
         assert_eq!(ended, code, "{screen}");
         let mut terminal = Terminal::sized(agentctl(&home).args(["chat", "-c"]), 100, 40);
+        let screen = terminal.wait_for("(You stopped this answer here.)");
+        assert!(!screen.contains("The user stopped"), "{screen}");
         terminal.ask("go on", "Back.");
         let kept = asked(&dev)[2]["content"].as_str().unwrap().to_owned();
         assert!(kept.starts_with("word1 word2 word3 ") && kept.ends_with("stopped this answer here.)"), "{kept}");

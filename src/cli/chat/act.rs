@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     agent::Compacted,
-    call::RunId,
     cli::{
         approvals, can,
         failure::{Failure, Kind},
@@ -75,21 +74,24 @@ async fn perform(talk: &mut Talk<'_>, reader: &mut Reader, command: &Command, re
             let current = talk.conversation.as_ref().map(|conversation| conversation.run().clone());
             let run = match rest {
                 "" => picker::pick(app, reader, current.as_ref()).await?,
-                run => Some(RunId::from_text(run)),
+                run => Some(picker::meant(&talk.listed, run)?),
             };
             if let Some(run) = run {
-                talk.go_on_with(&run, true)?;
+                talk.go_on_with(&run, true).await?;
             }
         }
         "/runs" => {
             let current = talk.conversation.as_ref().map(|conversation| conversation.run().clone());
-            picker::list(app, current.as_ref())?;
+            talk.listed = picker::list(app, current.as_ref())?;
         }
         "/new" | "/clear" => {
-            talk.leave(None, reader.is_interactive())?;
-            match command.name {
-                "/clear" => ui.clear(),
-                _ => ui.say("A new conversation."),
+            // What is said of what waits has to stay on the screen.
+            if command.name == "/clear" {
+                ui.clear();
+            }
+            talk.leave(None, reader.is_interactive()).await?;
+            if command.name == "/new" {
+                ui.say("A new conversation.");
             }
         }
         "/model" => model(talk, rest).await?,

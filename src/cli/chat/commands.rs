@@ -72,11 +72,11 @@ pub(in crate::cli) const COMMANDS: &[Command] = &[
     command(
         "/resume",
         "go on with another conversation",
-        "Without a run you choose from a list. The conversation that you leave is kept.",
+        "RUN is an id, or a number of /runs; without it you choose from a list. The conversation that you leave is kept.",
     )
     .with("[RUN]", Takes::Run)
     .for_people(),
-    command("/runs", "the newest conversations", "`agentctl runs list` has all of them, `runs delete` removes one."),
+    command("/runs", "the conversations that were used last", "/resume takes their numbers. `agentctl runs list` has all of them, `runs delete` removes one."),
     command("/new", "begin another conversation", "The one that you leave is kept; /resume goes back to it."),
     command("/clear", "the same with an empty screen", "^L empties the screen and keeps the conversation."),
     command(

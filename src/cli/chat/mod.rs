@@ -1,7 +1,7 @@
 //! `agentctl chat`: the shell.
 //!
 //! [`reader`] brings what the person types, [`commands`] knows the shell's own commands and [`act`] does them, [`talk`] holds
-//! the conversation.
+//! the conversation, [`watch`] waits for approvals behind the prompt.
 
 mod act;
 pub(super) mod commands;
@@ -9,6 +9,7 @@ mod picker;
 mod reader;
 mod status;
 mod talk;
+mod watch;
 
 use std::io::IsTerminal as _;
 
@@ -29,16 +30,20 @@ use crate::escape;
 /// How many words that are no files are named.
 const MOST_LEFT: usize = 3;
 
+/// What is said when a call that may have had its effect was stopped.
+const UNDER_WAY: &str = "Stopped. The request was under way; what came of it is found out with your next message.";
+
 /// Talk with the agent
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "In the shell, /help lists its commands and keys, @FILE sends a text file
 along, ^C stops what is under way and then leaves, ^D leaves. Without a terminal
-each line of stdin is one message, and files are not looked for.
+each line of stdin is one message, and files are not looked for. There is no
+--json: `agentctl run --json` is for programs.
 
 Examples:
   agentctl chat
   agentctl chat --model gpt-5-mini
-  agentctl chat -c                      # go on with the newest conversation
+  agentctl chat -c                      # go on with the last conversation
   agentctl chat --resume                # choose one")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -46,22 +51,29 @@ pub(crate) struct Args {
     /// Go on with the conversation of this run; without RUN, choose one
     #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with = "continue")]
     resume: Option<Option<String>>,
-    /// Go on with the newest conversation
+    /// Go on with the conversation that was used last
     #[arg(short, long)]
     r#continue: bool,
 }
 
 /// Does it.
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    if app.ui.json() {
+        return Err(Failure::new(Kind::Usage, "chat is for people and has no --json")
+            .hint("`agentctl run --json` tells a program what happens, event by event"));
+    }
     app.tenant()?;
     let mut signals = Signals::listen().map_err(|error| Failure::caused(Kind::Failed, "listen for signals", &error))?;
     // The prompt comes first; the journal, the keyring and the rest are asked when there is something to ask them.
     let mut reader = Reader::start(app, app.ui.can_ask() && std::io::stdout().is_terminal())?;
     let mut talk = Talk::new(app, args.limits.clone());
-    talk.take_up(args, &mut reader).await?;
-    let ended = converse(app, &mut talk, &mut reader, &mut signals).await;
-    talk.leave(ended.as_ref().err(), reader.is_interactive())?;
-    ended
+    let shell = async {
+        talk.take_up(args, &mut reader).await?;
+        let ended = converse(app, &mut talk, &mut reader, &mut signals).await;
+        talk.leave(ended.as_ref().err(), reader.is_interactive()).await?;
+        ended
+    };
+    tokio::task::LocalSet::new().run_until(shell).await
 }
 
 async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: &mut Signals) -> Result<(), Failure> {
@@ -72,8 +84,8 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
     loop {
         if interactive {
             status.show(talk)?;
-            talk.watch().await;
         }
+        talk.watch().await;
         let input = tokio::select! {
             biased;
             kind = signals.next() => match kind {
@@ -88,7 +100,7 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
                     return Err(stopped(kind).told());
                 }
             },
-            input = reader.next_while(app, talk) => input?,
+            input = reader.next_while(app, &mut talk.watch) => input?,
         };
         let (text, origin) = match input {
             Input::Line(text) => (text, Origin::Typed),
@@ -96,7 +108,7 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
             Input::Cleared { empty: true } if std::mem::replace(&mut leaving, true) => return Ok(()),
             Input::Cleared { empty } => {
                 leaving &= empty;
-                reader.prompt_again();
+                reader.clear();
                 if empty {
                     first_step(app, talk.waiting()?.len());
                 }
@@ -132,7 +144,10 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
             Err(failure) if failure.kind == Kind::Interrupted && !interactive => return Err(failure),
             Err(failure) if failure.kind == Kind::Interrupted => {
                 if !failure.told {
-                    app.ui.say("Stopped.");
+                    app.ui.say(match talk.is_cut()? {
+                        true => UNDER_WAY,
+                        false => "Stopped.",
+                    });
                 }
             }
             // Without a terminal nobody is there to mend it and go on.

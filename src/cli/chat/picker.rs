@@ -17,32 +17,35 @@ use crate::{
 /// How many are shown.
 const MOST: usize = 20;
 
-/// The newest conversations of this profile, without the one that goes on.
-fn newest(app: &App, current: Option<&RunId>) -> Result<Vec<SavedRun>, Failure> {
+/// The conversations of this profile, the last used first, without the one that goes on.
+fn latest_ones(app: &App, current: Option<&RunId>) -> Result<Vec<SavedRun>, Failure> {
     let profile = &app.config()?.profile.value;
-    let runs = app.journal()?.runs()?.into_iter().filter(|run| !run.row.is_single_call());
-    Ok(runs.filter(|run| run.row.profile == *profile && Some(&run.row.id) != current).take(MOST).collect())
+    let mut runs = app.journal()?.runs()?;
+    runs.retain(|run| !run.row.is_single_call() && run.row.profile == *profile && Some(&run.row.id) != current);
+    runs.sort_by_key(|run| std::cmp::Reverse(run.used_at));
+    runs.truncate(MOST);
+    Ok(runs)
 }
 
-/// The newest one.
+/// The one that was used last.
 pub(super) fn latest(app: &App) -> Result<RunId, Failure> {
-    let newest = newest(app, None)?.into_iter().next();
+    let latest = latest_ones(app, None)?.into_iter().next();
     let failure = || Failure::new(Kind::Usage, "there is no conversation to go on with");
-    Ok(newest.ok_or_else(failure)?.row.id)
+    Ok(latest.ok_or_else(failure)?.row.id)
 }
 
 /// Their ids.
 pub(super) fn ids(app: &App) -> Result<Vec<String>, Failure> {
-    Ok(newest(app, None)?.into_iter().map(|run| run.row.id.to_string()).collect())
+    Ok(latest_ones(app, None)?.into_iter().map(|run| run.row.id.to_string()).collect())
 }
 
-/// Shows them, and returns those that are shown.
-pub(super) fn list(app: &App, current: Option<&RunId>) -> Result<Vec<SavedRun>, Failure> {
-    let (runs, journal, now) = (newest(app, current)?, app.journal()?, app.clock.now());
+/// Shows them, and returns the ids in the order of their numbers.
+pub(super) fn list(app: &App, current: Option<&RunId>) -> Result<Vec<RunId>, Failure> {
+    let (runs, journal, now) = (latest_ones(app, current)?, app.journal()?, app.clock.now());
     let width = app.ui.size().map_or(80, |(width, _)| width);
     for (at, run) in runs.iter().enumerate() {
         let number = format!("{:>3}  ", at + 1);
-        let age = format!("{:<9}", age(now, run.ended_at.unwrap_or(run.row.started_at)));
+        let age = format!("{:<9}", age(now, run.used_at));
         let waits = if journal.has_pending(&run.row.id)? { "waits  " } else { "" };
         let room = width.saturating_sub(number.len() + age.len() + waits.len() + 1);
         let title = cut(&escape::field(&run.row.title), room);
@@ -52,7 +55,20 @@ pub(super) fn list(app: &App, current: Option<&RunId>) -> Result<Vec<SavedRun>, 
         let other = if current.is_some() { "other " } else { "" };
         app.ui.say(format!("There is no {other}conversation yet."));
     }
-    Ok(runs)
+    Ok(runs.into_iter().map(|run| run.row.id).collect())
+}
+
+/// The run that a person means: an id, or a number of the list that was shown last.
+pub(super) fn meant(listed: &[RunId], answer: &str) -> Result<RunId, Failure> {
+    let numbered = answer.parse::<usize>().ok().and_then(|number| listed.get(number.checked_sub(1)?));
+    match numbered {
+        Some(run) => Ok(run.clone()),
+        None if answer.starts_with("run_") => Ok(RunId::from_text(answer)),
+        None => {
+            let failure = Failure::new(Kind::Usage, format!("{answer} is none of them; nothing has changed"));
+            Err(failure.hint("/runs shows the numbers"))
+        }
+    }
 }
 
 /// Lets the person choose one. None: they choose nothing.
@@ -62,11 +78,7 @@ pub(super) async fn pick(app: &App, reader: &mut Reader, current: Option<&RunId>
         return Ok(None);
     }
     let Some(answer) = reader.ask(app, "which? ").await else { return Ok(None) };
-    match answer.parse::<usize>().ok().and_then(|number| runs.get(number.checked_sub(1)?)) {
-        Some(run) => Ok(Some(run.row.id.clone())),
-        None if answer.starts_with("run_") => Ok(Some(RunId::from_text(answer))),
-        None => Err(Failure::new(Kind::Usage, format!("{answer} is none of them; nothing has changed"))),
-    }
+    meant(&runs, &answer).map(Some)
 }
 
 /// How long ago something was, in one unit.

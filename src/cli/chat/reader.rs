@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::{picker, talk::Talk};
+use super::{picker, watch::Watch};
 use crate::{
     call::ApprovalId,
     cli::{
@@ -14,7 +14,6 @@ use crate::{
         stdin::Lines,
         ui::Line,
     },
-    event::Event,
 };
 
 /// Where messages come from.
@@ -26,6 +25,8 @@ pub(super) enum Reader {
         lines: Lines,
         /// The prompt stands there.
         prompted: Cell<bool>,
+        /// The first lines of a message that goes on.
+        begun: String,
     },
     /// Anything else.
     Plain(Lines),
@@ -36,7 +37,7 @@ impl Reader {
     pub(super) fn start(app: &App, interactive: bool) -> Result<Self, Failure> {
         Ok(match (interactive, app.ui.err().markdown) {
             (false, _) => Self::Plain(Lines::default()),
-            (true, false) => Self::Dumb { lines: Lines::default(), prompted: Cell::new(false) },
+            (true, false) => Self::Dumb { lines: Lines::default(), prompted: Cell::new(false), begun: String::new() },
             (true, true) => Self::Editor(Repl::start(app.config()?.dirs.state.join("history"), app.ui.err().color)),
         })
     }
@@ -51,58 +52,35 @@ impl Reader {
         matches!(self, Self::Dumb { .. })
     }
 
-    /// Something was printed where the prompt stood.
-    pub(super) fn prompt_again(&self) {
-        if let Self::Dumb { prompted, .. } = self {
+    /// What was typed is dropped, as an editor has done already.
+    pub(super) fn clear(&mut self) {
+        if let Self::Dumb { prompted, begun, .. } = self {
             prompted.set(false);
+            begun.clear();
         }
     }
 
-    /// The next input. Meanwhile the answers to open approvals are waited for, and told above what is being typed.
-    pub(super) async fn next_while(&mut self, app: &App, talk: &Talk<'_>) -> Result<Input, Failure> {
-        let (Some(agent), ids) = (&talk.agent, talk.waiting()?) else { return self.next(app).await };
-        if ids.is_empty() {
-            return self.next(app).await;
-        }
-        let (told, mut news) = tokio::sync::mpsc::unbounded_channel();
-        let tell = |event| {
-            if let Event::ApprovalAnswered { approval, answer, .. } = event {
-                let _ = told.send((approval, answer));
-            }
-        };
-        let approvals = &agent.dispatcher.guard.approvals;
-        let mut background = std::pin::pin!(approvals.wait_for_many(&ids, &tell));
-        let mut over = false;
+    /// The next input. May be dropped and asked again. Meanwhile the answers to open approvals are told above what is typed.
+    pub(super) async fn next_while(&mut self, app: &App, watch: &mut Watch) -> Result<Input, Failure> {
         loop {
             tokio::select! {
                 biased;
-                Some((approval, answer)) = news.recv() => self.print(app, &news_of(app, &approval, &answer)),
-                input = self.next(app) => {
-                    // A poll that is under way is not cut: it may bring the answer.
-                    app.patience.end();
-                    if !over {
-                        let _ = background.await;
-                    }
-                    app.patience.renew();
-                    return input;
-                }
-                result = &mut background, if !over => {
-                    over = true;
-                    if let Err(error) = result {
-                        tracing::debug!(%error, "nothing is waited for in the background");
-                    }
-                }
+                (approval, answer) = watch.next() => self.print(app, &news_of(app, &approval, &answer, "with your next message")),
+                input = self.next(app) => return input,
             }
         }
     }
 
-    /// Prints a line above the one that is being typed.
+    /// Prints news above the line that is being typed, and rings.
     fn print(&mut self, app: &App, text: &str) {
+        if app.config().is_ok_and(|config| config.bell) {
+            app.ui.ring();
+        }
         match self {
             Self::Editor(repl) => repl.print(&app.ui.fitted(text)),
-            Self::Dumb { .. } => {
+            Self::Dumb { prompted, .. } => {
                 app.ui.say(Line::new().plain("\n").plain(text));
-                self.prompt_again();
+                prompted.set(false);
             }
             Self::Plain(_) => app.ui.say(text),
         }
@@ -111,22 +89,19 @@ impl Reader {
     async fn next(&mut self, app: &App) -> Result<Input, Failure> {
         match self {
             Self::Editor(repl) => Ok(repl.next(|wanted| names(app, &wanted)).await),
-            Self::Dumb { lines, prompted } => {
-                let mut message = String::new();
-                loop {
-                    if !prompted.replace(true) {
-                        app.ui.question(PROMPT.trim_end());
-                    }
-                    let Some(line) = read(lines).await? else { return Ok(Input::End) };
-                    prompted.set(false);
-                    message.push_str(&line);
-                    if complete::is_whole(&message) {
-                        // Nobody marks a paste here.
-                        return Ok(Input::Pasted(repl::joined(&message)));
-                    }
-                    message.push('\n');
+            Self::Dumb { lines, prompted, begun } => loop {
+                if !prompted.replace(true) {
+                    app.ui.question(PROMPT.trim_end());
                 }
-            }
+                let Some(line) = read(lines).await? else { return Ok(Input::End) };
+                prompted.set(false);
+                begun.push_str(&line);
+                if complete::is_whole(begun) {
+                    // Nobody marks a paste here.
+                    return Ok(Input::Pasted(repl::joined(&std::mem::take(begun))));
+                }
+                begun.push('\n');
+            },
             Self::Plain(lines) => Ok(read(lines).await?.map_or(Input::End, Input::Line)),
         }
     }
@@ -153,7 +128,7 @@ async fn read(lines: &Lines) -> Result<Option<String>, Failure> {
 }
 
 /// What became of a question, in the words of the call that it was about.
-fn news_of(app: &App, approval: &ApprovalId, answer: &str) -> String {
+pub(super) fn news_of(app: &App, approval: &ApprovalId, answer: &str, when: &str) -> String {
     let row = app.journal().ok().and_then(|journal| journal.approval(approval).ok().flatten());
     let call = row.map_or_else(|| approval.to_string(), |row| show::call_in_words(&row.asked.tool, &row.asked.plan));
     let became = match answer {
@@ -162,7 +137,7 @@ fn news_of(app: &App, approval: &ApprovalId, answer: &str) -> String {
         "expired" => "got no answer in time",
         _ => "could not be approved",
     };
-    format!("! {call} {became}; the result comes with your next message")
+    format!("! {call} {became}; the result comes {when}")
 }
 
 /// What a Tab may complete. Nothing here touches the network, and what cannot be read is not completed.

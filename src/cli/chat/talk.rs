@@ -1,10 +1,14 @@
 //! A conversation, and what it needs.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, rc::Rc};
 
-use super::{Args, picker, reader::Reader};
+use super::{
+    Args, picker,
+    reader::{self, Reader},
+    watch::Watch,
+};
 use crate::{
-    agent::{Agent, Conversation},
+    agent::{self, Agent, Conversation},
     call::{ApprovalId, RunId},
     cli::{
         app::App,
@@ -35,7 +39,11 @@ pub(super) struct Talk<'a> {
     pub(super) conversation: Option<Conversation>,
     /// What the model is told in addition.
     pub(super) instructions: Option<String>,
-    lease: Option<GrantLock>,
+    lease: Option<Rc<GrantLock>>,
+    /// What is waited for behind the prompt.
+    pub(super) watch: Watch,
+    /// The conversations as `/runs` numbered them.
+    pub(super) listed: Vec<RunId>,
     /// Who is logged in, once that was asked.
     pub(super) person: Option<String>,
     /// The tokens that each model read and wrote in this shell.
@@ -59,6 +67,8 @@ impl<'a> Talk<'a> {
             conversation: None,
             instructions: None,
             lease: None,
+            watch: Watch::default(),
+            listed: Vec::new(),
             person: None,
             spent: Vec::new(),
         }
@@ -79,11 +89,11 @@ impl<'a> Talk<'a> {
             None if args.r#continue => picker::latest(self.app)?,
             None => return Ok(()),
         };
-        self.go_on_with(&run, reader.is_interactive())
+        self.go_on_with(&run, reader.is_interactive()).await
     }
 
     /// Goes on with this conversation. Whichever went on before is left first.
-    pub(super) fn go_on_with(&mut self, run: &RunId, interactive: bool) -> Result<(), Failure> {
+    pub(super) async fn go_on_with(&mut self, run: &RunId, interactive: bool) -> Result<(), Failure> {
         if self.conversation.as_ref().is_some_and(|conversation| conversation.run() == run) {
             self.app.ui.say("That is the conversation you are in.");
             return Ok(());
@@ -96,15 +106,19 @@ impl<'a> Talk<'a> {
             return Err(failure.hint(format!("`agentctl resume {run}` goes on with it")));
         }
         let conversation = resume::load(&journal, run)?;
-        self.leave(None, interactive)?;
-        journal.reopen_run(run)?;
+        self.leave(None, interactive).await?;
+        journal.reopen_run(run, self.app.clock.now())?;
         self.app.ui.status(Line::new().dim("Going on with: ").words(&saved.row.title));
         if let Some(text) = conversation.last_word().filter(|_| interactive) {
+            let (text, note) = agent::noted(text);
             self.app.ui.answer_piece(text);
             self.app.ui.end_line();
+            if let Some(note) = note {
+                self.app.ui.say(note);
+            }
         }
         self.instructions = conversation.instructions().map(str::to_owned);
-        (self.lease, self.conversation) = (Some(lease), Some(conversation));
+        (self.lease, self.conversation) = (Some(Rc::new(lease)), Some(conversation));
         Ok(())
     }
 
@@ -113,18 +127,33 @@ impl<'a> Talk<'a> {
         let Some(conversation) = &self.conversation else { return Ok(Vec::new()) };
         let filter = ApprovalFilter { run: Some(conversation.run().clone()), open: true };
         let open = self.app.journal()?.approvals(&filter)?;
-        let asked = open.into_iter().filter(|row| row.state == ApprovalState::Requested);
+        let asked = open.into_iter().filter(|row| match row.state {
+            ApprovalState::Requested => true,
+            ApprovalState::Redeeming => self.fetches(&row.asked.id),
+            _ => false,
+        });
         Ok(asked.map(|row| row.asked.id).collect())
     }
 
-    /// Makes what the answers to open approvals are waited for with, if there are any: a conversation that was taken up may
-    /// have some before its first message.
+    /// Whether a request of this shell is under way that may bring the answer.
+    fn fetches(&self, id: &ApprovalId) -> bool {
+        self.watch.holds(id) || self.agent.as_ref().is_some_and(|agent| agent.dispatcher.guard.approvals.left.holds(id))
+    }
+
+    /// Waits for the answers to open approvals behind the prompt. A conversation that was taken up may have some before its
+    /// first message.
     pub(super) async fn watch(&mut self) {
+        let Ok(ids) = self.waiting() else { return };
+        if ids.is_empty() {
+            return;
+        }
         if self.agent.is_none()
-            && self.waiting().is_ok_and(|ids| !ids.is_empty())
             && let Err(failure) = self.ready().await
         {
             tracing::debug!(why = failure.message, "nothing is waited for in the background");
+        }
+        if let Some(agent) = &self.agent {
+            self.watch.add(&agent.dispatcher.guard.approvals, ids, self.lease.as_ref());
         }
     }
 
@@ -173,8 +202,12 @@ impl<'a> Talk<'a> {
     }
 
     /// The end: what is still open can be gone on with.
-    pub(super) fn leave(&mut self, failure: Option<&Failure>, interactive: bool) -> Result<(), Failure> {
+    pub(super) async fn leave(&mut self, failure: Option<&Failure>, interactive: bool) -> Result<(), Failure> {
+        self.watch.end(self.app).await;
         let Some(conversation) = self.conversation.take() else { return Ok(()) };
+        while let Some((approval, answer)) = self.watch.untold() {
+            self.app.ui.say(reader::news_of(self.app, &approval, &answer, "when this conversation goes on"));
+        }
         let (run, journal) = (conversation.run(), self.app.journal()?);
         let open = finish::Open::of(self.app, run)?;
         let kind = failure.map(|failure| failure.kind).or((!open.is_empty()).then_some(Kind::Pending));
@@ -192,7 +225,7 @@ impl<'a> Talk<'a> {
     /// Sends a message, and brings the answer.
     pub(super) async fn message(&mut self, text: &str, signals: &mut Signals) -> Result<(), Failure> {
         let app = self.app;
-        let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell);
+        let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell).behind_a_prompt();
         // What came of an answer that is not over.
         let begun = RefCell::new(String::new());
         let ended = self.heard(text, &show, &begun, signals).await;
@@ -222,20 +255,31 @@ impl<'a> Talk<'a> {
                 if !show.waits() {
                     return Err(failure);
                 }
-                // Only the wait ends; the answer may be on its way, and would be lost with its poll.
-                app.patience.end();
+                // Only the wait ends here. It goes on behind the prompt, with the request that is under way.
+                let _handed_over = app.patience.hand_over();
                 tokio::select! {
                     biased;
                     _ = &mut answering => {}
                     () = app.clock.sleep(finish::MOMENT) => {}
                 }
-                app.patience.renew();
                 // What becomes of an open request says already that nobody waits any more.
                 Err(failure.told())
             }
             answer = &mut answering => answer,
             never = app.heartbeats() => match never {},
         }
+    }
+
+    /// Whether a request of this conversation was sent of which nobody knows yet what came.
+    pub(super) fn is_cut(&self) -> Result<bool, Failure> {
+        let Some(conversation) = &self.conversation else { return Ok(false) };
+        let journal = self.app.journal()?;
+        for call in journal.open_calls(conversation.run())? {
+            if journal.execution(&call.action)?.is_some_and(|execution| execution.ended_at.is_none()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Makes the agent, if there is none yet.
@@ -255,10 +299,11 @@ impl<'a> Talk<'a> {
 
     async fn answer(&mut self, text: &str, show: &Show<'_>, begun: &RefCell<String>) -> Result<(), Failure> {
         self.ready().await?;
+        let waiting = self.waiting()?;
         let Some(agent) = &self.agent else { return Ok(()) };
         if self.conversation.is_none() {
             let (run, lease) = run::start(self.app, agent.model.name(), text)?;
-            self.lease = Some(lease);
+            self.lease = Some(Rc::new(lease));
             show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
             let conversation = Conversation::new(run, self.person.as_deref());
             self.conversation = Some(match &self.instructions {
@@ -278,7 +323,7 @@ impl<'a> Talk<'a> {
         };
         let turn = async {
             // What was answered meanwhile is done before the model reads on.
-            agent.take_in(conversation, &tell).await?;
+            agent.take_in(conversation, &waiting, &tell).await?;
             agent.turn(conversation, text, &tell).await
         };
         let settings = self.chosen.as_ref().unwrap_or(self.app);

@@ -81,6 +81,10 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX open_calls ON calls (run) WHERE closed_at IS NULL;
     CREATE TABLE chores (name TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;
 ",
+    "
+    ALTER TABLE runs ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0;
+    UPDATE runs SET used_at = coalesce(ended_at, started_at);
+",
 ];
 
 /// Why something could not be written down or found.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Error, Journal, maybe_time, millis, time};
 use crate::call::RunId;
 
-const COLUMNS: &str = "id, started_at, profile, model, title, ended_at, status, exit_code";
+const COLUMNS: &str = "id, started_at, profile, model, title, ended_at, status, exit_code, used_at";
 
 /// The states of an approval that something can still follow, in SQL.
 const OPEN_STATES: &str = "'planned', 'requested', 'redeeming', 'approved', 'executing'";
@@ -55,6 +55,8 @@ pub struct SavedRun {
     pub status: Option<String>,
     /// With which exit code.
     pub exit_code: Option<i32>,
+    /// When it began, went on or ended, whichever was last.
+    pub used_at: DateTime<Utc>,
 }
 
 impl Journal {
@@ -65,7 +67,8 @@ impl Journal {
     pub fn start_run(&self, run: &RunRow) -> Result<(), Error> {
         let RunRow { id, started_at, profile, model, title } = run;
         self.write(false, |tx| {
-            let sql = "INSERT INTO runs (id, started_at, profile, model, title) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let sql =
+                "INSERT INTO runs (id, started_at, profile, model, title, used_at) VALUES (?1, ?2, ?3, ?4, ?5, ?2)";
             tx.execute(sql, params![id.as_str(), millis(*started_at), profile, model, title]).map(drop)
         })
     }
@@ -76,7 +79,7 @@ impl Journal {
     /// If there is no such run, or the journal cannot be written.
     pub fn end_run(&self, run: &RunId, at: DateTime<Utc>, status: &str, exit_code: i32) -> Result<(), Error> {
         let changed = self.write(false, |tx| {
-            let sql = "UPDATE runs SET ended_at = ?2, status = ?3, exit_code = ?4 WHERE id = ?1";
+            let sql = "UPDATE runs SET ended_at = ?2, used_at = ?2, status = ?3, exit_code = ?4 WHERE id = ?1";
             tx.execute(sql, params![run.as_str(), millis(at), status, exit_code])
         })?;
         if changed == 0 { Err(Error::Missing(run.to_string())) } else { Ok(()) }
@@ -131,10 +134,10 @@ impl Journal {
     ///
     /// # Errors
     /// If there is no such run, or the journal cannot be written.
-    pub fn reopen_run(&self, run: &RunId) -> Result<(), Error> {
+    pub fn reopen_run(&self, run: &RunId, at: DateTime<Utc>) -> Result<(), Error> {
         let changed = self.write(false, |tx| {
-            let sql = "UPDATE runs SET ended_at = NULL, status = NULL, exit_code = NULL WHERE id = ?1";
-            tx.execute(sql, [run.as_str()])
+            let sql = "UPDATE runs SET ended_at = NULL, used_at = ?2, status = NULL, exit_code = NULL WHERE id = ?1";
+            tx.execute(sql, params![run.as_str(), millis(at)])
         })?;
         if changed == 0 { Err(Error::Missing(run.to_string())) } else { Ok(()) }
     }
@@ -147,7 +150,7 @@ impl Journal {
         self.find(&format!("SELECT {COLUMNS} FROM runs WHERE id = ?1"), [run.as_str()], run_row)
     }
 
-    /// Every run, the newest first.
+    /// Every run, the last begun first.
     ///
     /// # Errors
     /// If the journal cannot be read.
@@ -155,14 +158,14 @@ impl Journal {
         self.list(&format!("SELECT {COLUMNS} FROM runs ORDER BY started_at DESC, id DESC"), [], run_row)
     }
 
-    /// The runs that wait or were cut off, the newest first: they did not end, or a call of theirs did not.
+    /// The runs that wait or were cut off, the last used first: they did not end, or a call of theirs did not.
     ///
     /// # Errors
     /// If the journal cannot be read.
     pub fn waiting_runs(&self) -> Result<Vec<SavedRun>, Error> {
         let open_call = "SELECT 1 FROM calls WHERE run = runs.id AND closed_at IS NULL";
         let sql = format!(
-            "SELECT {COLUMNS} FROM runs WHERE ended_at IS NULL OR EXISTS ({open_call}) ORDER BY started_at DESC, id DESC"
+            "SELECT {COLUMNS} FROM runs WHERE ended_at IS NULL OR EXISTS ({open_call}) ORDER BY used_at DESC, id DESC"
         );
         self.list(&sql, [], run_row)
     }
@@ -265,6 +268,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<SavedRun> {
         ended_at: maybe_time(row, 5)?,
         status: row.get(6)?,
         exit_code: row.get(7)?,
+        used_at: time(row, 8)?,
     })
 }
 
@@ -311,6 +315,23 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_goes_on_is_the_last_one_used() {
+        let dir = TempDir::new();
+        let journal = Journal::open(&dir.0).unwrap();
+        let (old, new) = (run(0), run(1));
+        for row in [&old, &new] {
+            journal.start_run(row).unwrap();
+        }
+        let ids = |runs: Vec<SavedRun>| runs.into_iter().map(|run| run.row.id).collect::<Vec<_>>();
+        assert_eq!(ids(journal.waiting_runs().unwrap()), [new.id.clone(), old.id.clone()]);
+        journal.reopen_run(&old.id, at(2)).unwrap();
+        assert_eq!(ids(journal.waiting_runs().unwrap()), [old.id.clone(), new.id.clone()]);
+        assert_eq!(ids(journal.runs().unwrap()), [new.id.clone(), old.id.clone()], "by when they began");
+        journal.end_run(&new.id, at(3), "run.pending", 10).unwrap();
+        assert_eq!(journal.run(&new.id).unwrap().unwrap().used_at, at(3));
+    }
+
+    #[test]
     fn what_nothing_happened_to_for_long_is_outlived() {
         let dir = TempDir::new();
         let journal = Journal::open(&dir.0).unwrap();
@@ -343,7 +364,7 @@ mod tests {
         assert_eq!(outlived(61), [old.id.clone(), waiting.id.clone(), touched.id.clone()]);
         assert_eq!(outlived(71).len(), 4);
         assert!(journal.is_outlived(&asked.id, at(71)).unwrap() && !journal.is_outlived(&asked.id, at(70)).unwrap());
-        journal.reopen_run(&new.id).unwrap();
+        journal.reopen_run(&new.id, at(100)).unwrap();
         assert_eq!(outlived(101).last(), Some(&new.id), "cut off");
 
         journal.delete_run(&waiting.id).unwrap();

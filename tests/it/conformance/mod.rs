@@ -347,6 +347,7 @@ impl World {
             pushes_per_minute: 5,
             locks: self.folder.path().join("locks"),
             patience: Patience::default(),
+            left: agentctl::approval::Left::default(),
             stop: Stop::open(&self.folder.path().join("state")),
         };
         let vault = Vault::new(VaultParts {

@@ -2,7 +2,10 @@
 
 use std::{
     io::{Read as _, Write as _},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -22,6 +25,7 @@ pub(crate) struct Terminal {
     process: UnixProcess,
     keyboard: PtyStream,
     screen: Arc<Mutex<vt100::Parser>>,
+    bells: Arc<AtomicUsize>,
     reader: Option<thread::JoinHandle<()>>,
 }
 
@@ -52,10 +56,13 @@ impl Terminal {
         let mut answers = process.open_stream().unwrap();
         let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 1000)));
         let drawn = Arc::clone(&screen);
+        let bells = Arc::<AtomicUsize>::default();
+        let rung = Arc::clone(&bells);
         // The end of the program shows as an error on Linux and as an empty read elsewhere.
         let reader = thread::spawn(move || {
             let mut piece = [0; 4096];
             while let Ok(count @ 1..) = output.read(&mut piece) {
+                rung.fetch_add(piece[..count].iter().filter(|byte| **byte == 7).count(), Ordering::SeqCst);
                 let mut screen = drawn.lock().unwrap();
                 screen.process(&piece[..count]);
                 // A real terminal answers where its cursor is; line editors wait for that.
@@ -65,7 +72,12 @@ impl Terminal {
                 }
             }
         });
-        Self { process, keyboard, screen, reader: Some(reader) }
+        Self { process, keyboard, screen, bells, reader: Some(reader) }
+    }
+
+    /// How often it rang.
+    pub(crate) fn bells(&self) -> usize {
+        self.bells.load(Ordering::SeqCst)
     }
 
     /// What a person sees now.
