@@ -12,7 +12,7 @@ use crate::{
     policy::Action,
     store::{
         audit::{self, Audit, Kind},
-        journal::CallRow,
+        journal::{ApprovalRow, CallRow},
     },
 };
 
@@ -126,14 +126,10 @@ impl<'a> Entry<'a> {
     fn write(&self, outcome: Outcome, message: &str, http_status: Option<u16>, record: &Record) -> Result<(), Error> {
         let road = self.road;
         if !self.answered {
-            // A question that came to nothing was asked all the same.
-            let asked = if record.approval.is_none() { road.journal.approval_of(&self.action)? } else { None };
-            let asked = asked.map(|row| {
-                json!({
-                    "approval": row.asked.id, "state": row.state.word(), "client": row.asked.client_id,
-                    "binding_message": row.asked.binding_message,
-                })
-            });
+            // The decision may have been made without it: by a process that is no more, or today, when it came to nothing.
+            let row = if record.approval.is_none() { road.journal.approval_of(&self.action)? } else { None };
+            let proven = Proven::by(row.as_ref());
+            let approval = record.approval.as_ref().map(|evidence| json!(evidence)).or(proven.approval);
             let body = json!({
                 "outcome": outcome.word(),
                 "message": message,
@@ -141,8 +137,8 @@ impl<'a> Entry<'a> {
                 "policy": record.policy,
                 "permission": record.permission,
                 "permission_before": record.permission_before,
-                "asked": asked,
-                "approval": record.approval,
+                "asked": proven.asked,
+                "approval": approval,
                 "token": record.token,
             });
             road.journal.passes("before:audit_response");
@@ -186,6 +182,27 @@ impl Drop for Entry<'_> {
             let _ = self.road.guard.executed(record, outcome);
         }
         let _ = self.write(outcome, message, None, &record.unwrap_or_default());
+    }
+}
+
+/// What the journal knows of an action's approval, as the log keeps it: what proves it, or else that it was asked for.
+#[derive(Default)]
+pub(super) struct Proven {
+    pub(super) approval: Option<Value>,
+    pub(super) asked: Option<Value>,
+}
+
+impl Proven {
+    pub(super) fn by(row: Option<&ApprovalRow>) -> Self {
+        let Some(row) = row else { return Self::default() };
+        if let Some(approval) = row.evidence.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
+            return Self { approval: Some(approval), asked: None };
+        }
+        let asked = json!({
+            "approval": row.asked.id, "state": row.state.word(), "client": row.asked.client_id,
+            "binding_message": row.asked.binding_message,
+        });
+        Self { approval: None, asked: Some(asked) }
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Grades {
     pub not_checked: u64,
     /// Effects that were done without an approval, as their tool allows.
     pub not_approved: u64,
+    /// Effects that may have happened, for which an approval was asked, and no yes stands in the log.
+    pub without_yes: u64,
     /// Calls whose end was never written: a crash, or one that is still under way.
     pub without_end: u64,
 }
@@ -148,6 +150,9 @@ pub struct Ended {
     pub outcome: String,
     /// What proves its approval.
     pub approval: Option<Evidence>,
+    /// The question that brought no such proof.
+    #[serde(default)]
+    pub asked: Option<Value>,
 }
 
 impl Asked {
@@ -236,7 +241,9 @@ impl<'a> Grader<'a> {
     fn ended(&mut self, asked: &Asked, ended: Ended) -> Result<(), String> {
         let Some(evidence) = ended.approval else {
             let happened = matches!(ended.outcome.as_str(), "done" | "unknown");
-            self.grades.not_approved += u64::from(happened && asked.effect != "read");
+            let count =
+                if ended.asked.is_some() { &mut self.grades.without_yes } else { &mut self.grades.not_approved };
+            *count += u64::from(happened && asked.effect != "read");
             return Ok(());
         };
         self.same_keys(&evidence)?;

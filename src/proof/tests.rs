@@ -108,6 +108,21 @@ fn verdict_of(audit: &Audit) -> Result<Grades, String> {
 }
 
 #[test]
+fn what_was_asked_for_is_not_what_needs_no_approval() {
+    let of = |asked: Value| {
+        let dir = TempDir::new();
+        let audit = Audit::open(&dir.0);
+        let action = ActionId::mint();
+        let request = json!({"actor": {}, "tool": "buy", "effect": "irreversible", "digest": digest()});
+        audit.request(&action, at(), request).unwrap();
+        audit.response(&action, at(), json!({"outcome": "unknown", "approval": null, "asked": asked})).unwrap();
+        verdict_of(&audit).unwrap()
+    };
+    assert_eq!(of(json!({"approval": "apr_1", "state": "approved"})), Grades { without_yes: 1, ..Grades::default() });
+    assert_eq!(of(Value::Null), Grades { not_approved: 1, ..Grades::default() });
+}
+
+#[test]
 fn grades_say_what_the_issuer_signed() {
     let issuer = Issuer::new();
     let id = seal(Token::IdToken, &issuer.sign(&id_claims()), &issuer.jwk);

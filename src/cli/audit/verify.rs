@@ -168,7 +168,7 @@ fn words(ui: &Ui, Found { verdict, grades, without_end, before }: &Found) {
         let up_to = verdict.unproven;
         open(&format!("entries up to {up_to} were there before the first seal: nothing proves who wrote them"));
     }
-    let Grades { a, b, c, without_token, not_checked, not_approved, without_end: _ } = *grades;
+    let Grades { a, b, c, without_token, not_checked, not_approved, without_yes, without_end: _ } = *grades;
     if a + b + c > 0 {
         let approvals = count(a + b + c, "approval", "approvals");
         good(&format!("the issuer's signatures hold for {approvals}: {a} of grade A, {b} B, {c} C"));
@@ -180,6 +180,15 @@ fn words(ui: &Ui, Found { verdict, grades, without_end, before }: &Found) {
             format!("{}: {key}", pick(not_checked, "approval was not checked", "approvals were not checked")),
         ),
         (without_token, pick(without_token, "approval has no kept token", "approvals have no kept token").to_owned()),
+        (
+            without_yes,
+            pick(
+                without_yes,
+                "effect may have happened, and the yes it was asked for is not in the log",
+                "effects may have happened, and the yes they were asked for is not in the log",
+            )
+            .to_owned(),
+        ),
         (
             not_approved,
             pick(

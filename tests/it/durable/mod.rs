@@ -3,6 +3,7 @@
 mod bad;
 mod kill;
 mod panic;
+mod proof;
 mod sealed;
 
 use std::{
