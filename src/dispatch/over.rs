@@ -61,7 +61,11 @@ pub fn forget(audit: &Audit, journal: &Journal, run: &RunId, at: DateTime<Utc>) 
             }
             None => (Outcome::Cancelled.word().to_owned(), "its run was deleted; nothing was done"),
         };
-        let body = json!({ "outcome": outcome, "message": message, "http_status": null });
+        let approval = journal.approval_of(&row.action)?;
+        let Proven { approval, asked } = Proven::by(approval.as_ref());
+        let body = json!({
+            "outcome": outcome, "message": message, "http_status": null, "asked": asked, "approval": approval,
+        });
         audit.response(&row.action, at, body)?;
     }
     Ok(())

@@ -33,3 +33,16 @@ fn the_yes_to_what_may_have_happened_stays_in_the_log() {
     let found = approvals(&home);
     assert_eq!((&found["A"], &found["not_approved"], &found["without_yes"]), (&json!(2), &json!(0), &json!(0)));
 }
+
+#[test]
+fn a_run_that_is_deleted_leaves_its_yes_in_the_log() {
+    let (_dev, home) = approving();
+    for step in ["after:execution_started", "after:approved"] {
+        dies_at(&home, step);
+        let list = agentctl(&home).args(["runs", "list", "--json"]).run().code(0).json();
+        let run = list["runs"][0]["id"].as_str().unwrap().to_owned();
+        agentctl(&home).args(["runs", "delete", &run, "--force"]).run().code(0);
+    }
+    let found = approvals(&home);
+    assert_eq!((&found["A"], &found["not_approved"], &found["without_end"]), (&json!(2), &json!(0), &json!(0)));
+}
