@@ -60,7 +60,7 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
     // The log first, like before any call; what came of it follows at the end.
     let action = ActionId::mint();
     let requested = app.audit().and_then(|audit| {
-        let body = json!({ "tool": "panic", "effect": "reversible", "arguments": {}, "run": null });
+        let body = json!({ "tool": "panic", "arguments": {}, "run": null });
         Ok(audit.request(&action, now, body)?)
     });
     // Before anything that may hang: what waits could be approved meanwhile.

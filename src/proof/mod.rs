@@ -90,17 +90,20 @@ pub struct WithoutEnd {
 pub struct Asked {
     /// Which tool.
     pub tool: String,
-    /// `read`, `reversible`, `irreversible`.
-    pub effect: String,
+    /// `read`, `reversible`, `irreversible`; none of a command, which is no call of a tool.
+    #[serde(default)]
+    pub effect: Option<String>,
     /// With these arguments; those that are sensitive are hidden.
     #[serde(default)]
     pub arguments: Map<String, Value>,
     /// At which origin.
     #[serde(default)]
     pub origin: String,
-    /// The digest of the call, or what hides it.
-    pub digest: String,
+    /// The digest of the call, or what hides it; none of a command.
+    #[serde(default)]
+    pub digest: Option<String>,
     /// Who acted.
+    #[serde(default)]
     pub actor: Actor,
     /// The run it belongs to.
     #[serde(default)]
@@ -158,14 +161,14 @@ pub struct Ended {
 impl Asked {
     /// Whether the digest is hidden, so that it cannot be made anew from what stands here.
     fn is_hidden(&self) -> bool {
-        self.digest.starts_with(HIDDEN)
+        self.digest.as_deref().is_some_and(|digest| digest.starts_with(HIDDEN))
     }
 
     /// Whether the digest is the one of this call.
     fn is_its_digest(&self) -> bool {
         self.is_hidden()
             || Action::digest_of(&self.tool, &self.origin, &self.arguments).map(Digest::to_text).ok().as_ref()
-                == Some(&self.digest)
+                == self.digest.as_ref()
     }
 }
 
@@ -243,7 +246,7 @@ impl<'a> Grader<'a> {
             let happened = matches!(ended.outcome.as_str(), "done" | "unknown");
             let count =
                 if ended.asked.is_some() { &mut self.grades.without_yes } else { &mut self.grades.not_approved };
-            *count += u64::from(happened && asked.effect != "read");
+            *count += u64::from(happened && asked.effect.as_ref().is_some_and(|effect| effect != "read"));
             return Ok(());
         };
         self.same_keys(&evidence)?;
@@ -287,12 +290,11 @@ pub fn grade_of(audit: &Audit, key: &DataKey, entries: &Entries) -> Result<Optio
 }
 
 fn grade(audit: &Audit, key: &DataKey, asked: &Asked, evidence: &Evidence) -> Result<Grade, String> {
-    let digest = |digest: &str| {
-        if !asked.is_hidden() {
-            return Ok(Some(digest == asked.digest));
+    let digest = |digest: &str| match asked.digest.as_deref() {
+        Some(hidden) if asked.is_hidden() => {
+            audit.hides(hidden, "digest", &digest.into()).map(Some).map_err(|error| error.to_string())
         }
-        let same = audit.hides(&asked.digest, "digest", &digest.into());
-        same.map(Some).map_err(|error| error.to_string())
+        own => Ok(Some(own == Some(digest))),
     };
     judge(asked, evidence, &open(evidence, key)?, digest)
 }

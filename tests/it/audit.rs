@@ -484,3 +484,20 @@ fn what_a_command_does_outside_a_run_is_sealed_and_has_its_end() {
     assert_eq!((&found["without_end"], &found["seal"]["unsealed"]), (&json!([]), &json!(0)), "{found}");
     assert_eq!(last_entry(&home)["body"]["outcome"], "unknown");
 }
+
+#[test]
+fn a_command_that_was_killed_is_named_as_one_without_an_end() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    dev.advance(100_000);
+    dev.fault(&json!({ "on": "refresh", "kind": "delay", "when": "after", "delay_ms": 20_000 }));
+    let before = dev.history("refresh").len();
+    let running = agentctl(&home).arg("token").start();
+    wait_until(Duration::from_secs(20), "a refresh", || (dev.history("refresh").len() > before).then_some(()));
+    running.signal("KILL");
+    running.finish();
+    let found = audit(&home, &["verify", "--json"]).code(0).json();
+    assert_eq!(found["without_end"][0]["tool"], "agentctl token", "{found}");
+    assert_eq!((&found["approvals"]["without_end"], &found["approvals"]["not_approved"]), (&json!(1), &json!(0)));
+    audit(&home, &["verify"]).code(0).out(&["1 call has no end", "agentctl why act_"]);
+}
