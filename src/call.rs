@@ -136,6 +136,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether it is known that nothing happened.
+    #[must_use]
+    pub fn is_without_effect(self) -> bool {
+        !matches!(self, Self::Done | Self::Unknown | Self::Pending)
+    }
+
     /// The word for it in JSON: `done`, `not_permitted`, ...
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -102,8 +102,6 @@ pub struct Record {
     pub approval: Option<Evidence>,
     /// Which token the call carries.
     pub token: Option<TokenRecord>,
-    /// What it may spend is written down under this action.
-    reserved: Option<ActionId>,
 }
 
 impl Record {
@@ -201,19 +199,12 @@ impl Guard {
         record.approval.as_ref().map_or(Ok(()), |evidence| self.approvals.executing(&evidence.approval))
     }
 
-    /// See [`Guard::executing`]. What a call may spend counts no longer once it is known that nothing happened.
+    /// See [`Guard::executing`].
     ///
     /// # Errors
     /// If the journal cannot be written.
     pub fn executed(&self, record: &Record, outcome: Outcome) -> Result<(), approval::Error> {
-        let nothing_happened = !matches!(outcome, Outcome::Done | Outcome::Unknown);
-        let released = match record.reserved.as_ref().filter(|_| nothing_happened) {
-            Some(action) => self.approvals.journal.release_spend(action).map_err(approval::Error::from),
-            None => Ok(()),
-        };
-        let noted =
-            record.approval.as_ref().map_or(Ok(()), |evidence| self.approvals.executed(&evidence.approval, outcome));
-        noted.and(released)
+        record.approval.as_ref().map_or(Ok(()), |evidence| self.approvals.executed(&evidence.approval, outcome))
     }
 
     async fn decide(
@@ -390,10 +381,7 @@ impl Guard {
         };
         let purse = self.purse(action, account, run, money);
         match self.approvals.journal.reserve_spend(&action.id, purse, money, now, judge) {
-            Ok(Ok(())) => {
-                record.reserved = Some(action.id.clone());
-                Ok(())
-            }
+            Ok(Ok(())) => Ok(()),
             Ok(Err(over)) => {
                 let refusal = (over.outcome, over.words());
                 record.policy.push(over);

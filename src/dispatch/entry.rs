@@ -145,6 +145,9 @@ impl<'a> Entry<'a> {
             road.audit.response(&self.action, road.clock.now(), body)?;
             road.journal.passes("after:audit_response");
         }
+        if outcome.is_without_effect() {
+            road.journal.release_spend(&self.action)?;
+        }
         Ok(())
     }
 

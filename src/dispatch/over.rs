@@ -34,6 +34,7 @@ pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTim
         audit.response(action, at, body)?;
         journal.passes("after:given_up");
     }
+    journal.release_spend(action)?;
     // A single call has no conversation that would have to learn it.
     if let Some(run) = &row.asked.run
         && journal.run(run)?.is_some_and(|run| run.row.is_single_call())
@@ -50,10 +51,13 @@ pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTim
 pub fn forget(audit: &Audit, journal: &Journal, run: &RunId, at: DateTime<Utc>) -> Result<(), Error> {
     for row in journal.open_calls(run)? {
         let logged = Logged::of(audit, &row.action)?;
+        let execution = journal.execution(&row.action)?;
+        if execution.is_none() {
+            journal.release_spend(&row.action)?;
+        }
         if !logged.request || logged.response.is_some() {
             continue;
         }
-        let execution = journal.execution(&row.action)?;
         let (outcome, message) = match execution {
             Some(ExecutionRow { ended_at: Some(_), outcome: Some(outcome), .. }) => (outcome, "its run was deleted"),
             Some(_) => {

@@ -166,9 +166,6 @@ impl Dispatcher {
         record: &Record,
         tell: Tell<'_>,
     ) -> Result<ToolOutput, Error> {
-        if outcome != Outcome::Unknown {
-            self.journal.release_spend(&entry.action)?;
-        }
         entry.close(ToolOutput::refused(outcome, why), None, record, tell)
     }
 

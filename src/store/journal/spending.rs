@@ -96,11 +96,15 @@ impl Journal {
         }
     }
 
-    /// Takes back what an action may spend: it is known that nothing happened.
+    /// Takes back what an action may spend, if it may: it is known that nothing happened.
     ///
     /// # Errors
     /// If the journal cannot be written. Then the amount goes on counting.
     pub fn release_spend(&self, action: &ActionId) -> Result<(), Error> {
+        let counts = "SELECT 1 FROM spending WHERE action = ?1";
+        if self.find(counts, [action.as_str()], |_| Ok(()))?.is_none() {
+            return Ok(());
+        }
         self.write(true, |tx| tx.execute("DELETE FROM spending WHERE action = ?1", [action.as_str()]).map(drop))
     }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::pending;
 use crate::support::{Dev, Home, agentctl};
 
 fn dies_at(home: &Home, step: &str) {
@@ -45,4 +46,29 @@ fn a_run_that_is_deleted_leaves_its_yes_in_the_log() {
     }
     let found = approvals(&home);
     assert_eq!((&found["A"], &found["not_approved"], &found["without_end"]), (&json!(2), &json!(0), &json!(0)));
+}
+
+#[test]
+fn money_of_a_call_that_was_given_up_may_be_spent() {
+    let (dev, home) = approving();
+    let policy = std::path::Path::new(&home.env()["AGENTCTL_HOME"]).join("policy.toml");
+    std::fs::write(policy, "[max_spend]\nper_day = \"900 EUR\"").unwrap();
+    let buy = || {
+        let call =
+            ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=1", "--arg", "price_limit=500"];
+        agentctl(&home).args(call)
+    };
+    let cut = || drop(buy().env("AGENTCTL_TEST_DIE_AT", "before:executing").run());
+    cut();
+    let id = pending(&home)[0]["id"].as_str().unwrap().to_owned();
+    agentctl(&home).args(["approvals", "abandon", &id]).run().code(0);
+    cut();
+    let run = pending(&home)[0]["run"].as_str().unwrap().to_owned();
+    agentctl(&home).args(["runs", "delete", &run, "--force"]).run().code(0);
+    cut();
+    dev.advance(601);
+    agentctl(&home).args(["resume", "--last"]).run().code(12);
+    buy().run().code(0);
+    assert_eq!(dev.orders().len(), 1);
+    buy().run().code(14);
 }
