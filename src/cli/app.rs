@@ -36,7 +36,7 @@ use crate::{
         vault::{Subject, Vault, VaultParts},
     },
     store::{
-        audit::Audit,
+        audit::{Audit, Trouble},
         credentials::{Store, Unlock},
         journal::Journal,
         lock::GrantLock,
@@ -68,6 +68,7 @@ pub(crate) struct App {
     pub(crate) lines: Lines,
     /// How long this command waits for answers of people.
     pub(crate) patience: Patience,
+    log_trouble: Rc<Trouble>,
     overrides: Overrides,
     folder: PathBuf,
     config: OnceCell<Config>,
@@ -86,6 +87,7 @@ impl App {
             env,
             lines: Lines::default(),
             patience: Patience::default(),
+            log_trouble: Rc::default(),
             overrides,
             folder,
             config: OnceCell::new(),
@@ -277,13 +279,33 @@ impl App {
 
     /// The log.
     pub(crate) fn audit(&self) -> Result<Audit, Failure> {
-        let audit = Audit::open(&self.config()?.dirs.state);
+        let audit = Audit::open(&self.config()?.dirs.state).troubling(Rc::clone(&self.log_trouble));
         #[cfg(feature = "test-clock")]
         let audit = match self.env.get("AGENTCTL_TEST_LOG_SIZE").and_then(|size| size.parse().ok()) {
             Some(bytes) => audit.with_file_size(bytes),
             None => audit,
         };
         Ok(audit)
+    }
+
+    /// Says what went wrong with the log, where a command ends.
+    pub(crate) fn tell_log_trouble(&self) {
+        let Ok(config) = self.config() else { return };
+        let files = format!("the audit* files in {}", config.dirs.state.display());
+        if let Some(log) = self.log_trouble.missing() {
+            self.ui.warn(&format!("the audit log {log}, which was here before, is gone; a new one was begun"));
+            self.ui.hint(&format!(
+                "put {files} back as they were; if the old ones are lost, move the new ones away together"
+            ));
+        }
+        if let Some(why) = self.log_trouble.unsealed() {
+            self.ui.warn(&format!("what this command wrote into the audit log is not sealed: {why}"));
+            self.ui.hint("`agentctl audit verify` says more; until then leave the files as they are");
+            self.ui.hint(&format!(
+                "if the key of the log is lost for good, move {files} away together: a new log begins, and \
+                 `audit verify --chain-only` still checks the old one"
+            ));
+        }
     }
 
     /// The tools of the profile.

@@ -217,6 +217,7 @@ fn work(cli: &Cli, env: EnvVars, ui: &Rc<Ui>) -> Result<(), Failure> {
     let clock = clock(&env);
     let app = App::new(Rc::clone(ui), clock, env, overrides(cli), folder);
     let result = runtime.block_on(perform(&cli.command, &app));
+    app.tell_log_trouble();
     // Whatever still blocks on another thread, a browser or a read of stdin, is not waited for.
     runtime.shutdown_background();
     result

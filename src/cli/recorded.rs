@@ -61,17 +61,14 @@ impl<'a> Recorded<'a> {
 }
 
 impl Drop for Recorded<'_> {
-    /// As a run does at its end: what was written is sealed, or `audit verify` says why not.
+    /// As a run does at its end: what was written is sealed.
     fn drop(&mut self) {
         let now = self.app.clock.now();
-        let unknown = || {
+        if self.open {
             let body =
                 json!({ "outcome": Outcome::Unknown.word(), "message": "it was interrupted, and may have happened" });
-            self.audit.response(&self.action, now, body)
-        };
-        let written = if self.open { unknown() } else { Ok(()) };
-        if let Err(error) = written.and_then(|()| self.audit.seal(now)) {
-            tracing::warn!("{error}; `agentctl audit verify` says more");
+            self.audit.trouble().note(self.audit.response(&self.action, now, body));
         }
+        self.audit.seal_at_end(now);
     }
 }

@@ -79,7 +79,10 @@ fn tell(ui: &Ui, found: &Found) -> Result<(), Failure> {
         let looked = format!("{read}; keep the files as they are{more}");
         let failure = Failure::new(Kind::Failed, message).hint(looked);
         if bad.flaw == Flaw::Seal {
-            failure.hint("if another credential store is in use now than when it was written, say so (AGENTCTL_STORE)")
+            failure.hint("if another credential store is in use now than when it was written, say so (AGENTCTL_STORE)").hint(
+                "if its key is lost for good, move the audit* files away together: a new log begins, and --chain-only still \
+                 checks the old one",
+            )
         } else {
             failure
         }

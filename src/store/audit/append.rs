@@ -139,13 +139,12 @@ impl<'a> Writer<'a> {
                 None => writer.new_id()?,
             };
             let mut body = json!({ "format": 1, "log": log });
-            for (name, value) in [("after", after), ("missing", missing.clone())] {
-                if let Some(value) = value {
-                    body[name] = value.into();
-                }
+            if let Some(after) = after {
+                body["after"] = after.into();
             }
-            if missing.is_some() {
-                audit.missing.replace(missing);
+            if let Some(missing) = missing {
+                body["missing"] = missing.as_str().into();
+                audit.trouble.misses(missing);
             }
             writer.push(Kind::Begin, None, at, body)?;
             writer.first = First { seq: first_seq, log };

@@ -23,6 +23,7 @@ mod read;
 mod rotate;
 mod signed;
 mod tampering;
+mod trouble;
 mod verify;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ mod tests;
 use std::{
     cell::{Cell, OnceCell, RefCell},
     path::{Path, PathBuf},
+    rc::Rc,
     time::Duration,
 };
 
@@ -50,6 +52,7 @@ pub use self::{
     chain::{Link, hash_of},
     read::Cursor,
     signed::{Signed, Token},
+    trouble::Trouble,
     verify::{Bad, Flaw, Place, Seal, Verdict},
 };
 use super::{
@@ -143,8 +146,7 @@ pub struct Audit {
     opened: RefCell<Option<Opened>>,
     /// This process has written something that no checkpoint covers yet.
     unsealed: Cell<bool>,
-    /// What [`Audit::missing`] returns.
-    missing: RefCell<Option<String>>,
+    trouble: Rc<Trouble>,
 }
 
 impl Audit {
@@ -159,7 +161,7 @@ impl Audit {
             key: RefCell::default(),
             opened: RefCell::default(),
             unsealed: Cell::new(false),
-            missing: RefCell::default(),
+            trouble: Rc::default(),
         }
     }
 

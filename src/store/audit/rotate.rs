@@ -61,12 +61,6 @@ impl Audit {
         self.folder.join("audit.lock")
     }
 
-    /// Another log that was here before the one that this process has begun.
-    #[must_use]
-    pub fn missing(&self) -> Option<String> {
-        self.missing.borrow().clone()
-    }
-
     pub(super) fn head_path(&self) -> PathBuf {
         self.folder.join("audit.head")
     }

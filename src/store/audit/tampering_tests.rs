@@ -112,7 +112,7 @@ fn a_line_that_was_taken_out_is_missed_where_it_stood() {
     let next = unlocked(&log.dir.0, 7);
     fill(&next, 1);
     next.seal(at()).unwrap();
-    assert_eq!(next.missing(), Some(log_of(&log.lines[0])));
+    assert_eq!(next.trouble().missing(), Some(log_of(&log.lines[0])));
     let (flaw, line, why) = bad(&next).unwrap();
     assert!((flaw, line) == (Flaw::Missing, 1) && why.contains("another log was here"), "{why}");
     for name in ["audit.jsonl", "audit.head", "audit.lock"] {
@@ -120,7 +120,7 @@ fn a_line_that_was_taken_out_is_missed_where_it_stood() {
     }
     let new = unlocked(&log.dir.0, 7);
     fill(&new, 1);
-    assert_eq!((new.missing(), bad(&new)), (None, None));
+    assert_eq!((new.trouble().missing(), bad(&new)), (None, None));
 }
 
 #[test]
