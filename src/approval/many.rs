@@ -55,6 +55,7 @@ impl Approvals {
                         _ => waiting.push(RefCell::new(Some(one))),
                     }
                 }
+                Some(Err(Error::Expired)) => {}
                 Some(Err(error)) => failed.push((id.clone(), error)),
             }
         }
@@ -140,7 +141,7 @@ impl Approvals {
         let asked = &row.asked;
         let same = (&asked.issuer, &asked.subject, &asked.client_id) == (&account.iss, &account.sub, &client.id);
         Ok(Some(match same {
-            true => self.waiting(&row, Rc::clone(person)).await,
+            true => self.waiting(&row, Rc::clone(person)).await.map_err(|error| self.or_over(&row, error)),
             false => Err(Error::Changed("somebody else is logged in now, or another client asks")),
         }))
     }

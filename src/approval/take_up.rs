@@ -109,6 +109,14 @@ impl Approvals {
         self.end(life, error)
     }
 
+    /// What cannot be opened any more ends all the same when its time is over.
+    pub fn or_over(&self, row: &ApprovalRow, error: Error) -> Error {
+        if !matches!(error, Error::Unopened) || row.left(self.clock.now()).is_none_or(|left| !left.is_zero()) {
+            return error;
+        }
+        self.give_up(row, &Error::Expired).err().unwrap_or(Error::Expired)
+    }
+
     /// The yes that lies sealed in the journal.
     async fn granted(&self, row: &ApprovalRow, terms: &Terms) -> Result<Granted, Error> {
         if row.expires_at.is_none_or(|until| self.clock.now() >= until) {
@@ -135,10 +143,8 @@ impl Approvals {
         let terms = self.terms_of(row).await?;
         let now = self.clock.now();
         let requested_at = row.requested_at.unwrap_or(row.asked.created_at);
-        let expires_at = row.expires_at.unwrap_or(requested_at);
         let span = |time: chrono::Duration| time.to_std().unwrap_or_default();
-        // A clock that was set back meanwhile does not make the person's time longer, nor the next request earlier.
-        let left = span(expires_at - now).min(span(expires_at - row.asked.created_at));
+        let left = row.left(now).unwrap_or_default();
         let interval = Duration::from_secs(row.interval_s.unwrap_or(5));
         let since = span(now - row.polled_at.unwrap_or(requested_at));
         let poll = Poll::resume(self.clock.elapsed(), left, Some(interval))

@@ -158,7 +158,7 @@ fn left(row: &ApprovalRow, now: DateTime<Utc>) -> Option<Duration> {
     if row.state.is_final() {
         return None;
     }
-    row.expires_at.map(|until| (until - now).to_std().unwrap_or_default())
+    row.left(now)
 }
 
 /// An approval as data. The plan holds what was asked; nothing of it is secret.
@@ -236,17 +236,14 @@ async fn wait(app: &App, args: &WaitArgs) -> Result<(), Failure> {
             app.approvals().await
         })
         .await?;
-    let mut runs = BTreeSet::new();
-    for id in &ids {
-        runs.extend(journal.approval(id)?.filter(|row| is_on_its_way(row.state)).and_then(|row| row.asked.run));
-    }
-    open_files::for_runs(runs.len())?;
+    open_files::for_runs(runs_of(&journal, &ids)?.len())?;
     let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
     let tell = |event| show.answer(event);
     let mut stopped = None;
-    // Held to the end of the wait: whoever resumes such a run meanwhile would take a poll under way for a crash.
+    // Held as long as the run has no answer: whoever resumes it meanwhile would take a poll under way for a crash.
     let mut leases = BTreeMap::new();
-    let mut told = false;
+    let (mut told, mut unopened) = (false, false);
+    let mut heartbeats = std::pin::pin!(app.heartbeats());
     loop {
         let (mine, others) = divide(app, &journal, &ids, &mut leases)?;
         if mine.is_empty() && others == 0 {
@@ -270,15 +267,21 @@ async fn wait(app: &App, args: &WaitArgs) -> Result<(), Failure> {
             }
             Ok::<_, approval::Error>(failed)
         });
-        let result = tokio::select! {
-            biased;
-            result = &mut work => result,
-            failure = stop.next() => {
-                approvals.patience.end();
-                stopped = Some(failure);
-                work.await
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = &mut work => break result,
+                failure = stop.next() => {
+                    approvals.patience.end();
+                    stopped = Some(failure);
+                    break work.await;
+                }
+                () = app.clock.sleep(LOOK_AGAIN) => {
+                    let runs = runs_of(&journal, &ids)?;
+                    leases.retain(|run, _| runs.contains(run));
+                }
+                never = &mut heartbeats => match never {},
             }
-            never = app.heartbeats() => match never {},
         };
         let failed = result.map_err(|error| {
             app.ui.end_wait();
@@ -286,6 +289,7 @@ async fn wait(app: &App, args: &WaitArgs) -> Result<(), Failure> {
         })?;
         for (id, error) in failed {
             app.ui.warn(&format!("{id}: {error}"));
+            unopened |= matches!(error, approval::Error::Unopened);
         }
         if stopped.is_some() || nobody_else {
             break;
@@ -293,7 +297,16 @@ async fn wait(app: &App, args: &WaitArgs) -> Result<(), Failure> {
     }
     app.ui.end_wait();
     drop(leases);
-    verdict(app, &ids, stopped)
+    verdict(app, &ids, stopped, unopened)
+}
+
+/// The runs of those that have no answer yet.
+fn runs_of(journal: &Journal, ids: &[ApprovalId]) -> Result<BTreeSet<RunId>, Failure> {
+    let mut runs = BTreeSet::new();
+    for id in ids {
+        runs.extend(journal.approval(id)?.filter(|row| is_on_its_way(row.state)).and_then(|row| row.asked.run));
+    }
+    Ok(runs)
 }
 
 /// The approvals without an answer that are waited for here, and how many are another process's.
@@ -326,8 +339,8 @@ fn is_on_its_way(state: ApprovalState) -> bool {
     matches!(state, ApprovalState::Planned | ApprovalState::Requested | ApprovalState::Redeeming)
 }
 
-/// 0 if all were approved; else the first of denied, expired, pending.
-fn verdict(app: &App, ids: &[ApprovalId], stopped: Option<Failure>) -> Result<(), Failure> {
+/// 0 if all were approved; else the first of denied, expired, pending. Of what cannot be opened no answer can be learnt.
+fn verdict(app: &App, ids: &[ApprovalId], stopped: Option<Failure>, unopened: bool) -> Result<(), Failure> {
     let journal = app.journal()?;
     let mut rows = Vec::new();
     for id in ids {
@@ -339,6 +352,10 @@ fn verdict(app: &App, ids: &[ApprovalId], stopped: Option<Failure>) -> Result<()
         Some(failure) if failure.kind != Kind::Timeout => Some(failure),
         _ if is(&[S::Denied]) => Some(Failure::new(Kind::Denied, "not all were approved")),
         _ if is(&[S::Expired]) => Some(Failure::new(Kind::Expired, "not all were answered in time")),
+        _ if is(&[S::Requested]) && unopened => Some(
+            Failure::new(Kind::Failed, "what was kept of a request cannot be opened, so its answer cannot be learnt")
+                .hint("`agentctl approvals abandon ID` gives it up; with the credential store it was asked with it goes on"),
+        ),
         _ if is(&[S::Requested]) => {
             Some(Failure::new(Kind::Pending, "not all are answered yet").hint("run it again to go on waiting"))
         }

@@ -72,7 +72,8 @@ impl Guard {
                     self.approvals.verify(row, action, &account).await?;
                     self.approvals.take_up(row, action, &approval, wanted, &permission, tell).await
                 };
-                let granted = granted.await.map_err(|error| (error.outcome(), error.to_string()))?;
+                let granted = granted.await.map_err(|error| self.approvals.or_over(row, error));
+                let granted = granted.map_err(|error| (error.outcome(), error.to_string()))?;
                 // What may have been sent has an outcome of its own, whatever comes of the repetition.
                 unused.approval = (!begun).then(|| granted.evidence.approval.clone());
                 record.approval = Some(granted.evidence);

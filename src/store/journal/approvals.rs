@@ -97,6 +97,16 @@ pub struct ApprovalRow {
     pub error: Option<String>,
 }
 
+impl ApprovalRow {
+    /// How long there is to answer, or to use the answer. A clock that was set back does not make it longer.
+    #[must_use]
+    pub fn left(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let until = self.expires_at?;
+        let span = |from: DateTime<Utc>| (until - from).to_std().unwrap_or_default();
+        Some(span(now).min(span(self.asked.created_at)))
+    }
+}
+
 /// Which approvals to list.
 #[derive(Clone, Debug, Default)]
 pub struct ApprovalFilter {

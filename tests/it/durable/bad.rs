@@ -131,6 +131,21 @@ fn a_key_that_is_gone_from_the_keyring() {
     assert!(dev.orders().is_empty() && pending(&home).is_empty());
     let told = agentctl(&home).args(["audit", "verify"]).run().code(1);
     told.err(&["another key", "another credential store"]);
+    // What nobody can open ends when its time is over, and no advice goes in circles before.
+    detached(&home, "buy 2 phones");
+    detached(&home, "buy 3 phones");
+    keyring.empty();
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    let wait = || agentctl(&home).args(["approvals", "wait", "--all"]).run();
+    let told = wait().code(1).err(&["cannot be opened", "agentctl approvals abandon"]);
+    assert!(!told.stderr.contains("run it again"), "{told}");
+    let first = pending(&home)[0]["id"].as_str().unwrap().to_owned();
+    dev.advance(601);
+    resume(&home).code(12);
+    wait().code(12);
+    let ended = agentctl(&home).args(["approvals", "show", &first]).run().code(0);
+    ended.out(&["expired"]);
+    assert_eq!(pending(&home), Vec::<serde_json::Value>::new());
 }
 
 #[test]
@@ -212,7 +227,7 @@ fn a_hundred_runs_are_waited_for_with_few_open_files() {
     let told = refused.json();
     assert!(told["message"].as_str().unwrap().contains("this process may open 64"), "{refused}");
     assert!(told.to_string().contains("ulimit -n") && pending(&home).len() == 100, "{refused}");
-    let output = wait("-S -n 64").code(10);
+    let output = wait("-S -n 64").code(1);
     let rows = output.json()["approvals"].as_array().unwrap().clone();
     assert_eq!(rows.iter().find(|row| row["id"] == json!(wanted)).unwrap()["state"], "approved", "{output}");
     assert_eq!(output.stderr.matches("cannot be opened").count(), 99, "{output}");

@@ -258,6 +258,27 @@ fn a_run_that_is_waited_for_is_not_resumed_meanwhile() {
 }
 
 #[test]
+fn a_run_that_has_its_answer_is_let_go_while_others_are_waited_for() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    detached(&home, "buy 2 phones");
+    let other = pending(&home)[0]["run"].as_str().unwrap().to_owned();
+    detached(&home, "buy 3 phones");
+    let waiting = agentctl(&home).args(["approvals", "wait", "--all"]).start();
+    // The newest.
+    approve(&dev);
+    let answered = || pending(&home).into_iter().find(|row| row["state"] == "approved");
+    let run = wait_until(Duration::from_secs(20), "the answer", answered)["run"].as_str().unwrap().to_owned();
+    assert_ne!(run, other);
+    let resumed = || agentctl(&home).args(["resume", &run]).run();
+    wait_until(Duration::from_secs(20), "the run", || (resumed().status.code() == Some(0)).then_some(()));
+    agentctl(&home).args(["resume", &other]).run().code(1).err(&["another agentctl process is at work"]);
+    waiting.signal("INT");
+    waiting.finish().code(130);
+    assert_eq!(dev.orders().len(), 1);
+}
+
+#[test]
 fn another_plan_another_person_or_another_key_is_refused() {
     let change = |sql: &str| {
         let dev = Dev::start();
@@ -297,6 +318,8 @@ fn a_clock_that_jumps_does_not_lengthen_a_wait() {
         let columns = ["created_at", "requested_at", "polled_at", "expires_at"];
         let set: Vec<String> = columns.iter().map(|column| format!("{column} = {column} {change}")).collect();
         journal.execute_batch(&format!("UPDATE approvals SET {}", set.join(", "))).unwrap();
+        let left = pending(&home)[0]["left_s"].as_u64().unwrap();
+        assert!(left <= 300, "{change}: {left} s are left");
         let resumed = agentctl(&home).args(["resume", "--last"]).start();
         if change.starts_with('-') {
             // Its time is over, as far as anybody here knows.
