@@ -21,6 +21,7 @@ use super::{
 use crate::{
     call::{ActionId, Outcome, RunId, ToolCall, ToolOutput},
     config, dispatch,
+    event::Event,
     policy::{Author, PolicyFile},
     store::journal::SavedRun,
     tool::{self, CredentialSource, Finding, Registry, Tool},
@@ -295,12 +296,17 @@ pub(crate) async fn resume(
     let id = &run.row.id;
     let journal = app.journal()?;
     journal.reopen_run(id, app.clock.now())?;
+    let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
+    let tell = |event| show.event(event);
     let Some(row) = journal.open_calls(id)?.pop() else {
         // Only its end was not written down: what it brought is kept.
         if let Some(output) =
             journal.messages(id)?.last().and_then(|message| ToolOutput::from_model(&message["content"]))
         {
             let tool = run.row.title.rsplit(' ').next().unwrap_or_default();
+            let ToolOutput { outcome, message, .. } = output.clone();
+            tell(Event::ToolCompleted { action: None, tool: tool.to_owned(), outcome, message, data: None });
+            show.end();
             let mut open = Open::of(app, id)?;
             rest(app, id, &mut open, verdict::kind(output.outcome));
             return finish(&app.ui, tool, &output, Some((id, &open)));
@@ -310,8 +316,6 @@ pub(crate) async fn resume(
         rest(app, id, &mut Open::of(app, id)?, Some(failure.kind));
         return Err(failure);
     };
-    let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
-    let tell = |event| show.event(event);
     let dispatcher = stop.or(app.dispatcher()).await?;
     let output = drive(app, &show, stop, dispatcher.resume(&row, anew.contains(&row.action), &tell)).await;
     end(app, &show, id, &row.tool, output)

@@ -8,12 +8,14 @@ use super::{
     entry::{Logged, Proven},
 };
 use crate::{
-    call::{Outcome, RunId},
+    call::{Outcome, RunId, ToolOutput},
     store::{
         audit::{self, Audit},
         journal::{self, ApprovalRow, ApprovalState, ExecutionRow, Journal},
     },
 };
+
+const GIVEN_UP: &str = "the approval was given up; nothing was done";
 
 /// Writes down the end of a call whose approval the person gave up while no process was at work on it, unless it stands
 /// there: whoever was killed in between does it again. Says whether there was anything to write.
@@ -26,7 +28,7 @@ pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTim
     if open {
         let body = json!({
             "outcome": Outcome::Cancelled.word(),
-            "message": "the approval was given up; nothing was done",
+            "message": GIVEN_UP,
             "http_status": null,
             "approval": Proven::by(Some(row)).approval,
         });
@@ -35,11 +37,14 @@ pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTim
         journal.passes("after:given_up");
     }
     journal.release_spend(action)?;
-    // A single call has no conversation that would have to learn it.
+    // A single call has no conversation that would have to learn it: what it brought is kept in the place of one.
     if let Some(run) = &row.asked.run
         && journal.run(run)?.is_some_and(|run| run.row.is_single_call())
+        && let Some(call) = journal.open_calls(run)?.into_iter().find(|call| call.action == *action)
     {
-        journal.close_call(action, at)?;
+        let output = ToolOutput::refused(Outcome::Cancelled, GIVEN_UP);
+        let message = json!({ "role": "tool", "tool_call_id": call.call, "content": output.for_model() });
+        journal.append_result(run, &call.call, &message, at)?;
     }
     Ok(open)
 }

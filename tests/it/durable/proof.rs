@@ -61,7 +61,10 @@ fn money_of_a_call_that_was_given_up_may_be_spent() {
     let cut = || drop(buy().env("AGENTCTL_TEST_DIE_AT", "before:executing").run());
     cut();
     let id = pending(&home)[0]["id"].as_str().unwrap().to_owned();
+    let run = pending(&home)[0]["run"].as_str().unwrap().to_owned();
     agentctl(&home).args(["approvals", "abandon", &id]).run().code(0);
+    let resumed = agentctl(&home).args(["resume", &run]).run().code(21).err(&["was given up; nothing was done"]);
+    assert!(!resumed.stderr.contains("before the call was planned"), "{resumed}");
     cut();
     let run = pending(&home)[0]["run"].as_str().unwrap().to_owned();
     agentctl(&home).args(["runs", "delete", &run, "--force"]).run().code(0);
