@@ -303,6 +303,12 @@ fn a_call_without_an_end_is_named_with_the_next_step() {
     assert_eq!((&call["tool"], &call["run"]), (&json!("buy_product"), &json!(run)), "{found}");
     let action = call["action"].as_str().unwrap();
     audit(&home, &["verify"]).code(0).out(&["1 call has no end", action, &format!("agentctl resume {run}")]);
+    // A run that is not there any more cannot be gone on with.
+    journal(&home)
+        .execute_batch("DELETE FROM messages; DELETE FROM calls; DELETE FROM approvals; DELETE FROM runs")
+        .unwrap();
+    let said = audit(&home, &["verify"]).code(0).out(&[&format!("agentctl why {action}")]);
+    assert!(!said.stdout.contains("agentctl resume"), "{said}");
 }
 
 #[test]
@@ -382,6 +388,21 @@ fn whoever_follows_sees_what_comes() {
     let lines = following.finish().code(0).lines();
     let kinds: Vec<&str> = lines.iter().map(|entry| entry["kind"].as_str().unwrap()).collect();
     assert!(kinds.starts_with(&["checkpoint", "request"]), "{kinds:?}");
+
+    // A new log counts from 1 again, and is followed from its first entry.
+    let following = agentctl(&home).args(["audit", "list", "--follow"]).start();
+    following.wait_for_stdout("search_products");
+    let file = log_file(&home);
+    for name in ["audit.jsonl", "audit.head", "audit.lock"] {
+        fs::remove_file(file.with_file_name(name)).unwrap();
+    }
+    agentctl(&home).args(["tools", "call", "search_products", "--arg", "query=anew"]).run().code(0);
+    following.wait_for_stdout("anew");
+    following.wait_for_stderr("another one was begun");
+    following.signal("INT");
+    following.finish().code(0).out(&["    1 "]);
+    let none = audit(&home, &["list", "--tool", "nothing"]).code(0);
+    none.err(&["Nothing in the log is what was asked for."]);
 
     // `head` has seen enough after one line; the next entry tells it so.
     let script = "\"$0\" audit list --follow | head -n 1";

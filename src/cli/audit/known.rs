@@ -1,7 +1,7 @@
 //! What the journal knows to stand in the log. Who takes the log away, or puts an older copy in its place, would have to do the
 //! same to the journal at the same time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Known {
     actions: HashMap<String, Logged>,
+    runs: HashSet<String>,
     /// When the log that is here began.
     began: Option<DateTime<Utc>>,
 }
@@ -37,7 +38,14 @@ impl Known {
             }
         };
         let actions = actions.into_iter().map(|known| (known.action.as_str().to_owned(), known)).collect();
-        Ok(Self { actions, began: None })
+        let runs = app.journal().and_then(|journal| Ok(journal.runs()?)).unwrap_or_default();
+        let runs = runs.into_iter().map(|run| run.row.id.as_str().to_owned()).collect();
+        Ok(Self { actions, runs, began: None })
+    }
+
+    /// Whether a run can be gone on with.
+    pub(super) fn has_run(&self, run: &str) -> bool {
+        self.runs.contains(run)
     }
 
     /// Looks at one entry of the log.

@@ -36,7 +36,9 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let mut select = Select::new(&args.filters, app.clock.now());
     let mut cursor = Cursor::default();
     let mut newest: VecDeque<Entry> = VecDeque::new();
+    let mut empty = true;
     audit.read_on(&mut cursor, |entry, _| {
+        empty = false;
         select.entry(entry, |entry| {
             newest.push_back(entry);
             if newest.len() > limit {
@@ -46,7 +48,7 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         true
     })?;
     if !args.follow {
-        list(ui, newest.make_contiguous());
+        list(ui, newest.make_contiguous(), empty);
         return Ok(());
     }
     newest.iter().for_each(|entry| show(ui, entry));
@@ -67,6 +69,9 @@ async fn follow(app: &App, audit: &Audit, select: &mut Select<'_>, cursor: &mut 
             select.entry(entry, |entry| show(&app.ui, &entry));
             !app.ui.is_closed()
         })?;
+        if cursor.begun_anew() {
+            app.ui.warn("the log that was followed is gone: another one was begun in its place");
+        }
         app.clock.sleep(LOOK).await;
     }
     Ok(())
@@ -80,7 +85,7 @@ fn show(ui: &Ui, entry: &Entry) {
     }
 }
 
-fn list(ui: &Ui, entries: &[Entry]) {
+fn list(ui: &Ui, entries: &[Entry], empty: bool) {
     if ui.json() {
         return ui.data(&json!({ "schema_version": 1, "ok": true, "entries": entries }));
     }
@@ -88,7 +93,7 @@ fn list(ui: &Ui, entries: &[Entry]) {
         ui.answer_line(&line(entry));
     }
     if entries.is_empty() {
-        ui.status("There is nothing in the log.");
+        ui.status(if empty { "There is nothing in the log." } else { "Nothing in the log is what was asked for." });
     }
 }
 
@@ -107,6 +112,9 @@ fn line(entry: &Entry) -> Line {
             let start = start.plain("response  ").dim_field(action).plain("  ");
             let start = if outcome == "done" { start.good(outcome) } else { start.warn(outcome) };
             start.plain("  ").field(text("message"))
+        }
+        EntryKind::Recovered if entry.body["foreign"] == true => {
+            start.bad("recovered: what stands before this entry was put in by somebody else")
         }
         EntryKind::Recovered => start.warn("recovered: half a line of a crash stands before this entry"),
         EntryKind::Begin => match text("after") {
@@ -142,14 +150,19 @@ mod tests {
                 entry(EntryKind::Request, json!({"tool": "buy_product", "arguments": {"product": "a\u{1b}b"}})),
                 entry(EntryKind::Response, json!({"outcome": "denied", "message": "the user \u{202e}denied it"})),
                 entry(EntryKind::Checkpoint, json!({"mac": ""})),
+                entry(EntryKind::Recovered, json!({"torn_bytes": 3})),
+                entry(EntryKind::Recovered, json!({"torn_bytes": 3, "foreign": true})),
             ],
+            false,
         );
         assert_eq!(
             ui.take().0,
             "    7 2026-01-01T00:00:00Z  begin     of a new file, after audit-000000000001.jsonl\n    \
              7 2026-01-01T00:00:00Z  request   act_1  buy_product {\"product\":\"a\\u001bb\"}\n    \
              7 2026-01-01T00:00:00Z  response  act_1  denied  the user <U+202E>denied it\n    \
-             7 2026-01-01T00:00:00Z  sealed\n"
+             7 2026-01-01T00:00:00Z  sealed\n    \
+             7 2026-01-01T00:00:00Z  recovered: half a line of a crash stands before this entry\n    \
+             7 2026-01-01T00:00:00Z  recovered: what stands before this entry was put in by somebody else\n"
         );
     }
 }

@@ -1,6 +1,9 @@
 //! `agentctl audit verify`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
@@ -44,8 +47,10 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         known.entry(link, line);
         grader.entry(link, line)
     })?;
+    let without_end = grader.without_end();
+    let runs = without_end.iter().filter_map(|call| call.run.clone()).filter(|run| known.has_run(run)).collect();
     let before = known.judge(&mut verdict, Place { file: audit.path(), line: 1 });
-    tell(&app.ui, &Found { verdict, grades: grader.grades(), without_end: grader.without_end(), before })
+    tell(&app.ui, &Found { verdict, grades: grader.grades(), without_end, runs, before })
 }
 
 /// What is to be told.
@@ -54,6 +59,8 @@ struct Found {
     verdict: Verdict,
     grades: Grades,
     without_end: Vec<WithoutEnd>,
+    /// Those of their runs that can be gone on with.
+    runs: BTreeSet<String>,
     /// How many actions the journal knows from before this log began.
     before: usize,
 }
@@ -102,7 +109,7 @@ fn tell(ui: &Ui, found: &Found) -> Result<(), Failure> {
     Ok(())
 }
 
-fn facts(Found { verdict, grades, without_end, before }: &Found) -> Value {
+fn facts(Found { verdict, grades, without_end, before, .. }: &Found) -> Value {
     let place = |place: &Place| json!({ "file": place.file, "line": place.line });
     let (status, up_to) = match verdict.seal {
         Seal::None => ("none", None),
@@ -141,7 +148,7 @@ fn flaw_word(flaw: Flaw) -> &'static str {
     }
 }
 
-fn words(ui: &Ui, Found { verdict, grades, without_end, before }: &Found) {
+fn words(ui: &Ui, Found { verdict, grades, without_end, runs, before }: &Found) {
     let good = |text: &str| ui.answer_line(&Line::new().good("✓ ").plain(text));
     let open = |text: &str| ui.answer_line(&Line::new().warn("- ").plain(text));
     let files = if verdict.files > 1 { format!(" in {} files", verdict.files) } else { String::new() };
@@ -206,7 +213,7 @@ fn words(ui: &Ui, Found { verdict, grades, without_end, before }: &Found) {
             open(&format!("{number} {text}"));
         }
     }
-    unended(ui, without_end);
+    unended(ui, without_end, runs);
     if *before > 0 {
         let knows = count(*before as u64, "action", "actions");
         let why = match verdict.pruned {
@@ -221,7 +228,7 @@ fn words(ui: &Ui, Found { verdict, grades, without_end, before }: &Found) {
 }
 
 /// The calls that have no end, each with what to do about it.
-fn unended(ui: &Ui, calls: &[WithoutEnd]) {
+fn unended(ui: &Ui, calls: &[WithoutEnd], runs: &BTreeSet<String>) {
     /// More of them are named in JSON only.
     const NAMED: usize = 10;
     if calls.is_empty() {
@@ -233,7 +240,7 @@ fn unended(ui: &Ui, calls: &[WithoutEnd]) {
     );
     for call in calls.iter().take(NAMED) {
         let line = Line::new().plain("    ").bold(&call.action).plain("  ").field(&call.tool).plain("  ");
-        let next = match &call.run {
+        let next = match call.run.as_ref().filter(|run| runs.contains(*run)) {
             Some(run) => format!("agentctl resume {run}"),
             None => format!("agentctl why {}", call.action),
         };
@@ -302,7 +309,8 @@ mod tests {
             let ui = Ui::test();
             let call = WithoutEnd { action: "act_1".into(), tool: "buy".into(), run: Some("run_1".into()) };
             let without_end = vec![call; usize::try_from(grades.without_end).unwrap()];
-            tell(&ui, &Found { verdict, grades, without_end, before: 1 }).unwrap();
+            let runs = BTreeSet::from(["run_1".to_owned()]);
+            tell(&ui, &Found { verdict, grades, without_end, runs, before: 1 }).unwrap();
             ui.take().0
         };
         let sealed = Verdict { entries: 9, files: 2, seal: Seal::UpTo(7), ..Verdict::default() };

@@ -2,14 +2,37 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 
-use super::{Audit, Entry, Error, Kind, chain::Link, rotate::LogFile};
+use super::{
+    Audit, Entry, Error, Kind,
+    chain::Link,
+    rotate::{First, LogFile},
+};
 use crate::{call::ActionId, files};
 
 /// How far a reader has come.
 #[derive(Clone, Debug, Default)]
 pub struct Cursor {
+    /// The log's id: another one counts from 1 again.
+    log: Option<String>,
+    /// Another log has been found in the place of the one that was read.
+    anew: bool,
     /// The file, by the number of its first entry, and how much of it has been read.
     place: Option<(u64, u64)>,
+}
+
+impl Cursor {
+    /// Whether the log has begun anew since this was asked last.
+    pub fn begun_anew(&mut self) -> bool {
+        std::mem::take(&mut self.anew)
+    }
+
+    fn is_in(&mut self, log: String) {
+        if self.log.as_ref().is_some_and(|known| *known != log) {
+            self.place = None;
+            self.anew = true;
+        }
+        self.log = Some(log);
+    }
 }
 
 impl Audit {
@@ -50,7 +73,11 @@ impl Audit {
     /// # Errors
     /// If the log cannot be read.
     pub fn read_on(&self, cursor: &mut Cursor, mut each: impl FnMut(Entry, &[u8]) -> bool) -> Result<(), Error> {
-        for file in self.snapshot()?.files {
+        let files = self.snapshot()?.files;
+        if let Some(first) = files.first().map(|file| First::read(&file.file, &file.path)).transpose()?.flatten() {
+            cursor.is_in(first.log);
+        }
+        for file in files {
             let from = match cursor.place {
                 Some((first, _)) if file.first < first => continue,
                 Some((first, read)) if file.first == first => read,
