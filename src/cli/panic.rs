@@ -167,7 +167,10 @@ async fn revoke(app: &App, receipt: &mut Receipt) {
             (Revoked::Nothing, Some(_)) => receipt.done.push("the login is deleted here".to_owned()),
             (Revoked::Nothing, None) => receipt.done.push("nobody was logged in".to_owned()),
         },
-        Err(failure) => receipt.not_done.push(format!("the login was not revoked: {}", failure.message)),
+        Err(failure) => receipt.not_done.push(format!(
+            "the login was not revoked: {}; run this again when that is mended, or end the login on the server's own pages",
+            failure.message
+        )),
     }
 }
 
