@@ -267,7 +267,10 @@ impl App {
 
     /// Whether another process works on this run.
     pub(crate) fn is_held(&self, run: Option<&RunId>) -> Result<bool, Failure> {
-        run.map_or(Ok(false), |run| Ok(self.try_lease(run)?.is_none()))
+        let Some(run) = run else { return Ok(false) };
+        GrantLock::is_taken(&self.lease_file(run)?).map_err(|error| {
+            Failure::caused(Kind::Failed, &format!("look whether another process holds {run}"), &error)
+        })
     }
 
     /// Where the hold on a run lies.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     app::App,
     failure::{Failure, Kind},
-    open_files,
+    ids, open_files,
     show::{NO_USE_ANY_MORE, Show, call_line, rfc3339},
     spinner::Wait,
     ui::Line,
@@ -107,11 +107,11 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
 
 /// An approval by its id, or by the beginning of it.
 fn find(app: &App, id: &str) -> Result<ApprovalRow, Failure> {
-    let missing = || {
-        Failure::new(Kind::Usage, format!("there is no approval {id}"))
-            .hint("`agentctl approvals list --all` shows what there is")
-    };
-    app.journal()?.approval(&ApprovalId::from_text(id))?.ok_or_else(missing)
+    let mut rows = app.journal()?.approvals(&ApprovalFilter::default())?;
+    let ids = rows.iter().map(|row| row.asked.id.as_str());
+    let id = ids::find("approval", id, ids, "agentctl approvals list --all")?.to_owned();
+    rows.retain(|row| row.asked.id.as_str() == id);
+    rows.pop().ok_or_else(|| Failure::new(Kind::Usage, format!("there is no approval {id}")))
 }
 
 pub(crate) fn list(app: &App, all: bool) -> Result<(), Failure> {

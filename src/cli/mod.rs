@@ -16,6 +16,7 @@ mod failure;
 mod finish;
 mod history;
 mod hygiene;
+mod ids;
 mod init;
 mod line;
 mod look;

@@ -10,6 +10,7 @@ use super::{
     failure::{Failure, Kind},
     finish::{Ending, drive, finish},
     run::{self, LimitArgs, WaitArgs},
+    runs,
     show::Show,
     signals::Stop,
     tools, trouble,
@@ -96,14 +97,14 @@ async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
 /// Which run is meant.
 fn find(app: &App, journal: &Journal, args: &Args) -> Result<RunId, Failure> {
     if let Some(run) = &args.run {
-        return Ok(RunId::from_text(run.as_str()));
+        return Ok(runs::find(journal, run)?.row.id);
     }
     let profile = &app.config()?.profile.value;
     let open = journal.waiting_runs()?.into_iter().filter(|run| run.row.profile == *profile).map(|run| run.row.id);
     // One that another process works on neither waits nor was cut off.
     let (mut waiting, mut busy) = (Vec::new(), Vec::new());
     for run in open {
-        if app.try_lease(&run)?.is_some() { waiting.push(run) } else { busy.push(run) }
+        if app.is_held(Some(&run))? { busy.push(run) } else { waiting.push(run) }
     }
     match waiting.as_slice() {
         [] if !busy.is_empty() => {

@@ -8,15 +8,13 @@ use super::{
     approvals,
     failure::{Failure, Kind},
     finish::delete_run,
+    ids,
     show::rfc3339,
     ui::Line,
 };
-use crate::{
-    call::RunId,
-    store::{
-        journal::{ApprovalFilter, Journal, SavedRun},
-        sealed,
-    },
+use crate::store::{
+    journal::{ApprovalFilter, Journal, SavedRun},
+    sealed,
 };
 
 /// See and delete saved conversations
@@ -75,17 +73,19 @@ pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn find(journal: &Journal, id: &str) -> Result<SavedRun, Failure> {
-    journal.run(&RunId::from_text(id))?.ok_or_else(|| {
-        Failure::new(Kind::Usage, format!("there is no run {id}")).hint("`agentctl runs list` shows what there is")
-    })
+/// A run by its id, or by the beginning of it.
+pub(crate) fn find(journal: &Journal, typed: &str) -> Result<SavedRun, Failure> {
+    let mut runs = journal.runs()?;
+    let id = ids::find("run", typed, runs.iter().map(|run| run.row.id.as_str()), "agentctl runs list")?.to_owned();
+    runs.retain(|run| run.row.id.as_str() == id);
+    runs.pop().ok_or_else(|| Failure::new(Kind::Usage, format!("there is no run {id}")))
 }
 
 /// How a run stands, in one word.
 fn state(app: &App, journal: &Journal, run: &SavedRun) -> Result<&'static str, Failure> {
     let id = &run.row.id;
     Ok(match run.status.as_deref() {
-        _ if app.lease(id).is_err() => "running",
+        _ if app.is_held(Some(id)).unwrap_or(false) => "running",
         _ if journal.has_pending(id)? => "waiting",
         None => "cut off",
         Some("run.completed") => "completed",

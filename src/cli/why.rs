@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{
     app::App,
     failure::{Failure, Kind},
+    ids,
     path::{self, text},
     show::call_line,
     ui::{Line, Ui},
@@ -69,20 +70,8 @@ pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
 
 /// The action that the text names or begins.
 fn find(entries: &[Entry], name: &str) -> Result<ActionId, Failure> {
-    let mut found: Vec<&ActionId> = entries.iter().filter_map(|entry| entry.action.as_ref()).collect();
-    found.retain(|action| action.as_str().starts_with(name) && !name.is_empty());
-    found.dedup();
-    found.sort();
-    found.dedup();
-    let hint = "`agentctl audit list` shows every action";
-    match found.as_slice() {
-        [action] => Ok((*action).clone()),
-        [] => Err(Failure::new(Kind::Usage, format!("there is no action {name:?} in the log")).hint(hint)),
-        several => match several.iter().find(|action| action.as_str() == name) {
-            Some(action) => Ok((**action).clone()),
-            None => Err(Failure::new(Kind::Usage, format!("{} actions begin with {name}", several.len())).hint(hint)),
-        },
-    }
+    let ids = entries.iter().filter_map(|entry| entry.action.as_ref()).map(ActionId::as_str);
+    ids::find("action", name, ids, "agentctl audit list").map(ActionId::from_text)
 }
 
 fn tell(ui: &Ui, request: &Entry, response: Option<&Entry>) {

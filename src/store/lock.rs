@@ -2,6 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
+    io::ErrorKind,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -61,6 +62,18 @@ impl GrantLock {
     pub fn try_take(path: &Path) -> Result<Option<Self>, Error> {
         let file = open(path)?;
         Ok(had(file.try_lock(), path)?.then_some(Self { _file: file }))
+    }
+
+    /// Whether somebody has it. Makes no file.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub fn is_taken(path: &Path) -> Result<bool, Error> {
+        match files::open(path, OpenOptions::new().read(true)) {
+            Ok(file) => Ok(!had(file.try_lock(), path)?),
+            Err(FileError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The same on a thread that may block.

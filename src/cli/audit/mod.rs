@@ -75,7 +75,7 @@ fn entries_of(audit: &Audit, name: &str) -> Result<(Pair, Entries), Failure> {
     let mut other = None;
     audit.read_on(&mut Cursor::default(), |entry, line| {
         let Some(action) = entry.action.as_ref().map(|action| action.as_str().to_owned()) else { return true };
-        if !action.starts_with(name) {
+        if name.is_empty() || !action.starts_with(name) {
             return true;
         }
         let line = String::from_utf8_lossy(line).into_owned();

@@ -15,6 +15,7 @@ use crate::{
         failure::{Failure, Kind},
         finish, resume,
         run::{self, LimitArgs},
+        runs,
         show::Show,
         signals::{Signals, stopped},
         trouble,
@@ -77,7 +78,7 @@ impl<'a> Talk<'a> {
     /// Goes on with a conversation, if the arguments say so.
     pub(super) async fn take_up(&mut self, args: &Args, reader: &mut Reader) -> Result<(), Failure> {
         let run = match &args.resume {
-            Some(Some(run)) => RunId::from_text(run.as_str()),
+            Some(Some(run)) => runs::find(&*self.app.journal()?, run)?.row.id,
             Some(None) if reader.is_interactive() => match picker::pick(self.app, reader, None).await? {
                 Some(run) => run,
                 None => return Ok(()),

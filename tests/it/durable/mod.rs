@@ -339,10 +339,18 @@ fn runs_are_listed_shown_and_deleted() {
     let home = dev.logged_in();
     agentctl(&home).args(["runs", "list"]).run().code(0).err(&["no runs yet"]);
     detached(&home, "buy 2 phones");
+    // Who only looks holds nothing.
+    let leases = home.path().join("agentctl/state/leases");
+    std::fs::remove_dir_all(&leases).unwrap();
+    agentctl(&home).args(["resume", "run_typo"]).run().code(2).err(&["no run run_typo"]);
     let list = agentctl(&home).args(["runs", "list", "--json"]).run().code(0).json();
+    assert!(!leases.exists());
     assert_eq!((&list["runs"][0]["state"], &list["runs"][0]["title"]), (&json!("waiting"), &json!("buy 2 phones")));
     let id = list["runs"][0]["id"].as_str().unwrap();
     agentctl(&home).args(["runs", "show", id]).run().code(0).out(&["you: buy 2 phones", "buy_product"]);
+    agentctl(&home).args(["runs", "show", &id[..id.len() - 1]]).run().code(0).out(&["you: buy 2 phones"]);
+    agentctl(&home).args(["approvals", "show", "apr_"]).run().code(0).out(&["buy_product"]);
+    agentctl(&home).args(["audit", "show", ""]).run().code(2);
     agentctl(&home).args(["runs", "delete", id]).run().code(1).err(&["still pending"]);
     agentctl(&home).args(["runs", "delete", id, "--force"]).run().code(0);
     assert!(pending(&home).is_empty());
