@@ -125,11 +125,7 @@ fn an_interrupted_wait_goes_on_behind_the_prompt() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 110, 40);
-    terminal.wait_for_prompt();
-    terminal.enter("buy 2 phones");
-    terminal.wait_for("Waiting for your approval");
-    terminal.control('c');
-    terminal.wait_for("stays open on your device");
+    terminal.buy_and_go_on();
     terminal.wait_for_prompt();
     terminal.type_text("what pho");
     terminal.wait_for("agentctl> what pho");
@@ -171,11 +167,7 @@ fn what_waits_when_the_shell_is_left_can_be_resumed() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 110, 40);
-    terminal.wait_for_prompt();
-    terminal.enter("buy 2 phones");
-    terminal.wait_for("Waiting for your approval");
-    terminal.control('c');
-    terminal.wait_for("stays open on your device");
+    terminal.buy_and_go_on();
     terminal.wait_for_prompt();
     terminal.control('d');
     let (code, screen) = terminal.finish();

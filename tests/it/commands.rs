@@ -211,11 +211,7 @@ fn a_summary_waits_for_a_call_that_is_open() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let mut terminal = chat(&home, &[]);
-    terminal.wait_for_prompt();
-    terminal.enter("buy 2 phones");
-    terminal.wait_for("Waiting for your approval");
-    terminal.control('c');
-    terminal.wait_for("stays open");
+    terminal.buy_and_go_on();
     terminal.ask("/compact", "a call of this conversation has not ended");
     terminal.ask("/abandon", "Given up: apr_");
     terminal.ask("/abandon", "Nothing of this conversation waits for you");
@@ -277,11 +273,7 @@ fn an_empty_screen_still_says_what_waits() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let mut terminal = chat(&home, &[]);
-    terminal.wait_for_prompt();
-    terminal.enter("buy 2 phones");
-    terminal.wait_for("Waiting for your approval");
-    terminal.control('c');
-    terminal.wait_for("stays open");
+    terminal.buy_and_go_on();
     terminal.enter("/clear");
     terminal.wait_gone("BUY-2-phones");
     let screen = terminal.wait_for_prompt();

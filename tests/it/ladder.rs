@@ -222,11 +222,7 @@ fn a_conversation_with_something_open_is_watched_from_its_first_prompt_on() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let mut terminal = chat(&home);
-    terminal.wait_for_prompt();
-    terminal.enter("buy 2 phones");
-    terminal.wait_for("Waiting for your approval");
-    terminal.control('c');
-    terminal.wait_for("stays open on your device");
+    terminal.buy_and_go_on();
     let screen = terminal.leave();
     assert!(screen.contains("agentctl resume run_") && screen.contains("agentctl approvals abandon apr_"), "{screen}");
     let mut terminal = Terminal::sized(agentctl(&home).args(["chat", "-c"]), 100, 40);

@@ -129,6 +129,16 @@ impl Terminal {
         self.wait_for_prompt()
     }
 
+    /// Asks the shell for a purchase, and lets its approval wait behind the prompt.
+    #[track_caller]
+    pub(crate) fn buy_and_go_on(&mut self) {
+        self.wait_for_prompt();
+        self.enter("buy 2 phones");
+        self.wait_for("Waiting for your approval");
+        self.control('c');
+        self.wait_for("stays open on your device");
+    }
+
     /// Leaves the shell with ^D; the screen stays readable in what is returned.
     #[track_caller]
     pub(crate) fn leave(mut self) -> String {
