@@ -54,6 +54,7 @@ mod dev;
 mod doctor;
 mod generate;
 mod help;
+mod log_trouble;
 mod login;
 mod logout;
 mod panic;
