@@ -156,10 +156,7 @@ fn a_slow_question_behind_the_prompt_holds_nothing_up() {
     ]));
     let home = dev.logged_in();
     let mut terminal = chat(&home);
-    terminal.wait_for_prompt();
-    terminal.enter("buy 2 phones");
-    terminal.wait_for(" left");
-    terminal.control('c');
+    terminal.buy_and_go_on();
     terminal.wait_for("1 waiting for you");
     slow_poll(&dev);
     terminal.ask("what is a finch", "A bird.");
@@ -180,10 +177,7 @@ fn who_leaves_in_the_middle_of_a_question_is_told_what_that_means() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let mut terminal = chat(&home);
-    terminal.wait_for_prompt();
-    terminal.enter("buy 2 phones");
-    terminal.wait_for(" left");
-    terminal.control('c');
+    terminal.buy_and_go_on();
     terminal.wait_for("1 waiting for you");
     slow_poll(&dev);
     let screen = terminal.leave();
