@@ -9,11 +9,12 @@ use super::{
     app::App,
     failure::{Failure, Kind},
     finish::{Ending, drive, finish},
+    model_trouble,
     run::{self, LimitArgs, WaitArgs},
     runs,
     show::Show,
     signals::Stop,
-    tools, trouble,
+    tools,
     ui::Line,
 };
 use crate::{
@@ -87,7 +88,7 @@ async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
     show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
     let tell = |event| show.event(event);
     let turn = agent.resume(&mut conversation, &anew, &tell);
-    let turn = turn.map_err(|error| trouble::of_turn(app, error, Some(&run)));
+    let turn = turn.map_err(|error| model_trouble::of_turn(app, error, Some(&run)));
     let turn = drive(app, &show, stop, turn).await;
     // A dry run stays one.
     let ending = Ending { dry_run: conversation.is_rehearsal(), ..Ending::default() };

@@ -14,10 +14,10 @@ use super::{
     app::App,
     failure::{Failure, Kind},
     finish::{self, Ending, drive, finish},
-    prompt,
+    model_trouble, prompt,
     show::Show,
     signals::Stop,
-    tools, trouble,
+    tools,
     ui::Ui,
 };
 use crate::{
@@ -215,7 +215,8 @@ async fn go(app: &App, task: &str, limits: &LimitArgs, way: &Way<'_>, stop: &mut
         conversation = conversation.with_instructions(text);
     }
     let tell = |event| show.event(event);
-    let turn = agent.turn(&mut conversation, task, &tell).map_err(|error| trouble::of_turn(app, error, Some(&run)));
+    let turn =
+        agent.turn(&mut conversation, task, &tell).map_err(|error| model_trouble::of_turn(app, error, Some(&run)));
     let turn = drive(app, &show, stop, turn).await;
     finish(app, &show, &run, turn, &Ending { dry_run: way.dry_run, output_last: way.output_last })
 }

@@ -11,11 +11,10 @@ use crate::{
     cli::{
         approvals, can,
         failure::{Failure, Kind},
-        resume,
+        model_trouble, resume,
         show::{NO_USE_ANY_MORE, Show},
         signals::{Signals, stopped},
         tools::{self, CallArguments},
-        trouble,
         ui::{Line, Ui},
         whoami,
     },
@@ -247,7 +246,7 @@ async fn compact(talk: &mut Talk<'_>) -> Result<(), Failure> {
     };
     show.end();
     talk.spend(&show)?;
-    match done.map_err(|error| trouble::of_turn(talk.settings(), error, None))? {
+    match done.map_err(|error| model_trouble::of_turn(talk.settings(), error, None))? {
         Compacted::Done(count) => {
             app.ui.say(format!(
                 "The model goes on from a summary of {count} messages. The saved conversation keeps them."

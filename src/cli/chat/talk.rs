@@ -13,12 +13,11 @@ use crate::{
     cli::{
         app::App,
         failure::{Failure, Kind},
-        finish, resume,
+        finish, model_trouble, resume,
         run::{self, LimitArgs},
         runs,
         show::Show,
         signals::{Signals, stopped},
-        trouble,
         ui::Line,
         usage::Used,
         verdict,
@@ -235,7 +234,7 @@ impl<'a> Talk<'a> {
             let by_person = matches!(failure.kind, Kind::Interrupted | Kind::Terminated | Kind::HungUp);
             let settings = self.chosen.as_ref().unwrap_or(self.app);
             let cut = agent.cut(conversation, &begun.borrow(), by_person);
-            cut.map_err(|error| trouble::of_turn(settings, error, None))?;
+            cut.map_err(|error| model_trouble::of_turn(settings, error, None))?;
         }
         ended
     }
@@ -328,6 +327,6 @@ impl<'a> Talk<'a> {
             agent.turn(conversation, text, &tell).await
         };
         let settings = self.chosen.as_ref().unwrap_or(self.app);
-        finish::judge(turn.await.map_err(|error| trouble::of_turn(settings, error, None))?).1
+        finish::judge(turn.await.map_err(|error| model_trouble::of_turn(settings, error, None))?).1
     }
 }

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::Report;
 use crate::{
-    cli::{app::App, failure::chain, trouble},
+    cli::{app::App, failure::chain, model_trouble},
     config::{Config, ModelSettings},
     event::Event,
     http::Request,
@@ -30,7 +30,7 @@ pub(super) async fn look(app: &App, config: &Config, report: &mut Report<'_>) {
         Ok(http) => http,
         Err(failure) => return report.failed("model", &failure),
     };
-    let address = trouble::address(settings);
+    let address = model_trouble::address(settings);
     let Ok(url) = Url::parse(&format!("{}/models", settings.base_url.value.trim_end_matches('/'))) else {
         return report.broken("model", "its address is none", &format!("check {address}"));
     };
@@ -45,18 +45,22 @@ pub(super) async fn look(app: &App, config: &Config, report: &mut Report<'_>) {
         None => Ok(request),
     };
     let Ok(request) = request else {
-        return report.broken("model", "the key holds characters that cannot be sent", &trouble::key(settings));
+        return report.broken("model", "the key holds characters that cannot be sent", &model_trouble::key(settings));
     };
     match http.send(request).await {
         // Some serve more than they list, so the model itself has the last word.
         Ok(response) if response.status == 200 && lists_others(&response.body, name) => {
-            let mend = format!("check {}", trouble::name(settings));
+            let mend = format!("check {}", model_trouble::name(settings));
             report.warn("model", format!("{origin} does not list {name}"), &mend);
         }
         Ok(response) => match response.status {
             200..=299 => report.ok("model", format!("{name} at {origin}")),
             401 | 403 => {
-                return report.broken("model", format!("{origin} does not accept the key"), &trouble::key(settings));
+                return report.broken(
+                    "model",
+                    format!("{origin} does not accept the key"),
+                    &model_trouble::key(settings),
+                );
             }
             404 => report.ok("model", format!("{name} at {origin}, which lists no models")),
             status => report.warn("model", format!("{origin} answers {status}"), &format!("check {address}")),
@@ -103,8 +107,8 @@ async fn abilities(app: &App, settings: &ModelSettings, report: &mut Report<'_>)
              server know how (llama.cpp: --jinja, vLLM: --enable-auto-tool-choice)",
         ),
         Err(error) => {
-            let failure = trouble::of_model(app, &error);
-            let check = || format!("check {} and {}", trouble::name(settings), trouble::address(settings));
+            let failure = model_trouble::of_model(app, &error);
+            let check = || format!("check {} and {}", model_trouble::name(settings), model_trouble::address(settings));
             let mend = failure.hints.first().cloned().unwrap_or_else(check);
             report.broken(NAME, failure.message, &mend);
         }
