@@ -24,12 +24,6 @@ pub(super) type UnderWay = Shared<LocalBoxFuture<'static, (Answer, Duration)>>;
 pub struct Left(Rc<RefCell<Vec<Waiting>>>);
 
 impl Left {
-    /// Whether this one was left, so that it is no leftover of a crash.
-    #[must_use]
-    pub fn holds(&self, id: &ApprovalId) -> bool {
-        self.0.borrow().iter().any(|waiting| waiting.id == *id)
-    }
-
     /// Takes one up.
     pub(super) fn take(&self, id: &ApprovalId) -> Option<Waiting> {
         let mut left = self.0.borrow_mut();

@@ -10,7 +10,6 @@ use crate::{
     event::{Event, Tell},
     oauth::{Client, Ending, Step},
     session::Account,
-    store::journal::ApprovalState,
 };
 
 /// Between two requests. However many are waited for, the server is not asked more often; they are then asked later than
@@ -136,7 +135,7 @@ impl Approvals {
         if let Some(left) = self.left.take(id) {
             return Ok(Some(Ok(left)));
         }
-        let row = self.journal.approval(id)?.filter(|row| row.state == ApprovalState::Requested);
+        let row = self.journal.approval(id)?.filter(|row| row.state.may_be_answered());
         let Some(row) = row else { return Ok(None) };
         let asked = &row.asked;
         let same = (&asked.issuer, &asked.subject, &asked.client_id) == (&account.iss, &account.sub, &client.id);

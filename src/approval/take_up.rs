@@ -72,7 +72,7 @@ impl Approvals {
         }
         match row.state {
             ApprovalState::Approved | ApprovalState::Executing => self.granted(row, &then).await,
-            ApprovalState::Requested => {
+            ApprovalState::Requested | ApprovalState::Redeeming => {
                 let (client, metadata) = (prepared.client, prepared.metadata);
                 let account = self.session.account().await.map_err(Error::Session)?.ok_or(Error::LoginNeeded)?;
                 let waiting = self.waiting(row, account.display_name()).await?;
@@ -149,6 +149,7 @@ impl Approvals {
         let since = span(now - row.polled_at.unwrap_or(requested_at));
         let poll = Poll::resume(self.clock.elapsed(), left, Some(interval))
             .first_after(interval.saturating_sub(since))
+            .after_a_lost_request(row.state == ApprovalState::Redeeming)
             .denial_may_mean_expiry(self.provider.denial_may_mean_expiry());
         Ok(Waiting {
             id: row.asked.id.clone(),

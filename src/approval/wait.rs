@@ -123,7 +123,8 @@ impl Approvals {
             waiting.under_way = None;
         }
         let step = waiting.poll.next(now, answer);
-        if !spent {
+        // Nor is the grant that an earlier request has spent there any more.
+        if !spent && !matches!(step, Step::End(Ending::Lost)) {
             let interval_s = Some(waiting.poll.interval().as_secs());
             let change = ApprovalChange { interval_s, ..ApprovalChange::at(self.clock.now()) };
             waiting.step(self, ApprovalState::Requested, &change)?;

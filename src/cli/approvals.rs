@@ -328,7 +328,7 @@ fn divide(
             lease.insert(taken);
         }
         // With the run in hand nobody is at work on the others: a crash left them so, and `resume` sees to them.
-        if row.state == ApprovalState::Requested {
+        if row.state.may_be_answered() {
             mine.push(id.clone());
         }
     }
@@ -336,7 +336,7 @@ fn divide(
 }
 
 fn is_on_its_way(state: ApprovalState) -> bool {
-    matches!(state, ApprovalState::Planned | ApprovalState::Requested | ApprovalState::Redeeming)
+    state == ApprovalState::Planned || state.may_be_answered()
 }
 
 /// 0 if all were approved; else the first of denied, expired, pending. Of what cannot be opened no answer can be learnt.
@@ -352,16 +352,16 @@ fn verdict(app: &App, ids: &[ApprovalId], stopped: Option<Failure>, unopened: bo
         Some(failure) if failure.kind != Kind::Timeout => Some(failure),
         _ if is(&[S::Denied]) => Some(Failure::new(Kind::Denied, "not all were approved")),
         _ if is(&[S::Expired]) => Some(Failure::new(Kind::Expired, "not all were answered in time")),
-        _ if is(&[S::Requested]) && unopened => Some(
+        _ if is(&[S::Requested, S::Redeeming]) && unopened => Some(
             Failure::new(Kind::Failed, "what was kept of a request cannot be opened, so its answer cannot be learnt")
                 .hint("`agentctl approvals abandon ID` gives it up; with the credential store it was asked with it goes on"),
         ),
-        _ if is(&[S::Requested]) => {
+        _ if is(&[S::Requested, S::Redeeming]) => {
             Some(Failure::new(Kind::Pending, "not all are answered yet").hint("run it again to go on waiting"))
         }
-        _ if is(&[S::Planned, S::Redeeming]) => {
-            let cut = rows.iter().filter(|row| matches!(row.state, S::Planned | S::Redeeming));
-            let why = "the program was stopped while it asked, or while it fetched the answer";
+        _ if is(&[S::Planned]) => {
+            let cut = rows.iter().filter(|row| row.state == S::Planned);
+            let why = "the program was stopped while it asked";
             Some(cut.fold(Failure::new(Kind::Failed, why), |failure, row| match &row.asked.run {
                 Some(run) => failure.hint(format!("`agentctl resume {run}` finds out what is left of it")),
                 None => failure.hint(format!("`agentctl approvals abandon {}` gives it up", row.asked.id)),

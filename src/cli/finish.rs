@@ -24,8 +24,8 @@ use crate::{
 /// How long a request that is under way is waited for when somebody stopped waiting: it may bring the answer.
 pub(crate) const MOMENT: Duration = Duration::from_secs(3);
 /// What is said of an approval whose answer was on its way when nobody waited any longer.
-const FETCHED: &str = ": the server was just being asked for your answer. If you gave one, it may be lost; then `agentctl \
-                       resume` asks you again, if you want that.";
+const FETCHED: &str = ": the server was just being asked for your answer, and is asked once more later. If you said yes in \
+                       this very moment, your answer may be lost; nothing is done then.";
 /// Old runs are pruned at most this often.
 const A_DAY: chrono::Duration = chrono::Duration::days(1);
 
@@ -211,10 +211,8 @@ impl Open {
             ui.say(Line::new().warn("! ").bold(row.asked.id.as_str()).plain(FETCHED));
         }
         let line = Line::new().plain("The run ").bold(self.run.as_str());
-        let waits = self.asked.iter().any(|row| row.state != ApprovalState::Redeeming);
         ui.say(line.plain(match self.asked.is_empty() {
-            false if waits => " waits for your approval. What you can do:",
-            false => " is not over. What you can do:",
+            false => " waits for your approval. What you can do:",
             true => " was stopped in the middle of a request. What came of it is found out by:",
         }));
         for command in self.next() {

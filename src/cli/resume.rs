@@ -142,24 +142,16 @@ pub(crate) fn load(journal: &Journal, run: &RunId) -> Result<Conversation, Failu
         .map_err(|error| Failure::caused(Kind::Failed, &format!("read the conversation of {run}"), &error))
 }
 
-/// The calls whose question or answer was lost in a crash: asked anew only on the person's word.
+/// The calls whose question was lost in a crash: asked anew only on the person's word.
 async fn ask_about_lost_ones(app: &App, journal: &Journal, run: &RunId) -> Result<HashSet<ActionId>, Failure> {
     let mut anew = HashSet::new();
     for call in journal.open_calls(run)? {
         let Some(approval) = journal.approval_of(&call.action)? else { continue };
-        let lost = match approval.state {
-            ApprovalState::Planned => "Whether your device was asked about it is not known",
-            ApprovalState::Redeeming => "Your answer to it was lost on the way",
-            _ => continue,
-        };
-        app.ui.say(
-            Line::new()
-                .warn("! ")
-                .bold(&call.tool)
-                .plain(": ")
-                .plain(lost)
-                .plain(", because the program was stopped then."),
-        );
+        if approval.state != ApprovalState::Planned {
+            continue;
+        }
+        let lost = ": Whether your device was asked about it is not known, because the program was stopped then.";
+        app.ui.say(Line::new().warn("! ").bold(&call.tool).plain(lost));
         if !app.ui.can_ask() {
             app.ui.say("  It is given up; an answer on your device does nothing any more.");
             continue;

@@ -116,15 +116,12 @@ impl Dispatcher {
                 return self.nothing_done(entry, Outcome::Failed, &why, &record, tell);
             }
         };
-        let lost = |id, from, to| {
-            let change =
-                ApprovalChange { error: Some("lost in a crash".to_owned()), ..ApprovalChange::at(self.clock.now()) };
-            self.journal.move_approval(id, from, to, &change)
-        };
         match (&approval, state) {
             (None, _) | (_, None) => self.decide_and_do(tool, plan, entry, run, tell).await,
-            (_, Some((id, from @ S::Planned))) => {
-                lost(&id, from, S::Abandoned)?;
+            (_, Some((id, S::Planned))) => {
+                let at = self.clock.now();
+                let change = ApprovalChange { error: Some("lost in a crash".to_owned()), ..ApprovalChange::at(at) };
+                self.journal.move_approval(&id, S::Planned, S::Abandoned, &change)?;
                 let why = "the program was stopped while it sent the request for approval; whether the user's device \
                            shows it is not known, and an answer to it is not used";
                 match anew {
@@ -132,15 +129,8 @@ impl Dispatcher {
                     false => self.nothing_done(entry, Outcome::Cancelled, why, &record, tell),
                 }
             }
-            (_, Some((id, from @ S::Redeeming))) => {
-                lost(&id, from, S::CredentialLost)?;
-                let why = "the program was stopped while it fetched the answer to the approval, so the answer is lost";
-                match anew {
-                    true => self.decide_and_do(tool, plan, entry, run, tell).await,
-                    false => self.nothing_done(entry, Outcome::Failed, why, &record, tell),
-                }
-            }
-            (Some(asked), Some((_, S::Requested | S::Approved | S::Executing))) => {
+            // `redeeming`: the answer may have been lost on the way. If it was not, the server still says so.
+            (Some(asked), Some((_, S::Requested | S::Redeeming | S::Approved | S::Executing))) => {
                 let decision = self.guard.restore(&plan.action, Journaled::Asked(asked), Some(run), tell).await;
                 self.follow(decision, tool, plan, entry, Progress::Asked, tell).await
             }

@@ -138,6 +138,13 @@ impl Poll {
         self
     }
 
+    /// For a resumed wait: a request of it got no answer that anybody knows, and may have spent the grant.
+    #[must_use]
+    pub fn after_a_lost_request(mut self, there_was_one: bool) -> Self {
+        self.lost = there_was_one;
+        self
+    }
+
     /// For a resumed wait: some of the first interval has passed already.
     #[must_use]
     pub fn first_after(mut self, first: Duration) -> Self {

@@ -192,6 +192,19 @@ fn an_answer_that_never_came_is_not_called_nobodys() {
     assert!(dev.orders().is_empty());
 }
 
+/// The request that spent the yes got no answer; that the grant is gone when it is asked for again proves it.
+#[test]
+fn a_yes_that_was_spent_without_an_answer_is_called_lost() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    dev.auto("approve", "approve");
+    dev.fault(&json!({ "on": "ciba_poll", "kind": "drop", "when": "after" }));
+    buy(&home).code(21).err(&["lost on the way"]);
+    let kept = agentctl(&home).args(["approvals", "list", "--all", "--json"]).run().code(0).json();
+    assert_eq!(kept["approvals"][0]["state"], "credential_lost", "{kept}");
+    assert!(dev.orders().is_empty() && pushes(&dev) == 1);
+}
+
 #[test]
 fn polls_are_never_early() {
     let dev = Dev::with(&["--interval", "2"]);

@@ -23,10 +23,7 @@ use crate::{
         verdict,
     },
     event::Event,
-    store::{
-        journal::{ApprovalFilter, ApprovalState},
-        lock::GrantLock,
-    },
+    store::{journal::ApprovalFilter, lock::GrantLock},
 };
 
 /// The conversation, and what it needs, made when the first message is sent.
@@ -127,17 +124,7 @@ impl<'a> Talk<'a> {
         let Some(conversation) = &self.conversation else { return Ok(Vec::new()) };
         let filter = ApprovalFilter { run: Some(conversation.run().clone()), open: true };
         let open = self.app.journal()?.approvals(&filter)?;
-        let asked = open.into_iter().filter(|row| match row.state {
-            ApprovalState::Requested => true,
-            ApprovalState::Redeeming => self.fetches(&row.asked.id),
-            _ => false,
-        });
-        Ok(asked.map(|row| row.asked.id).collect())
-    }
-
-    /// Whether a request of this shell is under way that may bring the answer.
-    fn fetches(&self, id: &ApprovalId) -> bool {
-        self.watch.holds(id) || self.agent.as_ref().is_some_and(|agent| agent.dispatcher.guard.approvals.left.holds(id))
+        Ok(open.into_iter().filter(|row| row.state.may_be_answered()).map(|row| row.asked.id).collect())
     }
 
     /// Waits for the answers to open approvals behind the prompt. A conversation that was taken up may have some before its

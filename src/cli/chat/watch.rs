@@ -64,11 +64,6 @@ impl Watch {
         }));
     }
 
-    /// Whether the answer to this one is waited for.
-    pub(super) fn holds(&self, id: &ApprovalId) -> bool {
-        self.watched.borrow().contains(id)
-    }
-
     /// The next answer. May be dropped and asked again.
     pub(super) async fn next(&mut self) -> News {
         match self.news.recv().await {

@@ -9,7 +9,8 @@ pub enum ApprovalState {
     Planned,
     /// The server has it and the person's device rings.
     Requested,
-    /// A token request that may spend the grant is on its way. Found after a crash: nobody knows whether it arrived.
+    /// A token request that may spend the grant is on its way. Found after a crash: the server is asked once more, and if
+    /// the request did spend it, the answer is lost.
     Redeeming,
     /// The person said yes and the token lies sealed in the journal.
     Approved,
@@ -69,6 +70,12 @@ impl ApprovalState {
                 false
             }
         }
+    }
+
+    /// Whether the server may still say what the person answered.
+    #[must_use]
+    pub fn may_be_answered(self) -> bool {
+        matches!(self, S::Requested | S::Redeeming)
     }
 
     /// Whether nothing can follow.

@@ -20,7 +20,7 @@ const STEPS: [(&str, usize); 24] = [
     ("before:requested", 0),
     ("after:requested", 1),
     ("before:redeeming", 1),
-    ("after:redeeming", 0),
+    ("after:redeeming", 1),
     ("before:approved", 0),
     ("after:approved", 1),
     ("before:executing", 1),

@@ -229,16 +229,29 @@ fn what_a_crash_cut_is_not_waited_for() {
     let dev = Dev::start();
     let home = dev.logged_in();
     dev.auto("approve", "approve");
-    for step in ["after:planned", "after:redeeming"] {
-        agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_DIE_AT", step).run();
-        agentctl(&home)
-            .args(["approvals", "wait", "--all"])
-            .run()
-            .code(1)
-            .err(&["was stopped", "agentctl resume run_"]);
-        agentctl(&home).args(["resume", "--last"]).run().code(21);
-    }
+    agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_DIE_AT", "after:planned").run();
+    agentctl(&home).args(["approvals", "wait", "--all"]).run().code(1).err(&["was stopped", "agentctl resume run_"]);
+    agentctl(&home).args(["resume", "--last"]).run().code(21);
     assert!(dev.orders().is_empty());
+}
+
+/// That the server still says "not yet" proves that nothing was lost.
+#[test]
+fn a_crash_in_the_middle_of_a_question_to_the_server_loses_no_later_answer() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    for go_on in [&["resume", "--last"][..], &["approvals", "wait", "--all"]] {
+        let orders = dev.orders().len();
+        agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_DIE_AT", "after:redeeming").run();
+        let polls = dev.history("ciba_poll").len();
+        let waiting = agentctl(&home).args(go_on.iter().copied()).start();
+        wait_until(Duration::from_secs(20), "a poll", || (dev.history("ciba_poll").len() > polls).then_some(()));
+        approve(&dev);
+        waiting.finish().code(0);
+        agentctl(&home).args(["resume", "--last"]).run().code(if go_on[0] == "resume" { 2 } else { 0 });
+        assert_eq!(dev.orders().len(), orders + 1, "{go_on:?}");
+    }
+    assert_eq!((granted_orders(&dev), pushes(&dev)), (2, 2));
 }
 
 /// Otherwise a poll that is under way would look like a crash to the one who resumes, and its yes be lost.
