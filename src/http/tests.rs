@@ -60,6 +60,12 @@ async fn sends_what_servers_expect() {
     assert_eq!(answer.content_type(), "application/json");
 }
 
+/// CIBA Core §10.1.
+#[test]
+fn a_server_may_hold_a_poll_for_30_s() {
+    assert!(Options::default().timeout > Duration::from_secs(30));
+}
+
 #[tokio::test]
 async fn redirects_are_answers() {
     let url = raw(&["HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"]).await;

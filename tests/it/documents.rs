@@ -145,8 +145,9 @@ fn the_suites_tests_are_those_that_are_played() {
         names.filter(|name| name.starts_with("fapi-ciba-") || name.starts_with("oidcc-")).collect()
     };
     let played: BTreeSet<String> = crate::conformance::names().into_iter().map(str::to_owned).collect();
-    assert_eq!(named("met"), played);
-    assert!(named("not met").is_empty());
+    let refused: BTreeSet<String> = ["fapi-ciba-id1-client-refresh-token-test".to_owned()].into();
+    assert_eq!(named("not met"), refused);
+    assert_eq!(named("met"), &played - &refused);
     assert!(named("n/a").is_disjoint(&played));
 }
 
