@@ -32,7 +32,7 @@ use std::{path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 
-use self::{life::Life, terms::Terms, wait::Waiting};
+use self::{kept::Place, life::Life, terms::Terms, wait::Waiting};
 use crate::{
     call::{ApprovalId, Digest, Outcome, RunId},
     clock::SharedClock,
@@ -112,6 +112,8 @@ struct Asking<'a> {
     needed: Binding,
     permission: &'a str,
     id: ApprovalId,
+    /// As it stands in the journal.
+    asked: NewApproval,
 }
 
 /// A request before it is made.
@@ -161,24 +163,24 @@ impl Approvals {
         }
         let id = ApprovalId::mint();
         let terms = terms(details.clone(), without_details, needed, &message, wanted);
-        let asking = Asking { action, wanted, account, metadata, client, details, needed, permission, id };
         let hides = sealed::any(&action.arguments, &action.sensitive);
-        let plan = self.kept_plan(action, &asking.id).await?;
-        self.journal.insert_approval(&NewApproval {
-            id: asking.id.clone(),
+        let asked = NewApproval {
             action: action.id.clone(),
             run: run.cloned(),
-            issuer: asking.account.iss.clone(),
-            subject: asking.account.sub.clone(),
+            issuer: account.iss.clone(),
+            subject: account.sub.clone(),
             client_id: client.id.clone(),
             tool: action.tool.clone(),
-            plan,
+            plan: self.kept_plan(action, &id).await?,
             digest: if hides { sealed::HIDDEN.to_owned() } else { action.digest.to_text() },
             binding_message: message.text.clone(),
             code: message.code.clone(),
-            terms: self.kept_terms(&asking, &terms).await?,
+            terms: self.kept_terms(action, &id, &terms).await?,
             created_at: self.clock.now(),
-        })?;
+            id: id.clone(),
+        };
+        self.journal.insert_approval(&asked)?;
+        let asking = Asking { action, wanted, account, metadata, client, details, needed, permission, id, asked };
         let mut single = Single { road: self, approval: run.is_none().then(|| asking.id.clone()) };
         let granted = self.request_and_wait(&asking, approval, message, terms, tell).await;
         single.approval = None;
@@ -309,12 +311,6 @@ impl Approvals {
         let start = self.clock.elapsed();
         let sent_at = self.clock.now();
         let (acknowledged, sent) = self.request(caller, asking, approval, message.clone()).await?;
-        let sealed = self
-            .store
-            .data_key()
-            .await?
-            .seal(&seal_label(&asking.id, "auth_req_id"), acknowledged.auth_req_id.expose().as_bytes())
-            .map_err(|_| Error::Seal)?;
         let lifetime = acknowledged.expires_in.min(Duration::from_secs(approval.expires_in));
         let poll = Poll::new(start, lifetime, acknowledged.interval, ciba::MAX_LIFETIME)
             .map_err(Error::Server)?
@@ -322,9 +318,15 @@ impl Approvals {
         let expires_at = sent_at + lifetime;
         let terms = Terms { message_is_whole: sent.whole, ..terms };
         let reworded = match sent != message {
-            true => Some((sent.text.clone(), self.kept_terms(asking, &terms).await?)),
+            true => Some((sent.text.clone(), self.kept_terms(asking.action, &asking.id, &terms).await?)),
             false => None,
         };
+        let mut asked = asking.asked.clone();
+        if let Some((message, terms)) = &reworded {
+            (asked.binding_message, asked.terms) = (message.clone(), terms.clone());
+        }
+        let place = Place { asked: &asked, until: expires_at, evidence: "" };
+        let sealed = self.seal(&place.of("auth_req_id"), acknowledged.auth_req_id.expose()).await?;
         let change = ApprovalChange {
             sealed_auth_req_id: Some(sealed),
             expires_at: Some(expires_at),
@@ -427,10 +429,6 @@ impl Drop for Single<'_> {
             self.road.abandon(id);
         }
     }
-}
-
-fn seal_label(id: &ApprovalId, what: &str) -> String {
-    format!("{what} of {id}")
 }
 
 fn random() -> Result<[u8; 5], Error> {

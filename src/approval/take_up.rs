@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Approvals, Error, Granted, Shown, life::Life, seal_label, terms, terms::Terms, wait::Waiting};
+use super::{Approvals, Error, Granted, Shown, life::Life, terms, terms::Terms, wait::Waiting};
 use crate::{
     call::Digest,
     event::Tell,
@@ -162,12 +162,5 @@ impl Approvals {
             taken_up: self.clock.elapsed(),
             waited: span(now - requested_at),
         })
-    }
-
-    async fn open(&self, row: &ApprovalRow, what: &str, sealed: Option<&[u8]>) -> Result<String, Error> {
-        let sealed = sealed.ok_or(Error::Changed("its secret is not in the journal"))?;
-        let plain = self.store.data_key().await?.open(&seal_label(&row.asked.id, what), sealed);
-        let plain = plain.map_err(|_| Error::Unopened)?;
-        String::from_utf8(plain.to_vec()).map_err(|_| Error::Unopened)
     }
 }

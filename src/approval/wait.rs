@@ -4,9 +4,9 @@ use std::{rc::Rc, time::Duration};
 
 use super::{
     Approvals, Error, Granted, evidence,
+    kept::Place,
     left::{self, UnderWay},
     life::Life,
-    seal_label,
 };
 use crate::{
     call::ApprovalId,
@@ -168,21 +168,19 @@ impl Approvals {
 
     async fn approved(&self, waiting: &mut Waiting, tokens: &TokenResponse) -> Result<Granted, Error> {
         let row = self.journal.approval(&waiting.id)?.ok_or(Error::Abandoned)?;
+        // Only the row as it was when the device rang can be opened.
+        self.open(&row, "auth_req_id", row.sealed_auth_req_id.as_deref()).await?;
         let terms = self.terms_of(&row).await?;
         let judged = self.judge(&row, &terms, tokens, &waiting.auth_req_id).await?;
         let at = self.clock.now();
         let signed = self.keep_signed(&waiting.id, &judged.claims, tokens).await?;
         let evidence = evidence::of(&row, judged, tokens, &waiting.auth_req_id, signed, at);
-        let sealed = self
-            .store
-            .data_key()
-            .await?
-            .seal(&seal_label(&waiting.id, "token"), tokens.access_token.expose().as_bytes())
-            .map_err(|_| Error::Seal)?;
+        let (until, proven) = (at + good_for(tokens), serde_json::to_string(&evidence).map_err(|_| Error::Seal)?);
+        let place = Place { asked: &row.asked, until, evidence: &proven };
         let change = ApprovalChange {
-            sealed_token: Some(sealed),
-            expires_at: Some(at + good_for(tokens)),
-            evidence: Some(serde_json::to_string(&evidence).map_err(|_| Error::Seal)?),
+            sealed_token: Some(self.seal(&place.of("token"), tokens.access_token.expose()).await?),
+            expires_at: Some(until),
+            evidence: Some(proven),
             ..ApprovalChange::at(at)
         };
         waiting.step(self, ApprovalState::Approved, &change)?;

@@ -228,6 +228,35 @@ fn a_token_goes_where_its_audience_is_pinned() {
     }
 }
 
+/// Who sets variables can say where an order goes, but not unseen, and not after the yes.
+#[test]
+fn a_variable_that_moves_an_order_is_seen_by_the_person_and_does_not_move_an_approved_one() {
+    let dev = Dev::start();
+    let mut home = dev.logged_in();
+    let shop = home.env()["SHOP_API_URL"].clone();
+    let (thief, url) = thief();
+    let asked = |home: &Home| {
+        let output = agentctl(home).args(["run", "--on-approval", "detach", "buy 2 phones"]).run().code(10);
+        let list = agentctl(home).args(["approvals", "list", "--json"]).run().code(0).json();
+        (output, list["approvals"].as_array().unwrap().last().unwrap().clone())
+    };
+    let (output, here) = asked(&home);
+    output.err(&[&format!("It goes to {}", shop.split("/shop").next().unwrap())]);
+    // The yes is to an order here.
+    dev.post("/approvals/latest/approve", &json!({}));
+    home.set("SHOP_API_URL", &format!("{url}/orders"));
+    agentctl(&home)
+        .args(["can", "buy_product", "--arg", "product=phones", "--arg", "qty=2"])
+        .run()
+        .code(0)
+        .out(&[&url]);
+    agentctl(&home).args(["resume", "--last"]).run().code(21).err(&["something else today"]);
+    let (output, elsewhere) = asked(&home);
+    output.err(&[&format!("It goes to {url}")]);
+    assert_ne!(here["plan"]["digest"], elsewhere["plan"]["digest"], "{here}");
+    assert!(here["plan"]["digest"].is_string() && thief.seen().is_empty() && dev.orders().is_empty());
+}
+
 #[test]
 fn a_token_of_a_connection_goes_where_the_connection_is_pinned() {
     let dev = Dev::start();

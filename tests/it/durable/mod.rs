@@ -11,11 +11,13 @@ use std::{
     time::Duration,
 };
 
+use aws_lc_rs::digest;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::{
     audit::sha256,
-    support::{Dev, Home, Output, agentctl, wait_until},
+    support::{Dev, Fake, Home, Output, Reply, agentctl, wait_until},
 };
 
 fn approve(dev: &Dev) {
@@ -318,23 +320,72 @@ fn another_plan_another_person_or_another_key_is_refused() {
     change("UPDATE approvals SET sealed_auth_req_id = zeroblob(60)").code(10).err(&["cannot be opened"]);
 }
 
+/// Who can write into the journal and has no key cannot make a whole and consistent other story of it either.
 #[test]
-fn a_clock_that_jumps_does_not_lengthen_a_wait() {
-    for change in ["+ 86400000", "- 86400000"] {
+fn a_yes_cannot_be_moved_to_another_call_or_used_again_by_editing_the_journal() {
+    let digest_of = |plan: &Value| {
+        let bound = json!({ "tool": plan["tool"], "origin": plan["origin"], "arguments": plan["arguments"] });
+        let text = serde_json_canonicalizer::to_string(&bound).unwrap();
+        format!("sha-256:{}", URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes())))
+    };
+    for (answered, quantity, lives) in
+        [(true, 9, false), (false, 9, false), (true, 2, false), (false, 2, false), (true, 2, true)]
+    {
         let dev = Dev::start();
-        let home = dev.logged_in();
+        let mut home = dev.logged_in();
+        // One that believes every token.
+        let shop = Fake::start();
+        shop.always("POST", "/orders", Reply::json(201, &json!({ "id": "ord_1" })));
+        home.set("SHOP_API_URL", &format!("{}/orders", shop.url()));
         detached(&home, "buy 2 phones");
+        approve(&dev);
+        if answered {
+            agentctl(&home).args(["approvals", "wait", "--all"]).run().code(0);
+        }
         let paths = agentctl(&home).args(["config", "path", "--json"]).run().code(0).json();
         let journal = std::path::Path::new(paths["state"].as_str().unwrap()).join("journal.db");
         let journal = rusqlite::Connection::open(journal).unwrap();
-        // The clock of this machine was set back, or forward, by a day since.
-        let columns = ["created_at", "requested_at", "polled_at", "expires_at"];
-        let set: Vec<String> = columns.iter().map(|column| format!("{column} = {column} {change}")).collect();
-        journal.execute_batch(&format!("UPDATE approvals SET {}", set.join(", "))).unwrap();
+        let plan: String = journal.query_row("SELECT plan FROM approvals", [], |row| row.get(0)).unwrap();
+        let mut plan: Value = serde_json::from_str(&plan).unwrap();
+        let was = digest_of(&plan);
+        plan["arguments"]["qty"] = json!(quantity);
+        let now = digest_of(&plan);
+        for (table, columns) in
+            [("approvals", &["plan", "terms", "digest"][..]), ("calls", &["plan", "arguments", "digest"])]
+        {
+            for column in columns {
+                let sql = format!(
+                    "UPDATE {table} SET {column} = replace(replace(replace({column}, ?1, ?2), '\"qty\":2', ?3), '\"value\":\"2\"', ?4)"
+                );
+                let (quantity, value) = (format!("\"qty\":{quantity}"), format!("\"value\":\"{quantity}\""));
+                journal.execute(&sql, (&was, &now, quantity, value)).unwrap();
+            }
+            if !lives {
+                // As if it were a call that the log does not know.
+                let sql = format!("UPDATE {table} SET action = 'act_01a2299999997000a0000000000000cc'");
+                journal.execute(&sql, ()).unwrap();
+            }
+        }
+        if lives {
+            journal.execute("UPDATE approvals SET expires_at = expires_at + 3600000", ()).unwrap();
+        }
+        let resumed = agentctl(&home).args(["resume", "--last"]).run();
+        assert!(shop.seen().is_empty(), "answered: {answered}, {quantity}, {lives}\n{resumed}");
+        resumed.code(10).err(&["cannot be opened"]);
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_does_not_lengthen_a_wait() {
+    for day in [-86_400, 86_400] {
+        let dev = Dev::start();
+        let home = dev.logged_in();
+        detached(&home, "buy 2 phones");
+        dev.set_wall_clocks(day);
         let left = pending(&home)[0]["left_s"].as_u64().unwrap();
-        assert!(left <= 300, "{change}: {left} s are left");
+        assert!(left <= 300, "{day}: {left} s are left");
         let resumed = agentctl(&home).args(["resume", "--last"]).start();
-        if change.starts_with('-') {
+        if day > 0 {
             // Its time is over, as far as anybody here knows.
             resumed.finish().code(12);
         } else {
