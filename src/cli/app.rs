@@ -210,10 +210,12 @@ impl App {
     pub(crate) fn http(&self) -> Result<&Http, Failure> {
         once(&self.http, || {
             let pem = self.config()?.ca_file.as_ref().map(|file| {
-                std::fs::read(&file.value).map_err(|error| {
+                let failed = |error: &dyn std::error::Error| {
                     let what = format!("read the certificate authority {}", file.value.display());
-                    Failure::caused(Kind::Usage, &what, &error).hint(format!("it comes from {}", file.source))
-                })
+                    Failure::caused(Kind::Usage, &what, error).hint(format!("it comes from {}", file.source))
+                };
+                crate::files::only_mine(&file.value).map_err(|error| failed(&error).mend(&error))?;
+                std::fs::read(&file.value).map_err(|error| failed(&error))
             });
             Ok(Http::new(http::Options { extra_ca_pem: pem.transpose()?, ..http::Options::default() }))
         })

@@ -145,7 +145,7 @@ impl Failure {
     }
 
     /// Adds what mends a file or a folder, where that is known.
-    fn mend(mut self, error: &files::Error) -> Self {
+    pub(crate) fn mend(mut self, error: &files::Error) -> Self {
         self.hints.extend(error.mend());
         self
     }

@@ -74,7 +74,9 @@ async fn log_in(app: &App, args: &Args) -> Result<(), Failure> {
         return finish(app, args, session, login).await;
     }
     let extra = Extra { audience: args.audience.clone(), resource: args.resource.clone(), scopes: args.scopes.clone() };
-    // The store is asked before the person is: a keyring that is missing or locked must not cost them a finished login.
+    // The store is asked before the person is, and made to keep something: a keyring that is missing or locked, or a key file
+    // that opens nothing, must not cost them a finished login.
+    app.patiently(async { Ok(app.store()?.data_key().await.map(drop)?) }).await?;
     let before = app.patiently(async { Ok(session.account().await?) }).await;
     let before = before.or_else(|failure| if failure.kind == Kind::LoginNeeded { Ok(None) } else { Err(failure) })?;
     let mut login = session.begin_login(&extra).await?;

@@ -80,6 +80,7 @@ pub(super) fn load(vars: &EnvVars, overrides: &Overrides, cwd: &Path, text: Opti
     let mut layers = Layers { vars, file: BTreeMap::new(), file_source: Source::Default };
     if let Some(path) = &overrides.env_file {
         let path = cwd.join(path);
+        files::only_mine(&path)?;
         let text = std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
         layers.file = variables(&path, &text)?;
         layers.file_source = Source::EnvFile(path);

@@ -142,6 +142,7 @@ impl SealedFile {
             }
             (Kdf::KeyFile, Unlock::KeyFile(path)) => {
                 // The person named this file, and machines that hand out secrets often do so by a link: it is followed.
+                files::only_mine(path)?;
                 let content = std::fs::read(path).map_err(|source| files::Error::new("read", path, source))?;
                 let content = Zeroizing::new(content);
                 if content.len() < MIN_KEY_FILE {

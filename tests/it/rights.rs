@@ -75,6 +75,24 @@ fn what_others_may_write_is_not_believed() {
         agentctl(&home).arg("doctor").run().code(1).out(&wrong);
         mode(name, shut);
     }
+    // Named by the person, and as decisive: which servers are believed, what holds, what opens the store.
+    let named = |name: &str, content: &str| {
+        fs::write(base.join(name), content).unwrap();
+        mode(name, 0o666);
+        base.join(name).display().to_string()
+    };
+    let ca = named("ca.pem", "");
+    let output = agentctl(&home).arg("token").env("AGENTCTL_CA_FILE", &ca).run().code(2);
+    output.err(&[&format!("others may write to {ca}"), "chmod go-w"]);
+    let env = named("more.env", "");
+    let output = agentctl(&home).args(["--env-file", &env, "token"]).run().code(2);
+    output.err(&[&format!("others may write to {env}"), "chmod go-w"]);
+    let key = named("store.key", "a key of more than thirty-two bytes");
+    let login = agentctl(&home).args(["login", "--no-browser"]).env("AGENTCTL_STORE_PASSPHRASE", "");
+    let other = base.join("new").display().to_string();
+    let output = login.env("AGENTCTL_STORE_KEY_FILE", &key).env("AGENTCTL_HOME", &other).run().code(1);
+    assert!(!output.stderr.contains("To log in"), "the person is asked although nothing could be kept\n{output}");
+    output.err(&[&format!("others may write to {key}"), "chmod go-w"]);
     assert!(dev.history("ciba").is_empty() && dev.orders().is_empty());
     buy(&home).code(0);
 }
