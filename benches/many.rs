@@ -276,7 +276,7 @@ async fn ask(home: &Path, env: &BTreeMap<String, String>, number: usize) {
         journal.start_run(&row).unwrap();
         let arguments = json!({ "number": number }).to_string();
         let call = ToolCall { id: "call".to_owned(), name: "do_it".to_owned(), arguments };
-        let output = dispatcher.call(&call, &run, &|_| {}).await.unwrap();
+        let (_, output) = dispatcher.call(&call, &run, &|_| {}).await.unwrap();
         assert_eq!(output.outcome, agentctl::call::Outcome::Pending, "{}", output.message);
     }
 }

@@ -14,7 +14,7 @@ use futures::future::join_all;
 use serde_json::Value;
 
 use crate::{
-    call::{Outcome, RunId, ToolCall, ToolOutput},
+    call::{ActionId, Outcome, RunId, ToolCall, ToolOutput},
     dispatch::{self, Dispatcher},
     event::{Event, Tell},
     model::{self, Completion, Message, Model, ToolDefinition},
@@ -169,6 +169,24 @@ impl Conversation {
         &self.run
     }
 
+    /// How many calls have this id. One each, but in a conversation of an earlier agentctl, which kept the ids of servers that
+    /// give `call_0` to every call.
+    fn calls_named(&self, id: &str) -> usize {
+        let calls = self.messages.iter().filter_map(|message| match message {
+            Message::Assistant { tool_calls, .. } => Some(tool_calls),
+            _ => None,
+        });
+        calls.flatten().filter(|call| call.id == id).count()
+    }
+
+    /// Gives each call an id of its own: what it brings is found by it, also after a crash. The server reads the id only
+    /// where it is sent back, in the call and in its result, so any will do.
+    fn name_apart(&self, calls: &mut [ToolCall]) {
+        for call in calls.iter_mut().filter(|call| self.calls_named(&call.id) > 0) {
+            call.rename();
+        }
+    }
+
     /// What the model is sent: what a summary replaces is left out.
     fn for_model(&self) -> Cow<'_, [Message]> {
         let summary = |message: &Message| matches!(message, Message::Summary { .. });
@@ -183,6 +201,9 @@ impl Conversation {
         Cow::Owned(messages)
     }
 }
+
+/// What a call brought, and the action it was planned as, if it was.
+type Made = (Option<ActionId>, ToolOutput);
 
 /// Holds a conversation with the model.
 #[derive(Debug)]
@@ -240,7 +261,8 @@ impl Agent {
             let messages = conversation.for_model();
             let completion = self.model.complete(&messages, &tools, &counting).await?;
             used = used.saturating_add(counted(reported.take(), &messages, &completion));
-            let Completion { text, tool_calls, truncated } = completion;
+            let Completion { text, mut tool_calls, truncated } = completion;
+            conversation.name_apart(&mut tool_calls);
             // After calls, silence is an end; a question that brought nothing at all was not answered.
             if text.trim().is_empty() && tool_calls.is_empty() && end.calls.is_empty() && !truncated {
                 return Err(model::Error::Empty.into());
@@ -281,9 +303,9 @@ impl Agent {
     ) -> Result<(), Error> {
         let outputs = self.act(calls, conversation, tell).await;
         for (call, output) in calls.iter().zip(outputs) {
-            let output = output?;
+            let (action, output) = output?;
             end.calls.push((call.name.clone(), output.outcome));
-            self.keep_result(conversation, &call.id, &output)?;
+            self.keep_result(conversation, &call.id, action.as_ref(), &output)?;
         }
         Ok(())
     }
@@ -301,14 +323,14 @@ impl Agent {
         calls: &[ToolCall],
         conversation: &Conversation,
         tell: Tell<'_>,
-    ) -> Vec<Result<ToolOutput, dispatch::Error>> {
+    ) -> Vec<Result<Made, dispatch::Error>> {
         let reads = |call: &ToolCall| {
             self.dispatcher
                 .registry
                 .get(&call.name)
                 .is_some_and(|tool| tool.effect() == Effect::Read && !tool.needs_approval())
         };
-        let mut outputs: Vec<Option<Result<ToolOutput, dispatch::Error>>> = calls.iter().map(|_| None).collect();
+        let mut outputs: Vec<Option<Result<Made, dispatch::Error>>> = calls.iter().map(|_| None).collect();
         let side_by_side = calls.iter().enumerate().take(CALLS_PER_ANSWER).filter(|(_, call)| reads(call));
         let read =
             join_all(side_by_side.map(|(at, call)| async move { (at, self.one(call, conversation, tell).await) }))
@@ -321,7 +343,7 @@ impl Agent {
             let output = match outputs[at].take() {
                 Some(output) => output,
                 None if at >= CALLS_PER_ANSWER => {
-                    Ok(ToolOutput::refused(Outcome::Limit, format!("at most {CALLS_PER_ANSWER} calls at once")))
+                    Ok((None, ToolOutput::refused(Outcome::Limit, format!("at most {CALLS_PER_ANSWER} calls at once"))))
                 }
                 None => self.one(call, conversation, tell).await,
             };
@@ -334,15 +356,10 @@ impl Agent {
         all
     }
 
-    async fn one(
-        &self,
-        call: &ToolCall,
-        conversation: &Conversation,
-        tell: Tell<'_>,
-    ) -> Result<ToolOutput, dispatch::Error> {
+    async fn one(&self, call: &ToolCall, conversation: &Conversation, tell: Tell<'_>) -> Result<Made, dispatch::Error> {
         let run = &conversation.run;
         match conversation.is_rehearsal() {
-            true => Ok(self.rehearse(call, run, tell).await),
+            true => Ok((None, self.rehearse(call, run, tell).await)),
             false => self.dispatcher.call(call, run, tell).await,
         }
     }
@@ -359,13 +376,19 @@ impl Agent {
     }
 
     /// What a call brought. One that is pending stays open in the journal.
-    fn keep_result(&self, conversation: &mut Conversation, call: &str, output: &ToolOutput) -> Result<(), Error> {
+    fn keep_result(
+        &self,
+        conversation: &mut Conversation,
+        call: &str,
+        action: Option<&ActionId>,
+        output: &ToolOutput,
+    ) -> Result<(), Error> {
         let message = Message::Tool { tool_call_id: call.to_owned(), content: output.for_model() };
         if output.outcome == Outcome::Pending {
             return self.keep(conversation, message);
         }
         let value = serde_json::to_value(&message).unwrap_or(Value::Null);
-        self.journal.append_result(&conversation.run, call, &value, self.dispatcher.clock.now())?;
+        self.journal.append_result(&conversation.run, action, &value, self.dispatcher.clock.now())?;
         conversation.messages.push(message);
         Ok(())
     }

@@ -63,6 +63,13 @@ pub struct ToolCall {
     pub arguments: String,
 }
 
+impl ToolCall {
+    /// Takes an id that nobody else has, in place of one that cannot be kept.
+    pub fn rename(&mut self) {
+        self.id = format!("call_{}", uuid::Uuid::new_v4().simple());
+    }
+}
+
 /// SHA-256 over the canonical form (RFC 8785) of a JSON value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);

@@ -125,24 +125,31 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Takes one call all the way.
+    /// Takes one call all the way. The output is that of the action it was planned as; a call that was not understood was
+    /// planned as none.
     ///
     /// # Errors
     /// If the log or the journal cannot be written.
-    pub async fn call(&self, call: &ToolCall, run: &RunId, tell: Tell<'_>) -> Result<ToolOutput, Error> {
+    pub async fn call(
+        &self,
+        call: &ToolCall,
+        run: &RunId,
+        tell: Tell<'_>,
+    ) -> Result<(Option<ActionId>, ToolOutput), Error> {
+        let refused = |why: String| Ok((None, not_understood(&call.name, why, tell)));
         let Some(tool) = self.registry.get(&call.name) else {
-            return Ok(not_understood(&call.name, Unplanned::NoTool(call.name.clone()).to_string(), tell));
+            return refused(Unplanned::NoTool(call.name.clone()).to_string());
         };
         let plan = match tool.plan(&call.arguments) {
             Ok(plan) => plan,
-            Err(error) => return Ok(not_understood(&call.name, error.to_string(), tell)),
+            Err(error) => return refused(error.to_string()),
         };
         let action = &plan.action;
         tell(planned(action));
         self.journal.open_call(&self.kept_call(call, &plan, run).await?)?;
         self.unlock_log().await?;
-        let entry = Entry::open(self, action, run)?;
-        self.decide_and_do(tool, plan, entry, run, tell).await
+        let (id, entry) = (action.id.clone(), Entry::open(self, action, run)?);
+        Ok((Some(id), self.decide_and_do(tool, plan, entry, run, tell).await?))
     }
 
     /// From the decision to the end.

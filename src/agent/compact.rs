@@ -55,7 +55,7 @@ impl Agent {
     /// If it cannot be written down.
     pub fn cut(&self, conversation: &mut Conversation, text: &str, by_person: bool) -> Result<(), Error> {
         let waits = matches!(conversation.messages.last(), Some(Message::User { .. } | Message::Tool { .. }));
-        if !waits || !self.unanswered(conversation).is_empty() || (text.is_empty() && !by_person) {
+        if !waits || !Self::unanswered(conversation).is_empty() || (text.is_empty() && !by_person) {
             return Ok(());
         }
         let note = if by_person { STOPPED } else { BROKE_OFF };

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{Agent, Conversation, Error, TurnEnd};
+use super::{Agent, Conversation, Error, Made, TurnEnd};
 use crate::{
     call::{ActionId, ApprovalId, Outcome, ToolCall, ToolOutput},
+    escape,
     event::{Event, Tell},
     model::Message,
     store::journal::CallRow,
@@ -14,6 +15,16 @@ use crate::{
 
 /// Tells the model where to look, when a result arrives after the conversation has gone on.
 const ARRIVED: &str = "(A call that was pending has ended. Its result stands in its place above; say what came of it.)";
+
+/// Where the result of a call goes.
+enum Place {
+    /// Behind the last answer, which asked for it.
+    Next,
+    /// Where a message says that it is pending.
+    At(usize),
+    /// Nobody can tell: several calls have its id, or none.
+    Nowhere,
+}
 
 impl Agent {
     /// Goes on with a run that waits or was cut off, to the model's last word. `anew` holds the actions about which the
@@ -30,10 +41,21 @@ impl Agent {
         let mut end = TurnEnd::default();
         self.unseal(conversation).await?;
         let open = self.journal.open_calls(&conversation.run)?;
-        self.end_calls(conversation, open, anew, &mut end, tell).await?;
+        let late = self.end_calls(conversation, open, anew, &mut end, tell).await?;
         // What the model asked for last, and was cut off before it began.
-        let never_begun = self.unanswered(conversation);
+        let mut never_begun = Vec::new();
+        for call in Self::unanswered(conversation) {
+            match self.begun(conversation, &call)? {
+                Some((action, output)) => {
+                    self.keep_result(conversation, &call.id, action.as_ref(), &output)?;
+                    tell(completed(action, &call.name, &output));
+                    end.calls.push((call.name, output.outcome));
+                }
+                None => never_begun.push(call),
+            }
+        }
         self.act_on(conversation, &never_begun, &mut end, tell).await?;
+        self.say(conversation, &late)?;
         if self.nobody_waits(&end) {
             return Ok(end);
         }
@@ -61,27 +83,40 @@ impl Agent {
         let mut end = TurnEnd::default();
         let mut open = Vec::new();
         for row in self.journal.open_calls(&conversation.run)? {
-            let waits = self.journal.approval_of(&row.action)?.is_some_and(|row| waiting.contains(&row.asked.id));
-            if !waits && self.place_of(conversation, &row).is_some() {
+            if !self.journal.approval_of(&row.action)?.is_some_and(|row| waiting.contains(&row.asked.id)) {
                 open.push(row);
             }
         }
-        self.end_calls(conversation, open, &HashSet::new(), &mut end, tell).await?;
+        let late = self.end_calls(conversation, open, &HashSet::new(), &mut end, tell).await?;
+        self.say(conversation, &late)?;
         Ok(end)
     }
 
     /// Answers the calls of an earlier turn that was stopped before they ended: servers refuse a conversation in which a
     /// call has no output.
     pub(super) fn settle(&self, conversation: &mut Conversation) -> Result<(), Error> {
-        for call in self.unanswered(conversation) {
-            let open = self.journal.open_calls(&conversation.run)?;
-            let output = match open.iter().rev().find(|row| row.call == call.id) {
-                Some(row) => self.stopped(row)?,
-                None => ToolOutput::refused(Outcome::Cancelled, "the user stopped it before anything was done"),
-            };
-            self.keep_result(conversation, &call.id, &output)?;
+        for call in Self::unanswered(conversation) {
+            let (action, output) = self.begun(conversation, &call)?.unwrap_or_else(|| {
+                (None, ToolOutput::refused(Outcome::Cancelled, "the user stopped it before anything was done"))
+            });
+            self.keep_result(conversation, &call.id, action.as_ref(), &output)?;
         }
         Ok(())
+    }
+
+    /// What there is to say about a call without a result, if it was begun: it is never made anew. Where several calls have
+    /// its id, one that was begun may be this one.
+    fn begun(&self, conversation: &Conversation, call: &ToolCall) -> Result<Option<Made>, Error> {
+        let rows = self.journal.calls_named(&conversation.run, &call.id)?;
+        Ok(match rows.as_slice() {
+            [] => None,
+            [row] if conversation.calls_named(&call.id) == 1 => Some((Some(row.action.clone()), self.stopped(row)?)),
+            _ => {
+                let why = "an earlier call has the same id, so whether this one was begun is not known; it is not made \
+                           again, and the user should look whether it happened";
+                Some((None, ToolOutput::refused(Outcome::Unknown, why)))
+            }
+        })
     }
 
     /// What there is to say about a call that was stopped.
@@ -101,6 +136,7 @@ impl Agent {
         })
     }
 
+    /// Ends calls, and returns what there is to tell the model about their results.
     async fn end_calls(
         &self,
         conversation: &mut Conversation,
@@ -108,60 +144,89 @@ impl Agent {
         anew: &HashSet<ActionId>,
         end: &mut TurnEnd,
         tell: Tell<'_>,
-    ) -> Result<(), Error> {
-        let mut late = false;
+    ) -> Result<Vec<String>, Error> {
+        let mut late = Vec::new();
         for row in open {
             let output = self.dispatcher.resume(&row, anew.contains(&row.action), tell).await?;
             end.calls.push((row.tool.clone(), output.outcome));
-            late |= self.put(conversation, &row, &output)?;
+            late.extend(self.put(conversation, &row, &output)?);
         }
-        if late {
-            self.keep(conversation, Message::User { content: ARRIVED.to_owned() })?;
-        }
-        Ok(())
+        late.dedup();
+        Ok(late)
     }
 
-    /// Puts the result of a call where it belongs. Whether the conversation has gone on since, so that the model must be told.
-    fn put(&self, conversation: &mut Conversation, row: &CallRow, output: &ToolOutput) -> Result<bool, Error> {
-        let Some(place) = self.place_of(conversation, row) else {
-            self.keep_result(conversation, &row.call, output)?;
-            return Ok(false);
-        };
-        if output.outcome == Outcome::Pending {
-            return Ok(false);
+    /// Tells the model what there is to tell. Only where every call has its result: servers refuse words in between.
+    fn say(&self, conversation: &mut Conversation, late: &[String]) -> Result<(), Error> {
+        if late.is_empty() {
+            return Ok(());
         }
+        self.keep(conversation, Message::User { content: late.join("\n") })
+    }
+
+    /// Puts the result of a call where it belongs. If the conversation has gone on since, the model must be told: this.
+    fn put(
+        &self,
+        conversation: &mut Conversation,
+        row: &CallRow,
+        output: &ToolOutput,
+    ) -> Result<Option<String>, Error> {
+        let (run, at) = (&conversation.run, self.dispatcher.clock.now());
+        let place = match Self::place_of(conversation, row) {
+            Place::Next => {
+                self.keep_result(conversation, &row.call, Some(&row.action), output)?;
+                return Ok(None);
+            }
+            _ if output.outcome == Outcome::Pending => return Ok(None),
+            Place::At(place) => place,
+            // It stays out of a place that may be another call's.
+            Place::Nowhere => {
+                self.journal.close_call(&row.action, at)?;
+                let (tool, ended) = (&row.tool, output.outcome.word());
+                return Ok(Some(format!(
+                    "(A call of `{tool}` that was pending has ended as `{ended}`. Its result stands nowhere above, because \
+                     several calls have its id; say what came of it.)"
+                )));
+            }
+        };
         let message = Message::Tool { tool_call_id: row.call.clone(), content: output.for_model() };
         let value = serde_json::to_value(&message).unwrap_or(Value::Null);
-        let (run, at) = (&conversation.run, self.dispatcher.clock.now());
         self.journal.replace_result(run, place, &value, &row.action, at)?;
         conversation.messages[place] = message;
         // If the model only said that the call is pending, that is not true any more and goes away.
         let after =
             place + 1 + conversation.messages[place + 1..].iter().take_while(|message| is_result(message)).count();
         match &conversation.messages[after..] {
-            [] => Ok(false),
+            [] => Ok(None),
             [Message::Assistant { tool_calls, .. }] if tool_calls.is_empty() => {
                 self.journal.cut_messages(&conversation.run, after)?;
                 conversation.messages.truncate(after);
-                Ok(false)
+                Ok(None)
             }
-            _ => Ok(true),
+            _ => Ok(Some(ARRIVED.to_owned())),
         }
     }
 
-    /// Where a message says that this call is pending: the newest of its name, because some servers give names twice.
-    fn place_of(&self, conversation: &Conversation, row: &CallRow) -> Option<usize> {
-        conversation.messages.iter().rposition(|message| match message {
-            Message::Tool { tool_call_id, content } if *tool_call_id == row.call => {
+    /// Where the result of this call goes. A place is certain only if no other call has its id.
+    fn place_of(conversation: &Conversation, row: &CallRow) -> Place {
+        if conversation.calls_named(&row.call) != 1 {
+            return Place::Nowhere;
+        }
+        let result = conversation.messages.iter().enumerate().find_map(|(at, message)| match message {
+            Message::Tool { tool_call_id, content } if *tool_call_id == row.call => Some((at, content)),
+            _ => None,
+        });
+        match result {
+            Some((at, content)) => {
                 let output: Value = serde_json::from_str(content).unwrap_or_default();
-                output["outcome"] == Outcome::Pending.word()
+                if output["outcome"] == Outcome::Pending.word() { Place::At(at) } else { Place::Nowhere }
             }
-            _ => false,
-        })
+            None if Self::unanswered(conversation).iter().any(|call| call.id == row.call) => Place::Next,
+            None => Place::Nowhere,
+        }
     }
 
     /// The calls of the last answer that has some and no result of which stands in the conversation.
-    pub(super) fn unanswered(&self, conversation: &Conversation) -> Vec<ToolCall> {
+    pub(super) fn unanswered(conversation: &Conversation) -> Vec<ToolCall> {
         let messages = &conversation.messages;
         let asked =
             |message: &Message| matches!(message, Message::Assistant { tool_calls, .. } if !tool_calls.is_empty());
@@ -184,6 +249,12 @@ impl Agent {
             })
             .collect()
     }
+}
+
+fn completed(action: Option<ActionId>, tool: &str, output: &ToolOutput) -> Event {
+    let tool = escape::shortened(tool, 80).into_owned();
+    let ToolOutput { outcome, message, data } = output.clone();
+    Event::ToolCompleted { action, tool, outcome, message, data }
 }
 
 fn is_result(message: &Message) -> bool {

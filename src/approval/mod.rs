@@ -187,7 +187,7 @@ impl Approvals {
         Ok(Granted { turn: Some(turn), ..granted? })
     }
 
-    /// One question at a time reaches a person.
+    /// One question at a time reaches a person, as long as somebody waits for its answer.
     async fn turn(&self, account: &Account) -> Result<GrantLock, Error> {
         let person = Digest::of_bytes(format!("{}\n{}", account.iss, account.sub).as_bytes()).to_hex();
         let path = self.locks.join(format!("approval-{}.lock", &person[..16]));

@@ -318,7 +318,7 @@ pub(crate) async fn resume(
     };
     let dispatcher = stop.or(app.dispatcher()).await?;
     let output = drive(app, &show, stop, dispatcher.resume(&row, anew.contains(&row.action), &tell)).await;
-    end(app, &show, id, &row.tool, output)
+    end(app, &show, id, &row.tool, output.map(|output| (Some(row.action), output)))
 }
 
 /// The end of a single call, which is a run without a conversation: what it brought is kept in the place of one.
@@ -327,14 +327,14 @@ fn end(
     show: &Show<'_>,
     run: &RunId,
     tool: &str,
-    output: Result<ToolOutput, Failure>,
+    output: Result<(Option<ActionId>, ToolOutput), Failure>,
 ) -> Result<(), Failure> {
     show.end();
     let journal = app.journal()?;
     match &output {
-        Ok(output) if output.outcome != Outcome::Pending => {
+        Ok((action, output)) if output.outcome != Outcome::Pending => {
             let message = json!({ "role": "tool", "tool_call_id": CALL, "content": output.for_model() });
-            journal.append_result(run, CALL, &message, app.clock.now())?;
+            journal.append_result(run, action.as_ref(), &message, app.clock.now())?;
         }
         // What was stopped before anything could be gone on with is over.
         _ if Open::of(app, run)?.is_empty() => {
@@ -346,7 +346,7 @@ fn end(
     }
     let mut open = Open::of(app, run)?;
     match output {
-        Ok(output) => {
+        Ok((_, output)) => {
             rest(app, run, &mut open, verdict::kind(output.outcome));
             finish(&app.ui, tool, &output, Some((run, &open)))
         }

@@ -44,7 +44,7 @@ pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTim
     {
         let output = ToolOutput::refused(Outcome::Cancelled, GIVEN_UP);
         let message = json!({ "role": "tool", "tool_call_id": call.call, "content": output.for_model() });
-        journal.append_result(run, &call.call, &message, at)?;
+        journal.append_result(run, Some(action), &message, at)?;
     }
     Ok(open)
 }

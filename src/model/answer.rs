@@ -359,7 +359,7 @@ impl Assembly {
             let call = &mut later[0];
             // An answer is sent back under its id, so each call needs one of its own.
             if call.id.is_empty() || earlier.iter().any(|other| other.id == call.id) {
-                call.id = format!("call_{}", uuid::Uuid::new_v4().simple());
+                call.rename();
             }
             // For a tool without parameters; sent back, an empty text would be refused as no JSON.
             if call.arguments.trim_ascii().is_empty() {

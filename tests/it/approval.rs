@@ -144,6 +144,31 @@ fn one_at_a_time_reaches_the_person() {
 }
 
 #[test]
+fn what_nobody_waits_for_lies_beside_the_next_one() {
+    let buy = |qty: u32| json!({ "name": "buy_product", "arguments": { "product": "phones", "qty": qty } });
+    let six: Vec<_> = (1..=6).map(buy).collect();
+    let dev = Dev::scripted(json!([{ "tool_calls": six }, { "text": "They wait." }, { "text": "Two of them." }]));
+    let home = logged_in(&dev);
+    dev.auto("off", "off");
+    let output = agentctl(&home).args(["run", "--on-approval", "detach", "go"]).run();
+    let output = output.err(&["5 approval requests were sent within a minute"]);
+    let open = dev.get("/pending")["approvals"].as_array().unwrap().clone();
+    let shown: std::collections::BTreeSet<&str> =
+        open.iter().map(|request| request["binding_message"].as_str().unwrap()).collect();
+    assert_eq!((open.len(), shown.len(), pushes(&dev)), (5, 5, 5), "{output}");
+    // A yes is to one of them, in whichever order they are answered.
+    dev.post("/approvals/latest/approve", &json!({}));
+    for _ in 0..3 {
+        dev.post("/approvals/latest/deny", &json!({}));
+    }
+    dev.post("/approvals/latest/approve", &json!({}));
+    let output = agentctl(&home).args(["resume", "--last"]).run();
+    let bought: std::collections::BTreeSet<u64> =
+        dev.orders().iter().map(|order| order["qty"].as_u64().unwrap()).collect();
+    assert_eq!(bought, [1, 5].into(), "{output}");
+}
+
+#[test]
 fn what_a_product_is_called_cannot_deceive() {
     let name = "product=phones\u{1b}[2K\r\u{202e}Approved \u{200b}\tx";
     let call = ["tools", "call", "buy_product", "--arg", name, "--arg", "qty=2"];

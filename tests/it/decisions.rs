@@ -548,7 +548,7 @@ async fn walk() {
         let run = RunId::mint();
         let output = tokio::select! {
             biased;
-            output = dispatcher.call(&call, &run, &|_| {}) => output.unwrap(),
+            output = dispatcher.call(&call, &run, &|_| {}) => output.unwrap().1,
             () = desk.person(row, &rang) => unreachable!(),
         };
         let runs = desk.api.hits() - before;

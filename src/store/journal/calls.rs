@@ -1,7 +1,7 @@
 //! Tool calls in the journal: what was planned, before anything of it happens, so that another process can end it.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{Row, Transaction, params};
 use serde_json::Value;
 
 use super::{Error, Journal, millis, runs::append, time};
@@ -62,20 +62,22 @@ impl Journal {
         Ok(())
     }
 
-    /// Adds what a call brought to its run's conversation, and closes it: with the answer in the conversation nothing is left
-    /// for another process.
+    /// Adds what a call brought to its run's conversation, and closes its action: with the answer in the conversation nothing
+    /// is left for another process. A call that was not planned has no action, and closes nothing.
     ///
     /// # Errors
     /// If there is no such run, or the journal cannot be written.
-    pub fn append_result(&self, run: &RunId, call: &str, message: &Value, at: DateTime<Utc>) -> Result<(), Error> {
+    pub fn append_result(
+        &self,
+        run: &RunId,
+        action: Option<&ActionId>,
+        message: &Value,
+        at: DateTime<Utc>,
+    ) -> Result<(), Error> {
         self.passes("before:call_closed");
         self.write(false, |tx| {
             append(tx, run, message)?;
-            // Some servers give the same name to calls of different answers: the newest is meant.
-            let sql = "SELECT action FROM calls WHERE run = ?1 AND call = ?2 AND closed_at IS NULL
-                       ORDER BY started_at DESC, action DESC LIMIT 1";
-            let action = tx.query_row(sql, [run.as_str(), call], |row| row.get::<_, String>(0)).optional()?;
-            action.map_or(Ok(()), |action| close(tx, &action, at))
+            action.map_or(Ok(()), |action| close(tx, action.as_str(), at))
         })?;
         self.passes("after:call_closed");
         Ok(())
@@ -111,6 +113,15 @@ impl Journal {
         let sql =
             format!("SELECT {COLUMNS} FROM calls WHERE run = ?1 AND closed_at IS NULL ORDER BY started_at, action");
         self.list(&sql, [run.as_str()], call_row)
+    }
+
+    /// The calls of a run that the model gave this name, over or not, the oldest first.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn calls_named(&self, run: &RunId, call: &str) -> Result<Vec<CallRow>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM calls WHERE run = ?1 AND call = ?2 ORDER BY started_at, action");
+        self.list(&sql, [run.as_str(), call], call_row)
     }
 
     /// A call, if it is there.
@@ -174,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_result_closes_the_newest_call_of_its_name() {
+    fn a_result_closes_its_own_call_whatever_the_others_are_named() {
         use crate::store::journal::RunRow;
         let dir = TempDir::new();
         let journal = Journal::open(&dir.0).unwrap();
@@ -200,14 +211,17 @@ mod tests {
         };
         let (pending, newer) = (open(0), open(1));
         journal.append_message(&run, &"pending".into()).unwrap();
-        journal.append_result(&run, "call_0", &"newer".into(), at(2)).unwrap();
+        journal.append_result(&run, None, &"not understood".into(), at(2)).unwrap();
+        assert_eq!(journal.open_calls(&run).unwrap().len(), 2);
+        journal.append_result(&run, Some(&newer), &"newer".into(), at(2)).unwrap();
         let left = |journal: &Journal| -> Vec<ActionId> {
             journal.open_calls(&run).unwrap().into_iter().map(|call| call.action).collect()
         };
         assert_eq!(left(&journal), std::slice::from_ref(&pending));
-        assert!(journal.call(&newer).unwrap().is_some());
+        let named = |name| journal.calls_named(&run, name).unwrap().len();
+        assert_eq!((named("call_0"), named("call_1")), (2, 0));
         journal.replace_result(&run, 0, &"older".into(), &pending, at(3)).unwrap();
         assert!(left(&journal).is_empty());
-        assert_eq!(journal.messages(&run).unwrap(), ["older", "newer"]);
+        assert_eq!(journal.messages(&run).unwrap(), ["older", "not understood", "newer"]);
     }
 }

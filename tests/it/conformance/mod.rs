@@ -375,7 +375,7 @@ impl World {
 
     async fn call(&self, tool: &str, arguments: &str) -> ToolOutput {
         let call = ToolCall { id: "c".to_owned(), name: tool.to_owned(), arguments: arguments.to_owned() };
-        self.dispatcher().call(&call, &RunId::mint(), &|_| {}).await.unwrap()
+        self.dispatcher().call(&call, &RunId::mint(), &|_| {}).await.unwrap().1
     }
 
     async fn look(&self) -> ToolOutput {

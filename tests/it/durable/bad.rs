@@ -14,7 +14,7 @@ fn journal_file(home: &Home) -> PathBuf {
     PathBuf::from(paths["state"].as_str().unwrap()).join("journal.db")
 }
 
-fn journal(home: &Home) -> Connection {
+pub(super) fn journal(home: &Home) -> Connection {
     Connection::open(journal_file(home)).unwrap()
 }
 

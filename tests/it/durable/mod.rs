@@ -1,6 +1,7 @@
 //! Approvals that survive the process that asked, and effects that happen once.
 
 mod bad;
+mod ids;
 mod kill;
 mod panic;
 mod proof;
