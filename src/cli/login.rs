@@ -1,5 +1,6 @@
 //! `agentctl login`: the device flow (RFC 8628) as a person sees it.
 
+use anstyle::Style;
 use std::{pin::pin, time::Duration};
 
 use clap::Args as ClapArgs;
@@ -107,7 +108,7 @@ fn parked(app: &App, session: &Session, login: &DeviceLogin, id: &str, go_on: &s
         .hint(format!("then run `{go_on}`"));
     if !app.ui.json() {
         verification(app, session, login).show(&app.ui, app.ui.size());
-        app.ui.say(Line::new().plain("When you have finished there, run ").bold(go_on));
+        app.ui.say(Line::new().plain("When you have finished there, run ").styled(Style::new().bold(), go_on));
         return failure.told();
     }
     let mut object = failure.to_json();

@@ -110,8 +110,7 @@ fn line(entry: &Entry) -> Line {
         EntryKind::Response => {
             let outcome = text("outcome");
             let start = start.plain("response  ").dim_field(action).plain("  ");
-            let start = if outcome == "done" { start.good(outcome) } else { start.warn(outcome) };
-            start.plain("  ").field(text("message"))
+            start.verdict(outcome == "done", outcome).plain("  ").words(text("message"))
         }
         EntryKind::Recovered if entry.body["foreign"] == true => {
             start.bad("recovered: what stands before this entry was put in by somebody else")

@@ -52,14 +52,14 @@ fn show(ui: &Ui, pair: &Pair, grade: &Result<Option<Grade>, String>) {
     let ended = |path: &str| words(pair.ended(path));
     let row = |name: &str, value: &str| {
         if !value.is_empty() {
-            ui.answer_line(&Line::new().dim(&format!("  {name:<12}")).field(value));
+            ui.answer_line(&Line::new().dim_said(&format!("  {name:<12}")).field(value));
         }
     };
     let title = Line::new().bold(&asked("/tool")).plain("  ").field(&asked("/effect"));
     ui.answer_line(&title.dim("  ").dim_field(pair.action()));
     if let Value::Object(arguments) = pair.asked("/arguments") {
         for (name, value) in arguments {
-            ui.answer_line(&Line::new().plain("    ").dim_field(name).dim(": ").field(&value.to_string()));
+            ui.answer_line(&Line::new().plain("    ").label(name).field(&value.to_string()));
         }
     }
     row("asked", &format!("{} (entry {})", pair.request.time, pair.request.seq));
