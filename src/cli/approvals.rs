@@ -128,13 +128,13 @@ pub(crate) fn list(app: &App, all: bool) -> Result<(), Failure> {
         let line = Line::new()
             .bold(row.asked.id.as_str())
             .plain("  ")
-            .field(&row.asked.tool)
+            .said(&row.asked.tool)
             .plain("  ")
             .message(Style::new(), &row.asked.binding_message)
             .plain("  ")
             .said(&state(row, now))
             .dim("  ")
-            .dim_field(run);
+            .dim_said(run);
         app.ui.answer_line(&line);
     }
     if rows.is_empty() {
@@ -390,7 +390,7 @@ fn verdict(app: &App, ids: &[ApprovalId], stopped: Option<Failure>, unopened: bo
         return failure.map_or(Ok(()), |failure| Err(failure.told()));
     }
     for row in &rows {
-        let line = Line::new().bold(row.asked.id.as_str()).plain("  ").field(&row.asked.tool).plain("  ");
+        let line = Line::new().bold(row.asked.id.as_str()).plain("  ").said(&row.asked.tool).plain("  ");
         app.ui.answer_line(&line.said(&state(row, now)));
     }
     let mut runs: Vec<&str> = rows

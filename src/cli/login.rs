@@ -175,8 +175,8 @@ async fn welcome(app: &App, account: &Account) -> Result<(), Failure> {
         return Ok(());
     }
     let line = Line::new().good("✓ ").plain("Logged in as ").bold(&whoami::name(account));
-    let line = line.dim("  (sub ").dim_field(&account.sub).dim(", profile ").dim_field(profile);
-    app.ui.say(line.dim(", ").dim_words(&store).dim(")"));
+    let line = line.dim("  (sub ").dim_field(&account.sub).dim(", profile ").dim_said(profile);
+    app.ui.say(line.dim(", ").dim_said(&store).dim(")"));
     let store = &app.config()?.store;
     let kind = store.value;
     if store.source == Source::Flag && app.env.get("AGENTCTL_STORE") != Some(kind.to_string().as_str()) {

@@ -150,9 +150,11 @@ impl<'a> Rows<'a> {
             column += columns_of(c);
             let first_of_row = at == 0 && self.column <= self.start(true);
             if column > self.width && !first_of_row {
-                // Behind a space, if one is near: it reads better.
-                let space = rest[..at].rfind(' ').map(|space| space + 1).filter(|space| *space > at / 2);
-                return space.unwrap_or(at);
+                // Behind a space or before the name of a character, if one is near: it reads better.
+                let row = &rest[..at];
+                let name = row.rfind("<U+").filter(|name| !row[*name..].contains('>'));
+                let space = row.rfind(' ').map(|space| space + 1);
+                return name.or(space).filter(|better| *better > at / 2).unwrap_or(at);
             }
             end = at + c.len_utf8();
         }

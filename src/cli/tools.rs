@@ -234,7 +234,7 @@ fn check(app: &App, file: &Path) -> Result<(), Failure> {
         for finding in &findings {
             let line = Line::new().bad("✗ ").bold(finding.tool.as_deref().unwrap_or("the file")).plain(": ");
             ui.answer_line(&line.words(&finding.problem));
-            ui.answer_line(&Line::new().dim("  mend: ").words(&finding.mend));
+            ui.answer_line(&Line::new().dim("  mend: ").said(&finding.mend));
         }
         if findings.is_empty() {
             ui.answer_line(&Line::new().good("✓ ").plain("nothing to mend"));

@@ -220,7 +220,7 @@ impl Ui {
 
     /// What to do next.
     pub(crate) fn hint(&self, message: &str) {
-        self.status(Line::new().dim("hint: ").words(message));
+        self.status(Line::new().dim("hint: ").said(message));
     }
 
     /// Reports a failure: what happened, then what to do. With `--json` it is an object on stdout; an agent that calls
@@ -248,7 +248,7 @@ impl Ui {
         self.say(Line::new().bad("error: ").words(&failure.message));
         for hint in &failure.hints {
             // Not `hint`: what to do belongs to the error, so it stays under `--quiet`.
-            self.say(Line::new().dim("  hint: ").words(hint));
+            self.say(Line::new().dim("  hint: ").said(hint));
         }
     }
 

@@ -173,12 +173,10 @@ fn an_error_of_the_models_server_is_one_line() {
     let name = format!("x\n✓ Approved by Ada Lovelace after 9 s\n{}", "agentctl> ".repeat(100));
     let piece = json!({ "choices": [{ "index": 0, "finish_reason": null, "delta": { "tool_calls": [
         { "index": 0, "id": "z", "type": "function", "function": { "name": name, "arguments": "{" } } ] } }] });
-    let ended = json!({ "choices": [{ "index": 0, "finish_reason": forged, "delta": { "content": "a" } }] });
     let answers = [
         Reply::text(400, "application/json", &reported),
         Reply::text(200, "text/event-stream", &format!("data: {reported}\n\n")),
         Reply::text(200, "text/event-stream", &format!("data: {piece}\n\n")),
-        Reply::text(200, "text/event-stream", &format!("data: {ended}\n\ndata: [DONE]\n\n")),
     ];
     for answer in answers {
         let dev = Dev::start();
@@ -189,11 +187,13 @@ fn an_error_of_the_models_server_is_one_line() {
         let output = agentctl(&home).args(["run", "go"]).run();
         assert!(output.stderr.len() < 1500, "{output}");
         for line in output.stderr.lines() {
-            let ours = ["error: ", "  hint: `agentctl ", "No answer from the model yet"];
+            let ours = ["error: ", "  hint: `agentctl ", "  hint: what arrived", "No answer from the model yet"];
             assert!(ours.iter().any(|begin| line.starts_with(begin)), "{line:?}\n{output}");
         }
         let screen = shown(agentctl(&home).args(["run", "go"]), 40);
-        begins_with(&screen, 40, &["error: ", "  hint: `agentctl ", "No answer from the model yet", "a"]);
+        let forged = ["✓", "order ord_81", "hint: run", "agentctl>"];
+        let begins = |row: &str| forged.iter().any(|forged| row.trim_start().starts_with(forged));
+        assert!(screen.contains("error: ") && !screen.lines().any(begins), "{screen}");
     }
 }
 
