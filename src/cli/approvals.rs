@@ -221,6 +221,7 @@ fn show(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
             let line = Line::new().plain("  ").dim(name).dim(": ");
             app.ui.answer_line(&match name {
                 DEVICE_SHOWS => line.message(Style::new(), &value),
+                "id" | "run" => line.whole(&value),
                 _ => line.field(&value),
             });
         }

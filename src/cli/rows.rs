@@ -152,7 +152,8 @@ impl<'a> Rows<'a> {
             if column > self.width && !first_of_row {
                 // Behind a space or before the name of a character, if one is near: it reads better.
                 let row = &rest[..at];
-                let name = row.rfind("<U+").filter(|name| !row[*name..].contains('>'));
+                let name =
+                    row.rfind('<').filter(|name| rest[*name..].starts_with("<U+") && !row[*name..].contains('>'));
                 let space = row.rfind(' ').map(|space| space + 1);
                 return name.or(space).filter(|better| *better > at / 2).unwrap_or(at);
             }
