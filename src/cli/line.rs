@@ -156,7 +156,7 @@ impl Line {
         self
     }
 
-    /// A picture in a style of its own.
+    /// Words or a picture of ours in a style of their own, in one piece.
     pub(crate) fn styled(self, style: Style, text: &str) -> Self {
         self.push(style, &escape::field(text), Origin::Ours, Breaks::Never)
     }
