@@ -134,7 +134,7 @@ fn help(ui: &Ui, name: &str) -> Result<(), Failure> {
     }
     match wide {
         true => ui.say(KEYS),
-        false => ui.say(KEYS.replace('\n', " ")),
+        false => ui.say(Line::new().said(&KEYS.replace('\n', " "))),
     }
     Ok(())
 }
