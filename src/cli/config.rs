@@ -211,7 +211,7 @@ fn paths(app: &App) -> Result<(), Failure> {
         app.ui.data(&object);
     } else {
         for (name, path) in rows {
-            app.ui.answer_line(&Line::new().dim(&format!("{name:<9}")).field(&path.display().to_string()));
+            app.ui.answer_line(&Line::new().dim_said(&format!("{name:<9}")).whole(&path.display().to_string()));
         }
     }
     Ok(())
