@@ -75,6 +75,18 @@ fn a_stop_is_seen_before_the_phone_rings() {
 }
 
 #[test]
+fn a_stop_ends_a_wait_for_many_and_is_named() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    detached(&home, "buy 2 phones");
+    let polls = dev.history("ciba_poll").len();
+    let waiting = agentctl(&home).args(["approvals", "wait", "--all"]).start();
+    wait_until(Duration::from_secs(20), "a poll", || (dev.history("ciba_poll").len() > polls).then_some(()));
+    agentctl(&home).arg("panic").run().code(0);
+    waiting.finish().code(1).err(&["stopped with `agentctl panic`"]);
+}
+
+#[test]
 fn a_shell_that_was_stopped_says_that_it_has_to_be_started_again() {
     let dev = Dev::start();
     let home = dev.logged_in();

@@ -128,8 +128,26 @@ fn what_a_resumed_run_spends_is_spent() {
         approve(&dev);
     }
     agentctl(&home).args(["resume", "--last"]).run().code(0);
+    let used = "SELECT sealed_token IS NULL FROM approvals WHERE state = 'done'";
+    assert!(journal(&home).query_row(used, [], |row| row.get::<_, bool>(0)).unwrap(), "its token is kept");
     agentctl(&home).args(["resume", "--last"]).run().code(14).err(&["after 500.00 EUR"]);
     assert_eq!(dev.orders().len(), 1);
+}
+
+/// The process died after the log had its end and before the run had it; meanwhile it would be permitted.
+#[test]
+fn what_was_refused_in_the_log_stays_refused() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    dev.auto("approve", "approve");
+    let tuple = json!({ "user": "ada", "relation": "can_buy", "object": "shop:main" });
+    dev.delete("/tuples", &tuple);
+    let killed =
+        agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_DIE_AT", "after:audit_response").run();
+    assert_eq!(killed.status.code(), None, "it was to be killed\n{killed}");
+    dev.post("/tuples", &tuple);
+    agentctl(&home).args(["resume", "--last"]).run().code(13).err(&["does not have the permission can_buy"]);
+    assert_eq!((dev.orders().len(), pushes(&dev)), (0, 0));
 }
 
 #[test]
