@@ -252,7 +252,7 @@ impl Approvals {
             Outcome::Unknown => ApprovalState::UnknownOutcome,
             _ => ApprovalState::Failed,
         };
-        let change = ApprovalChange { erase_token: true, ..ApprovalChange::at(self.clock.now()) };
+        let change = ApprovalChange::at(self.clock.now());
         Ok(self.journal.move_approval(id, ApprovalState::Executing, state, &change)?)
     }
 
