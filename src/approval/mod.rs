@@ -129,9 +129,9 @@ struct Prepared<'a> {
 }
 
 impl Approvals {
-    /// Asks the person about one action and waits for the answer, as long as somebody has patience. An approval of a run stays
-    /// open when nobody waits any more; one without a run is given up with it, because nothing could take it up. When the
-    /// person's turn has come, `still` says whether there is anything left to ask: others may have been before.
+    /// Asks the person about one action and waits for the answer, as long as somebody has patience. It stays open when nobody
+    /// waits any more: its run can be taken up. When the person's turn has come, `still` says whether there is anything left
+    /// to ask: others may have been before.
     ///
     /// # Errors
     /// Everything that is not this person's yes to this action.
@@ -181,9 +181,7 @@ impl Approvals {
         };
         self.journal.insert_approval(&asked)?;
         let asking = Asking { action, wanted, account, metadata, client, details, needed, permission, id, asked };
-        let mut single = Single { road: self, approval: run.is_none().then(|| asking.id.clone()) };
         let granted = self.request_and_wait(&asking, approval, message, terms, tell).await;
-        single.approval = None;
         Ok(Granted { turn: Some(turn), ..granted? })
     }
 
@@ -256,7 +254,7 @@ impl Approvals {
             Outcome::Unknown => ApprovalState::UnknownOutcome,
             _ => ApprovalState::Failed,
         };
-        let change = ApprovalChange { erase_token: true, ..ApprovalChange::at(self.clock.now()) };
+        let change = ApprovalChange::at(self.clock.now());
         Ok(self.journal.move_approval(id, ApprovalState::Executing, state, &change)?)
     }
 
@@ -416,23 +414,22 @@ fn terms(
     Terms { details, without_details, needed, message_is_whole: message.whole, scopes, audience, resource }
 }
 
-/// The approval of a single call, which belongs to no run. Dropped before its end, because the person stopped the call, it
-/// is abandoned: nothing could take it up.
-struct Single<'a> {
-    road: &'a Approvals,
-    approval: Option<ApprovalId>,
-}
-
-impl Drop for Single<'_> {
-    fn drop(&mut self) {
-        if let Some(id) = &self.approval {
-            self.road.abandon(id);
-        }
-    }
-}
-
 fn random() -> Result<[u8; 5], Error> {
     let mut bytes = [0; 5];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::Random)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bit_of_a_code_is_random() {
+        // That any of them is the same 64 times has a chance of one in 10^17.
+        let drawn: Vec<[u8; 5]> = (0..64).map(|_| random().unwrap()).collect();
+        let once = drawn.iter().fold([0; 5], |seen, bytes| std::array::from_fn(|at| seen[at] | bytes[at]));
+        let always = drawn.iter().fold([255; 5], |seen, bytes| std::array::from_fn(|at| seen[at] & bytes[at]));
+        assert_eq!((once, always), ([255; 5], [0; 5]));
+    }
 }

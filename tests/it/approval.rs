@@ -108,6 +108,10 @@ fn five_pushes_a_minute_over_all_processes() {
         assert!((1..=61).contains(&seconds), "{output}");
     }
     assert_eq!((pushes(&dev), dev.orders().len()), (5, 5));
+    // Each had a code of its own, also for the very same call.
+    let messages =
+        dev.history("ciba").into_iter().map(|push| push["form"]["binding_message"].as_str().unwrap().to_owned());
+    assert_eq!(messages.collect::<std::collections::BTreeSet<_>>().len(), 5);
     dev.advance(61);
     buy(&home).code(0);
 }
@@ -263,13 +267,18 @@ fn nothing_is_done_that_cannot_be_written_down() {
 
 /// A tool of one's own that asks, with a token from elsewhere than the approval.
 fn own_tool(home: &Home, effect: &str, credential: &str) {
+    own_tool_that_waits(home, effect, credential, 300);
+}
+
+/// One that gives the person so many seconds.
+fn own_tool_that_waits(home: &Home, effect: &str, credential: &str, seconds: u64) {
     let paths = agentctl(home).args(["config", "path", "--json"]).run().code(0).json();
     let folder = std::path::Path::new(paths["toolsets"].as_str().unwrap());
     std::fs::create_dir_all(folder).unwrap();
     let manifest = format!(
         "[toolset]\nname = \"own\"\ndescription = \"x\"\n[[tool]]\nname = \"borrow\"\ndescription = \"x\"\n\
          effect = \"{effect}\"\n[tool.parameters]\ntype = \"object\"\n[tool.parameters.properties]\n\
-         days = {{ type = \"integer\" }}\n[tool.approval]\nbinding_message = \"BORROW\"\n[tool.credential]\n{credential}\n\
+         days = {{ type = \"integer\" }}\n[tool.approval]\nbinding_message = \"BORROW\"\nexpires_in = {seconds}\n[tool.credential]\n{credential}\n\
          [tool.request]\nmethod = \"POST\"\nurl = \"{{{{ env.SHOP_API_URL }}}}\"\n"
     );
     std::fs::write(folder.join("own.toml"), manifest).unwrap();
@@ -312,5 +321,62 @@ fn the_code_alone_is_enough_for_what_can_be_undone() {
         // The message does not name the days, and this server knows no details of such a tool. The shop wants a token.
         let output = agentctl(&home).args(["tools", "call", "borrow", "--arg", "days=3"]).run().code(code);
         assert_eq!(pushes(&dev), asked, "{output}");
+    }
+}
+
+/// At Auth0 a longer time to answer silently makes an e-mail of the push, which says less and is answered in a browser.
+#[test]
+fn what_would_become_an_email_is_not_asked() {
+    let dev = Dev::with(&["--interval", "1", "--preset", "auth0"]);
+    let home = logged_in(&dev);
+    let borrow = ["tools", "call", "borrow"];
+    own_tool_that_waits(&home, "reversible", "source = \"none\"", 301);
+    agentctl(&home).args(borrow).run().code(21).err(&["gives the user 301 s to answer, and this server at most 300 s"]);
+    assert!(dev.history("ciba").is_empty());
+    own_tool_that_waits(&home, "reversible", "source = \"none\"", 300);
+    // The shop wants a token, which is another story.
+    agentctl(&home).args(borrow).run().code(21).err(&["Approved"]);
+    assert_eq!(pushes(&dev), 1);
+}
+
+/// This server says that it gives 120 s, whatever it was asked for.
+#[test]
+fn the_shorter_time_to_answer_counts() {
+    let dev = Dev::with(&["--interval", "1", "--preset", "keycloak"]);
+    let home = logged_in(&dev);
+    dev.auto("off", "off");
+    for (seconds, shortest) in [(30, 30), (300, 120)] {
+        own_tool_that_waits(&home, "reversible", "source = \"none\"", seconds);
+        agentctl(&home).args(["tools", "call", "borrow", "--on-approval", "detach"]).run().code(10);
+        let list = agentctl(&home).args(["approvals", "list", "--json"]).run().code(0).json();
+        let left = list["approvals"][0]["left_s"].as_u64().unwrap();
+        assert!(left <= shortest && left + 20 > shortest, "{seconds}: {left} s are left");
+        // Nobody waits any longer either.
+        let waiting = agentctl(&home).args(["resume", "--last"]).start();
+        waiting.wait_for_stderr("Check that it shows:");
+        dev.advance_programs(shortest + 1);
+        waiting.finish().code(12);
+    }
+}
+
+/// What a person's processes share has its locks in one place, wherever each keeps the rest.
+#[test]
+fn one_at_a_time_reaches_the_person_from_all_their_homes() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    dev.auto("approve", "off");
+    let other = home.path().join("elsewhere");
+    let other = || agentctl(&home).env("AGENTCTL_HOME", other.to_str().unwrap());
+    other().args(["login", "--no-browser"]).run().code(0);
+    let first = agentctl(&home).args(BUY).arg("qty=1").start();
+    first.wait_for_stderr("Check that it shows:");
+    let second = other().args(BUY).arg("qty=2").start();
+    second.wait_for_stderr("buy_product");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(pushes(&dev), 1);
+    for (running, pushed) in [(first, 1), (second, 2)] {
+        wait_until(Duration::from_secs(20), "a push", || (pushes(&dev) == pushed).then_some(()));
+        dev.post("/approvals/latest/approve", &json!({}));
+        running.finish().code(0);
     }
 }

@@ -101,6 +101,24 @@ fn a_permission_that_ends_while_the_phone_rings_is_none() {
     assert!(dev.orders().is_empty());
 }
 
+/// Between the yes and the deed, while the permission server thinks about it once more.
+#[test]
+fn a_yes_that_is_given_up_before_it_is_used_is_none() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let running = agentctl(&home).args(["run", "buy 2 phones"]).start();
+    pushed(&dev);
+    dev.fault(&json!({ "on": "fga", "kind": "delay", "delay_ms": 3000 }));
+    let before = dev.history("fga").len();
+    dev.post("/approvals/latest/approve", &json!({}));
+    wait_until(Duration::from_secs(20), "the second question", || (dev.history("fga").len() > before).then_some(()));
+    let list = agentctl(&home).args(["approvals", "list", "--json"]).run().code(0).json();
+    let id = list["approvals"][0]["id"].as_str().unwrap();
+    agentctl(&home).args(["approvals", "abandon", id]).run().code(0);
+    running.finish().code(13).err(&["the approval was given up meanwhile"]);
+    assert!(dev.orders().is_empty());
+}
+
 #[test]
 fn a_permission_server_that_does_not_answer_says_no() {
     let dev = Dev::start();

@@ -247,6 +247,22 @@ fn stays_at_home(dev: &Dev) {
     assert!(dev.history("page").is_empty());
 }
 
+/// However many purchases wait behind the one that was asked about, and however willing the person is.
+#[test]
+fn a_permission_that_is_taken_back_is_not_outrun() {
+    let (dev, home) = attacked("ten_purchases", "auth0");
+    let running = agentctl(&home).args(["run", "go"]).start();
+    wait_until(Duration::from_secs(20), "a push", || {
+        (!dev.get("/pending")["approvals"].as_array()?.is_empty()).then_some(())
+    });
+    dev.delete("/tuples", &json!({ "user": "ada", "relation": "can_buy", "object": "shop:main" }));
+    dev.auto("off", "approve");
+    dev.post("/approvals/latest/approve", &json!({}));
+    let output = running.finish().code(13).err(&["does not have the permission can_buy"]);
+    assert_eq!((dev.history("ciba").len(), dev.history("shop").len()), (1, 0), "{output}");
+    assert!(calls(&home).values().all(|call| call.outcome.as_deref() == Some("not_permitted")), "{output}");
+}
+
 #[test]
 fn a_screen_is_not_rewritten() {
     for (name, preset, word) in

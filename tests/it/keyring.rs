@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::support::{Dev, Home, Keyring, agentctl};
 
 fn logged_in(keyring: &Keyring) -> (Dev, Home) {
@@ -24,6 +26,30 @@ fn a_login_is_kept_used_and_deleted() {
     assert_eq!(dev.orders().len(), 1);
     agentctl(&home).arg("logout").run().code(0);
     agentctl(&home).arg("whoami").run().code(4);
+}
+
+/// The lock of a login lies in one place for all processes of a person, as the login does. This server ends a login whose
+/// refresh token comes twice.
+#[test]
+fn two_homes_with_one_login_refresh_one_after_the_other() {
+    let Some(keyring) = Keyring::start() else { return };
+    let dev = Dev::with(&["--interval", "1", "--leeway", "0"]);
+    let mut home = dev.home();
+    keyring.serve(&mut home);
+    dev.auto("approve", "approve");
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    dev.advance(100_000);
+    dev.fault(&json!({ "on": "refresh", "kind": "delay", "when": "after", "delay_ms": 1500 }));
+    let elsewhere = home.path().join("elsewhere");
+    let homes = [home.env()["AGENTCTL_HOME"].as_str(), elsewhere.to_str().unwrap()];
+    let both = homes.map(|place| agentctl(&home).env("AGENTCTL_HOME", place).arg("token").start());
+    for running in both {
+        running.finish().code(0);
+    }
+    // What one home keeps is not the other's, so each asks; the newer token is the one that was kept.
+    assert_eq!(dev.history("refresh").len(), 2);
+    dev.advance(100_000);
+    agentctl(&home).arg("token").run().code(0);
 }
 
 #[test]

@@ -72,18 +72,27 @@ fn a_permission_server_that_is_silent_says_no() {
     assert!(dev.history("ciba").is_empty() && dev.orders().is_empty());
 }
 
+/// A token that does not say how long it lives is believed for five minutes, and no other for more than a day.
 #[test]
 fn a_yes_that_was_not_used_in_time_is_over() {
-    let dev = Dev::start();
-    let home = dev.logged_in();
-    agentctl(&home).args(["run", "--on-approval", "detach", "buy 2 phones"]).run().code(10);
-    dev.post("/approvals/latest/approve", &json!({}));
-    agentctl(&home).args(["approvals", "wait", "--all"]).run().code(0);
-    // The approved token lives for an hour, or for a day in the eyes of this program.
-    dev.advance(24 * 60 * 60 + 60);
-    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
-    agentctl(&home).args(["resume", "--last"]).run().code(12).err(&["its time was over"]);
-    assert!(dev.orders().is_empty());
+    for (says, in_time, too_late) in [(json!(null), 240, 61), (json!(864_000), 86_340, 61)] {
+        let dev = Dev::start();
+        let home = dev.logged_in();
+        dev.fault(&json!({ "on": "ciba_poll", "kind": "alter", "answer": { "expires_in": says }, "times": 9 }));
+        let resume = |run: &str| agentctl(&home).args(["resume", run]).run();
+        let runs = [1, 2].map(|qty| {
+            let task = format!("buy {qty} phones");
+            let detached = agentctl(&home).args(["run", "--json", "--on-approval", "detach", &task]).run().code(10);
+            dev.post("/approvals/latest/approve", &json!({}));
+            detached.lines().pop().unwrap()["run"].as_str().unwrap().to_owned()
+        });
+        agentctl(&home).args(["approvals", "wait", "--all"]).run().code(0);
+        dev.advance_programs(in_time);
+        resume(&runs[0]).code(0);
+        dev.advance_programs(too_late);
+        resume(&runs[1]).code(12).err(&["its time was over"]);
+        assert_eq!(dev.orders().len(), 1, "{says}");
+    }
 }
 
 #[test]

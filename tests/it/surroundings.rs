@@ -1,7 +1,13 @@
 //! Surroundings that are not as one would wish: closed streams, odd locales, files from other systems, signals in the
 //! middle of an answer.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+    sync::{Arc, Mutex},
+    thread,
+};
 
 use serde_json::{Value, json};
 
@@ -128,4 +134,42 @@ fn a_manifest_may_come_from_another_system() {
         fs::write(&file, format!("{prefix}{text}")).unwrap();
         agentctl(&home).args(["tools", "check", "shop.toml"]).run().code(0);
     }
+}
+
+/// A proxy would read what goes in clear to this machine, tokens among it. Whatever goes elsewhere takes it.
+#[test]
+fn what_is_for_this_machine_goes_through_no_proxy() {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let lines = Arc::clone(&asked);
+    thread::spawn(move || {
+        for stream in proxy.incoming() {
+            let mut stream = stream.unwrap();
+            let mut first = String::new();
+            let _ = BufReader::new(&stream).read_line(&mut first);
+            lines.lock().unwrap().push(first.trim().to_owned());
+            let _ = stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+    });
+    let dev = Dev::start();
+    let mut home = dev.home();
+    dev.auto("approve", "approve");
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        home.set(name, &address);
+    }
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    agentctl(&home).args(["run", "buy 2 phones"]).run().code(0);
+    let look = |home: &Home| agentctl(home).args(["tools", "call", "search_products"]).run();
+    // Nobody is at this door.
+    home.set("SHOP_CATALOG_URL", "https://127.0.0.1:9/products");
+    look(&home).code(21).err(&["could not connect to https://127.0.0.1:9"]);
+    assert_eq!(*asked.lock().unwrap(), Vec::<String>::new());
+    home.set("SHOP_CATALOG_URL", "https://shop.example/products");
+    let output = look(&home).code(21);
+    let asked = asked.lock().unwrap();
+    assert!(
+        !asked.is_empty() && asked.iter().all(|line| line == "CONNECT shop.example:443 HTTP/1.1"),
+        "{asked:?}\n{output}"
+    );
 }

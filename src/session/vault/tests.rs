@@ -1,10 +1,14 @@
 //! The vault against the server of `session/testing.rs`, which here exchanges as well.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
 use chrono::{DateTime, Utc};
+use futures::FutureExt as _;
 
 use super::*;
 use crate::{
@@ -117,6 +121,28 @@ async fn the_refresh_token_is_shown_by_its_own_client_only() {
     assert_eq!(exchange.field("subject_token"), Some("rt-1"));
     assert_eq!(exchange.field("subject_token_type"), Some("urn:ietf:params:oauth:token-type:refresh_token"));
     assert_eq!(setup.world.refreshed(), (0, true));
+}
+
+/// Whoever renewed it meanwhile would leave this exchange with an old one, which to the server is a thief's.
+#[tokio::test]
+async fn the_refresh_token_is_shown_under_the_grants_lock() {
+    let mut setup = Setup::new(Provider::Auth0).await;
+    setup.parts.subject = Subject::RefreshToken;
+    setup.parts.client.as_mut().unwrap().id = "cli".to_owned();
+    setup.answers(200, json!({"access_token": "third", "expires_in": 600}));
+    let (issuer, dir) = (setup.world.server.issuer(), setup.world.dir.0.clone());
+    let held = Arc::new(Mutex::new(Vec::new()));
+    let seen = held.clone();
+    setup.world.server.handle(move |request| {
+        request.field("subject_token")?;
+        // Another process, in the middle of the exchange.
+        let other = Session::new(parts(&issuer, &dir));
+        let lock = other.parts.store.lock(&other.key, &*other.parts.clock, Duration::ZERO).now_or_never();
+        seen.lock().unwrap().push(lock.is_some_and(|lock| lock.is_err()));
+        None
+    });
+    setup.vault().token("okta", &[]).await.unwrap();
+    assert_eq!(*held.lock().unwrap(), [true]);
 }
 
 #[tokio::test]

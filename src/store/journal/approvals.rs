@@ -44,12 +44,10 @@ pub struct NewApproval {
 pub struct ApprovalChange {
     /// When.
     pub at: DateTime<Utc>,
-    /// The `auth_req_id`, sealed.
+    /// The `auth_req_id`, sealed. A final state removes it.
     pub sealed_auth_req_id: Option<Vec<u8>>,
-    /// The approved tokens, sealed.
+    /// The approved tokens, sealed. A final state removes them.
     pub sealed_token: Option<Vec<u8>>,
-    /// Removes both sealed values. A final state removes them anyway.
-    pub erase_token: bool,
     /// When the server forgets the request.
     pub expires_at: Option<DateTime<Utc>>,
     /// Seconds between polls.
@@ -193,7 +191,7 @@ impl Journal {
                 change.expires_at.map(millis),
                 change.interval_s.and_then(|seconds| i64::try_from(seconds).ok()),
                 change.error,
-                change.erase_token || to.is_final(),
+                to.is_final(),
                 change.sealed_auth_req_id,
                 change.sealed_token,
                 polled,

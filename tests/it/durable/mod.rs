@@ -6,6 +6,7 @@ mod kill;
 mod panic;
 mod proof;
 mod sealed;
+mod taken_up;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,9 +1,11 @@
 //! The stop: it holds, it says what it could not do, and cut off anywhere it is run again.
 
+use std::{fs, time::Duration};
+
 use serde_json::{Value, json};
 
-use super::{approve, detached, pending};
-use crate::support::{Dev, Home, Keyring, Terminal, agentctl};
+use super::{approve, detached, pending, pushes};
+use crate::support::{Dev, Fake, Home, Keyring, Terminal, agentctl, wait_until};
 
 #[test]
 fn panic_stops_everything_until_the_next_login() {
@@ -30,6 +32,58 @@ fn panic_stops_everything_until_the_next_login() {
     assert!(dev.orders().is_empty());
     dev.auto("approve", "approve");
     agentctl(&home).args(["run", "buy 3 phones"]).run().code(0);
+}
+
+/// It had its turn before the stop, and its permission came after: nothing but the last look keeps it from being sent.
+#[test]
+fn a_stop_is_seen_at_the_last_moment() {
+    let dev = Dev::start();
+    let mut home = dev.logged_in();
+    // Nobody may call here: the fake fails if somebody does.
+    let bell = Fake::start();
+    home.set("SHOP_API_URL", &bell.url());
+    let folder = format!("{}/toolsets", home.env()["AGENTCTL_HOME"]);
+    fs::create_dir_all(&folder).unwrap();
+    let manifest = "[toolset]\nname = \"own\"\ndescription = \"x\"\n[[tool]]\nname = \"ring\"\ndescription = \"x\"\n\
+                    effect = \"reversible\"\napproval = \"none\"\napproval_reason = \"a bell\"\n[tool.permission]\n\
+                    relation = \"can_buy\"\nobject = \"shop:main\"\n[tool.credential]\nsource = \"none\"\n\
+                    [tool.request]\nmethod = \"POST\"\nurl = \"{{ env.SHOP_API_URL }}\"\n";
+    fs::write(format!("{folder}/own.toml"), manifest).unwrap();
+    dev.fault(&json!({ "on": "fga", "kind": "delay", "delay_ms": 3000 }));
+    let running = agentctl(&home).args(["tools", "call", "ring"]).start();
+    wait_until(Duration::from_secs(20), "the question", || (!dev.history("fga").is_empty()).then_some(()));
+    agentctl(&home).arg("panic").run().code(0);
+    running.finish().code(13).err(&["stopped with `agentctl panic`"]);
+}
+
+#[test]
+fn a_stop_is_seen_before_the_phone_rings() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let buy = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=1"];
+    let first = agentctl(&home).args(buy).start();
+    first.wait_for_stderr("Check that it shows:");
+    let second = agentctl(&home).args(buy).start();
+    // It has planned its call by now, and waits for its turn.
+    second.wait_for_stderr("buy_product");
+    std::thread::sleep(Duration::from_millis(500));
+    agentctl(&home).arg("panic").run().code(0);
+    for waiting in [first, second] {
+        waiting.finish().code(13).err(&["stopped with `agentctl panic`"]);
+    }
+    assert_eq!(pushes(&dev), 1);
+}
+
+#[test]
+fn a_stop_ends_a_wait_for_many_and_is_named() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    detached(&home, "buy 2 phones");
+    let polls = dev.history("ciba_poll").len();
+    let waiting = agentctl(&home).args(["approvals", "wait", "--all"]).start();
+    wait_until(Duration::from_secs(20), "a poll", || (dev.history("ciba_poll").len() > polls).then_some(()));
+    agentctl(&home).arg("panic").run().code(0);
+    waiting.finish().code(1).err(&["stopped with `agentctl panic`"]);
 }
 
 #[test]
