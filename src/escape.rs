@@ -7,17 +7,33 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
-/// Makes a one-line field of `text`: every control character, tabs and newlines included, every mark of direction and
-/// every character without width becomes visible.
+use unicode_width::UnicodeWidthChar as _;
+
+/// Makes a one-line field of `text`: every control character, tabs and newlines included, every mark of direction, every
+/// character without width, every blank but the space, and every accent that stands on no letter becomes visible.
 #[must_use]
 pub fn field(text: &str) -> Cow<'_, str> {
-    filter(text, |c| c.is_control() || is_invisible(c))
+    filter(text, hidden(text))
+}
+
+/// Each character of a one-line field, and whether it would be hidden there.
+pub fn hidden(text: &str) -> impl Iterator<Item = (char, bool)> + Clone + '_ {
+    // A mark belongs to the letter before it. On anything else it changes what is not its own: a quotation mark, a space,
+    // the sign in front of the field.
+    let mut carries = false;
+    text.chars().map(move |c| {
+        let mark = c.width() == Some(0);
+        let hides = c.is_control() || is_invisible(c) || is_blank(c) || crosses_out(c) || (mark && !carries);
+        carries = !hides && (c.is_alphanumeric() || mark);
+        (c, hides)
+    })
 }
 
 /// Makes running text safe: newlines and tabs stay, and what emoji need; everything else as in [`field`].
 #[must_use]
 pub fn text(text: &str) -> Cow<'_, str> {
-    filter(text, |c| (c.is_control() && c != '\n' && c != '\t') || (is_invisible(c) && !is_of_emoji(c)))
+    let hides = |c: char| (c.is_control() && c != '\n' && c != '\t') || (is_invisible(c) && !is_of_emoji(c));
+    filter(text, text.chars().map(|c| (c, hides(c))))
 }
 
 /// The beginning and the end of a text that is longer than `most` characters. For messages only: what a person is to
@@ -40,13 +56,13 @@ pub fn fence(text: &str) -> String {
     "`".repeat(longest.max(2) + 1)
 }
 
-fn filter(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.chars().any(&bad) {
+fn filter(text: &str, chars: impl Iterator<Item = (char, bool)> + Clone) -> Cow<'_, str> {
+    if chars.clone().all(|(_, bad)| !bad) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if !bad(c) {
+    for (c, bad) in chars {
+        if !bad {
             safe.push(c);
         } else if c < ' ' {
             // The block "Control Pictures" has one visible symbol for each C0 character, in the same order.
@@ -69,6 +85,20 @@ fn is_invisible(c: char) -> bool {
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
         | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// What looks like a space, or like nothing, and is none: the rest of Unicode's `Zs` (DerivedGeneralCategory.txt), the empty
+/// pattern of Braille, the empty note head, fillers of scripts, blank hieroglyphs. What is for private use looks like whatever
+/// a font makes of it.
+fn is_blank(c: char) -> bool {
+    matches!(c,
+        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' | '\u{2800}' | '\u{fffc}'
+        | '\u{13440}'..='\u{13455}' | '\u{16fe4}' | '\u{1d159}' | '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}')
+}
+
+/// Marks that strike a letter or a digit out, or put a sign around it: a 1 becomes a 7, a 2 a prohibition.
+fn crosses_out(c: char) -> bool {
+    matches!(c, '\u{334}'..='\u{338}' | '\u{488}'..='\u{489}' | '\u{1abe}' | '\u{20d0}'..='\u{20f0}' | '\u{a670}'..='\u{a672}')
 }
 
 /// What emoji are made of: the joiner, and whether a character is shown as a picture or as text. In running text they hide
@@ -108,6 +138,26 @@ mod tests {
         assert_eq!(field("pho\u{fe0f}nes"), "pho<U+FE0F>nes");
     }
 
+    /// `Zs`, `Zl` and `Zp` of Unicode 14 without the space: `perl -e 'for (0..0x10ffff) { printf "%x ", $_ if chr =~ /\p{Z}/ }'`.
+    /// Behind them what is drawn as nothing.
+    const BLANK: &str = "\u{a0}\u{1680}\u{2000}\u{2001}\u{2002}\u{2003}\u{2004}\u{2005}\u{2006}\u{2007}\u{2008}\u{2009}\u{200a}\
+                         \u{2028}\u{2029}\u{202f}\u{205f}\u{3000}\u{2800}\u{3164}\u{115f}\u{ffa0}\u{1d159}\u{13441}";
+
+    #[test]
+    fn every_blank_but_the_space_is_shown() {
+        for c in BLANK.chars() {
+            assert_eq!(field(&format!("a {c}b")), format!("a <U+{:04X}>b", u32::from(c)));
+        }
+        assert_eq!(text("prêt\u{a0}!"), "prêt\u{a0}!", "running text may be set as its language wants it");
+    }
+
+    #[test]
+    fn a_mark_stands_on_a_letter_or_is_shown() {
+        assert_eq!(field("cafe\u{301}s, e\u{302}\u{301}, กิน, हिन्दी"), "cafe\u{301}s, e\u{302}\u{301}, กิน, हिन्दी");
+        assert_eq!(field("\"\u{301}\u{302}x"), "\"<U+0301><U+0302>x");
+        assert_eq!(field("\u{301}x \u{308} 1\u{338}0 2\u{20e0}"), "<U+0301>x <U+0308> 1<U+0338>0 2<U+20E0>");
+    }
+
     /// `Default_Ignorable_Code_Point` of Unicode 14, as another program lists it:
     /// `perl -e 'for (0..0x10ffff) { printf "%x ", $_ if chr =~ /\p{DI}/ }'`.
     const IGNORABLE: [(u32, u32); 17] = [
@@ -143,8 +193,14 @@ mod tests {
 
     /// Text of which every third character is one that terminals or readers mind.
     fn any_text() -> impl Strategy<Value = String> {
-        const MINDED: [(char, char); 4] =
-            [('\0', '\u{9f}'), ('\u{200b}', '\u{206f}'), ('\u{fe00}', '\u{fe0f}'), ('\u{e0000}', '\u{e007f}')];
+        const MINDED: [(char, char); 6] = [
+            ('\0', '\u{a0}'),
+            ('\u{300}', '\u{36f}'),
+            ('\u{2000}', '\u{206f}'),
+            ('\u{3000}', '\u{3000}'),
+            ('\u{fe00}', '\u{fe0f}'),
+            ('\u{e0000}', '\u{e007f}'),
+        ];
         let minded = prop::sample::select(&MINDED[..]).prop_flat_map(|(from, to)| proptest::char::range(from, to));
         let one = prop_oneof![2 => any::<char>(), 1 => minded];
         proptest::collection::vec(one, 0..80).prop_map(String::from_iter)
@@ -153,11 +209,12 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_that_a_terminal_obeys_comes_out_and_what_is_visible_stays(given in any_text(), cut in any::<usize>()) {
-            let hidden = |c: char| c.is_control() || is_invisible(c);
+            let unseen = |c: char| c.is_control() || is_invisible(c);
             let line = field(&given);
-            prop_assert!(!line.chars().any(hidden), "{:?}", line);
+            prop_assert!(!line.chars().any(|c| unseen(c) || is_blank(c) || crosses_out(c)), "{:?}", line);
+            prop_assert!(!hidden(&line).any(|(_, hides)| hides), "{:?}", line);
             let running = text(&given);
-            prop_assert!(!running.chars().any(|c| hidden(c) && !"\n\t\u{200d}\u{fe0e}\u{fe0f}".contains(c)), "{:?}", running);
+            prop_assert!(!running.chars().any(|c| unseen(c) && !"\n\t\u{200d}\u{fe0e}\u{fe0f}".contains(c)), "{:?}", running);
 
             // Once is enough, and a stream may be filtered piece by piece.
             prop_assert_eq!(field(&line), line.clone());
@@ -166,7 +223,7 @@ mod tests {
             prop_assert_eq!(format!("{}{}", text(&given[..cut]), text(&given[cut..])), running);
 
             // Each character that was visible is there, in its order; each that was not has a visible name.
-            let named = given.chars().map(|c| if hidden(c) { field(&c.to_string()).into_owned() } else { c.to_string() });
+            let named = hidden(&given).map(|(c, hides)| if hides { field(&c.to_string()).into_owned() } else { c.to_string() });
             prop_assert_eq!(named.collect::<String>(), line);
         }
     }

@@ -115,8 +115,9 @@ fn fits(what: &str, text: &str) -> Result<(), Unfit> {
     }
     // What a phone makes of such characters is not known; a person must not approve what they cannot see.
     if escape::field(text) != text {
-        let why = "it holds control characters or characters that cannot be seen".to_owned();
-        return Err(unfit(what, why, "leave them out"));
+        let why = "it holds control characters, blanks that are no spaces, accents without a letter, or characters that cannot \
+                   be seen";
+        return Err(unfit(what, why.to_owned(), "leave them out"));
     }
     Ok(())
 }
