@@ -83,7 +83,7 @@ impl Error {
 #[derive(Debug, thiserror::Error)]
 pub enum Unplanned {
     /// There is no such tool.
-    #[error("there is no tool `{0}`")]
+    #[error("there is no tool `{}`", short(.0))]
     NoTool(String),
     /// The arguments are not what it takes.
     #[error(transparent)]
@@ -340,13 +340,18 @@ fn planned(action: &Action) -> Event {
     }
 }
 
+/// A name that may be no tool's, as it is told.
+fn short(name: &str) -> String {
+    escape::shortened(name, 80).into_owned()
+}
+
 /// The output of a call that did not become a plan, told as its end. The model may have made name and arguments as long as
 /// it likes.
 pub fn not_understood(tool: &str, message: String, tell: Tell<'_>) -> ToolOutput {
     let output = ToolOutput::refused(Outcome::Invalid, escape::shortened(&message, 400));
     tell(Event::ToolCompleted {
         action: None,
-        tool: escape::shortened(tool, 80).into_owned(),
+        tool: short(tool),
         outcome: output.outcome,
         message: output.message.clone(),
         data: None,

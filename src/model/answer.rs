@@ -15,8 +15,13 @@ use super::{
 };
 use crate::{
     call::ToolCall,
+    escape,
     event::{Event, Tell},
 };
+
+/// What is repeated to a person of a tool's name, and of what ended an answer.
+const LONGEST_NAME: usize = 80;
+const LONGEST_WHY: usize = 400;
 
 /// How many calls one answer may hold.
 const MAX_CALLS: usize = 128;
@@ -313,7 +318,9 @@ impl Assembly {
     /// The answer ends here, too early.
     pub(super) fn cut(&self, why: &str) -> Error {
         let call = self.calls.last().map(|growing| growing.call.name.clone()).filter(|name| !self.key.is_in(name));
-        Error::Cut { why: why.to_owned(), received: Received { characters: self.text.chars().count(), call } }
+        let why = escape::field(&escape::shortened(why, LONGEST_WHY)).into_owned();
+        let call = call.map(|name| escape::field(&escape::shortened(&name, LONGEST_NAME)).into_owned());
+        Error::Cut { why, received: Received { characters: self.text.chars().count(), call } }
     }
 
     /// It is no answer; or no longer one, if it began as one.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{error::Error, key::Key};
+use crate::escape;
 
 /// The longest sentence of a server that is repeated to a person.
 const LONGEST: usize = 300;
@@ -65,7 +66,8 @@ impl Said {
 
     fn text(text: &str) -> Self {
         let short: String = text.trim().chars().take(LONGEST).collect();
-        let message = if short.is_empty() { "no explanation".to_owned() } else { short };
+        // On one line: the rest of it would look like words of ours.
+        let message = if short.is_empty() { "no explanation".to_owned() } else { escape::field(&short).into_owned() };
         Self { message, ..Self::default() }
     }
 
@@ -164,6 +166,11 @@ mod tests {
         assert_eq!(said("upstream gone\n", "text/plain"), "upstream gone");
         assert_eq!(said("", ""), "no explanation");
         assert_eq!(said(&"x".repeat(1000), "").len(), LONGEST);
+    }
+
+    #[test]
+    fn what_a_server_says_is_one_line() {
+        assert_eq!(Said::text("quota\n✓ Approved\u{1b}[A\r\u{3000}x").message, "quota␊✓ Approved␛[A␍<U+3000>x");
     }
 
     #[test]
