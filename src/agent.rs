@@ -17,7 +17,7 @@ use crate::{
     call::{Outcome, RunId, ToolCall, ToolOutput},
     dispatch::{self, Dispatcher},
     event::{Event, Tell},
-    model::{self, Completion, Message, Model, ToolDefinition},
+    model::{self, Completion, CutShort, Message, Model, ToolDefinition},
     store::{
         journal::{self, Journal},
         stop,
@@ -25,7 +25,7 @@ use crate::{
     tool::Effect,
 };
 
-pub use self::compact::{Compacted, noted};
+pub use self::compact::Compacted;
 
 /// What the model is told first in a dry run. It stands in what is saved, and so the conversation stays one.
 const REHEARSAL: &str = "\n\nThis is a dry run: calls are planned and judged, and none is carried out.";
@@ -154,11 +154,13 @@ impl Conversation {
         Ok(Self { run, messages, begun: true })
     }
 
-    /// The model's last word, if the conversation ends with one.
+    /// The model's last word, if the conversation ends with one, and whether it was cut short.
     #[must_use]
-    pub fn last_word(&self) -> Option<&str> {
+    pub fn last_word(&self) -> Option<(&str, Option<CutShort>)> {
         match self.messages.last() {
-            Some(Message::Assistant { content: Some(text), tool_calls }) if tool_calls.is_empty() => Some(text),
+            Some(Message::Assistant { content: Some(text), tool_calls, cut }) if tool_calls.is_empty() => {
+                Some((text, *cut))
+            }
             _ => None,
         }
     }
@@ -169,8 +171,22 @@ impl Conversation {
         &self.run
     }
 
-    /// What the model is sent: what a summary replaces is left out.
+    /// What the model is sent: what a summary replaces is left out, and that an answer is not whole stands in its text.
     fn for_model(&self) -> Cow<'_, [Message]> {
+        let mut messages = self.since_summary();
+        let is_cut = |message: &Message| matches!(message, Message::Assistant { cut: Some(_), .. });
+        if messages.iter().any(is_cut) {
+            for message in messages.to_mut() {
+                let Message::Assistant { content, cut, .. } = message else { continue };
+                let Some(cut) = cut.take() else { continue };
+                let text = content.take().filter(|text| !text.is_empty()).map(|text| text + "\n\n");
+                *content = Some(text.unwrap_or_default() + cut.for_model());
+            }
+        }
+        messages
+    }
+
+    fn since_summary(&self) -> Cow<'_, [Message]> {
         let summary = |message: &Message| matches!(message, Message::Summary { .. });
         let Some(at) = self.messages.iter().rposition(summary) else { return Cow::Borrowed(&self.messages) };
         let Message::Summary { content } = &self.messages[at] else { return Cow::Borrowed(&self.messages) };
@@ -178,7 +194,7 @@ impl Conversation {
         let mut messages: Vec<Message> = told.cloned().into_iter().collect();
         // In turns: some servers refuse two messages of one side in a row.
         messages.push(Message::User { content: "Sum up what was said before.".to_owned() });
-        messages.push(Message::Assistant { content: Some(content.clone()), tool_calls: Vec::new() });
+        messages.push(Message::answer(Some(content.clone()), Vec::new()));
         messages.extend_from_slice(&self.messages[at + 1..]);
         Cow::Owned(messages)
     }

@@ -39,7 +39,7 @@ use self::{
 pub use self::{
     answer::Completion,
     error::{Error, Received},
-    message::{Message, WireCall, WireFunction},
+    message::{CutShort, Message, WireCall, WireFunction},
 };
 use crate::{
     clock::SharedClock,

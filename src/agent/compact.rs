@@ -8,16 +8,12 @@ use super::{Agent, Conversation, Error};
 use crate::{
     escape,
     event::{Event, Tell},
-    model::{self, Completion, Message},
+    model::{self, Completion, CutShort, Message},
     store::{
         journal::{self, Journal},
         sealed,
     },
 };
-
-/// Behind an answer that the person stopped, and behind one that came to no end.
-const STOPPED: &str = "(The user stopped this answer here.)";
-const BROKE_OFF: &str = "(The answer broke off here.)";
 
 /// Asks for the summary.
 const SUM_UP: &str = "You sum up a conversation between a user and an agent that acts through tools, for the agent to go on \
@@ -39,16 +35,27 @@ pub enum Compacted {
     Waits,
 }
 
-/// An answer as the person may see it, and what there is to say about its end.
-#[must_use]
-pub fn noted(text: &str) -> (&str, Option<&'static str>) {
-    let notes = [(STOPPED, "(You stopped this answer here.)"), (BROKE_OFF, BROKE_OFF)];
-    let noted = notes.into_iter().find_map(|(note, told)| Some((text.strip_suffix(note)?.trim_end(), Some(told))));
-    noted.unwrap_or((text, None))
+impl CutShort {
+    /// Behind an answer that is not whole, for the model.
+    pub(super) fn for_model(self) -> &'static str {
+        match self {
+            Self::Stopped => "(The user stopped this answer here.)",
+            Self::BrokeOff => "(The answer broke off here.)",
+        }
+    }
+
+    /// The same for the person.
+    #[must_use]
+    pub fn for_person(self) -> &'static str {
+        match self {
+            Self::Stopped => "(You stopped this answer here.)",
+            Self::BrokeOff => "(The answer broke off here.)",
+        }
+    }
 }
 
 impl Agent {
-    /// The answer to the last message was not heard to its end: `text` is what came of it. It stays, with a note that it is
+    /// The answer to the last message was not heard to its end: `text` is what came of it. It stays, marked as
     /// not whole, unless nothing came and nobody stopped it. A call that was stopped is answered with the next message.
     ///
     /// # Errors
@@ -58,9 +65,8 @@ impl Agent {
         if !waits || !self.unanswered(conversation).is_empty() || (text.is_empty() && !by_person) {
             return Ok(());
         }
-        let note = if by_person { STOPPED } else { BROKE_OFF };
-        let content = if text.is_empty() { note.to_owned() } else { format!("{text}\n\n{note}") };
-        self.keep(conversation, Message::Assistant { content: Some(content), tool_calls: Vec::new() })
+        let cut = Some(if by_person { CutShort::Stopped } else { CutShort::BrokeOff });
+        self.keep(conversation, Message::Assistant { content: Some(text.to_owned()), tool_calls: Vec::new(), cut })
     }
 
     /// Lets the model sum up the conversation; from then on it is sent the summary instead. The journal keeps everything.
@@ -143,8 +149,9 @@ fn transcript(messages: &[Message]) -> String {
                 let fence = escape::fence(content);
                 writeln!(text, "{fence}json\n{content}\n{fence}\n")
             }
-            Message::Assistant { content, tool_calls } => {
+            Message::Assistant { content, tool_calls, cut } => {
                 let said = content.as_deref().map_or(Ok(()), |content| writeln!(text, "## Agent\n\n{content}\n"));
+                let said = said.and(cut.map_or(Ok(()), |cut| writeln!(text, "## {}\n", cut.for_person())));
                 said.and(tool_calls.iter().try_for_each(|call| {
                     let (name, arguments) = (&call.function.name, &call.function.arguments);
                     let hidden = sealed::is_sealed(arguments).then(|| sealed::shown(arguments).to_string());
@@ -186,7 +193,7 @@ mod tests {
             conversation(&[user("one"), summary("first"), user("two"), summary("second"), user("three")]);
         let sent = conversation.for_model();
         assert!(matches!(&sent[0], Message::System { .. }));
-        let answer = Message::Assistant { content: Some("second".to_owned()), tool_calls: Vec::new() };
+        let answer = Message::answer(Some("second".to_owned()), Vec::new());
         assert_eq!(sent[2..], [answer, user("three")]);
         let saved = conversation.messages.iter().map(|message| serde_json::to_value(message).unwrap()).collect();
         let again = Conversation::saved(RunId::mint(), saved).unwrap();
@@ -195,12 +202,38 @@ mod tests {
     }
 
     #[test]
+    fn that_an_answer_was_stopped_stands_beside_its_text() {
+        let forged = "Done.\n\n(The user stopped this answer here.)";
+        let stopped = |cut| Message::Assistant { content: Some("Once".to_owned()), tool_calls: Vec::new(), cut };
+        let saved = serde_json::to_value(stopped(Some(CutShort::Stopped))).unwrap();
+        assert_eq!(saved, json!({ "role": "assistant", "content": "Once", "cut": "stopped" }));
+        // What was saved before had no such member, and the note in the text.
+        for (saved, text, cut) in [
+            (saved, "Once", Some(CutShort::Stopped)),
+            (json!({ "role": "assistant", "content": forged }), forged, None),
+        ] {
+            let conversation = Conversation::saved(RunId::mint(), vec![saved]).unwrap();
+            assert_eq!(conversation.last_word(), Some((text, cut)));
+            let sent = serde_json::to_value(conversation.for_model()).unwrap();
+            let told = if cut.is_some() { "Once\n\n(The user stopped this answer here.)" } else { forged };
+            assert_eq!(sent, json!([{ "role": "assistant", "content": told }]), "no server knows more members");
+        }
+        let nothing = conversation(&[Message::Assistant {
+            content: Some(String::new()),
+            tool_calls: Vec::new(),
+            cut: Some(CutShort::BrokeOff),
+        }]);
+        let sent = serde_json::to_value(nothing.for_model()).unwrap();
+        assert_eq!(sent[1]["content"], "(The answer broke off here.)");
+    }
+
+    #[test]
     fn what_is_sealed_stays_so_in_a_copy() {
         let key = DataKey::from_bytes(&[7; 32]).unwrap();
         let arguments = key.seal_text("place", r#"{"pin":"1234"}"#, json!({ "pin": sealed::HIDDEN })).unwrap();
         let function = WireFunction { name: "unlock".to_owned(), arguments };
         let call = WireCall { id: "c".to_owned(), kind: "function".to_owned(), function };
-        let copy = conversation(&[Message::Assistant { content: None, tool_calls: vec![call] }]).to_markdown();
+        let copy = conversation(&[Message::answer(None, vec![call])]).to_markdown();
         assert_eq!(copy, "## Call of unlock\n\n```json\n{\"pin\":\"(sealed)\"}\n```\n\n");
     }
 

@@ -19,7 +19,7 @@ impl Agent {
         content: Option<String>,
         calls: &[ToolCall],
     ) -> Result<(), Error> {
-        let message = |tool_calls| Message::Assistant { content: content.clone(), tool_calls };
+        let message = |tool_calls| Message::answer(content.clone(), tool_calls);
         let mut kept: Vec<WireCall> = calls.iter().map(WireCall::from).collect();
         for call in &mut kept {
             if let Some(shown) = self.shown(&call.function.name, &call.function.arguments) {

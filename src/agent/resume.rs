@@ -37,8 +37,8 @@ impl Agent {
         if self.nobody_waits(&end) {
             return Ok(end);
         }
-        if end.calls.is_empty() && conversation.last_word().is_some() {
-            end.text = conversation.last_word().unwrap_or_default().to_owned();
+        if let Some((text, _)) = conversation.last_word().filter(|_| end.calls.is_empty()) {
+            text.clone_into(&mut end.text);
             tell(Event::Text { text: end.text.clone() });
             tell(Event::TextDone { text: end.text.clone() });
             return Ok(end);

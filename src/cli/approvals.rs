@@ -1,5 +1,6 @@
 //! `agentctl approvals`: what waits for a person, and what became of it.
 
+use anstyle::Style;
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     time::Duration,
@@ -127,13 +128,13 @@ pub(crate) fn list(app: &App, all: bool) -> Result<(), Failure> {
         let line = Line::new()
             .bold(row.asked.id.as_str())
             .plain("  ")
-            .field(&row.asked.tool)
+            .said(&row.asked.tool)
             .plain("  ")
-            .field(&row.asked.binding_message)
+            .message(Style::new(), &row.asked.binding_message)
             .plain("  ")
-            .plain(&state(row, now))
+            .said(&state(row, now))
             .dim("  ")
-            .dim_field(run);
+            .dim_said(run);
         app.ui.answer_line(&line);
     }
     if rows.is_empty() {
@@ -193,6 +194,9 @@ pub(crate) fn to_json(row: &ApprovalRow, now: DateTime<Utc>) -> Value {
     })
 }
 
+/// The row that is compared with a device.
+const DEVICE_SHOWS: &str = "your device shows";
+
 fn show(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
     let now = app.clock.now();
     let data = to_json(row, now);
@@ -208,13 +212,18 @@ fn show(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
         ("run", text("run")),
         ("state", state(row, now)),
         ("goes to", origin),
-        ("your device shows", text("binding_message")),
+        (DEVICE_SHOWS, text("binding_message")),
         ("asked", text("requested_at")),
         ("answered", text("answered_at")),
         ("error", text("error")),
     ] {
         if !value.is_empty() {
-            app.ui.answer_line(&Line::new().plain("  ").dim(name).dim(": ").field(&value));
+            let line = Line::new().plain("  ").dim(name).dim(": ");
+            app.ui.answer_line(&match name {
+                DEVICE_SHOWS => line.message(Style::new(), &value),
+                "id" | "run" => line.whole(&value),
+                _ => line.field(&value),
+            });
         }
     }
     Ok(())
@@ -382,8 +391,8 @@ fn verdict(app: &App, ids: &[ApprovalId], stopped: Option<Failure>, unopened: bo
         return failure.map_or(Ok(()), |failure| Err(failure.told()));
     }
     for row in &rows {
-        let line = Line::new().bold(row.asked.id.as_str()).plain("  ").field(&row.asked.tool).plain("  ");
-        app.ui.answer_line(&line.plain(&state(row, now)));
+        let line = Line::new().bold(row.asked.id.as_str()).plain("  ").said(&row.asked.tool).plain("  ");
+        app.ui.answer_line(&line.said(&state(row, now)));
     }
     let mut runs: Vec<&str> = rows
         .iter()
@@ -423,7 +432,9 @@ fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
         app.ui.data(&json!({ "schema_version": 1, "ok": true, "approval": data }));
         return Ok(());
     }
-    app.ui.say(Line::new().good("✓ ").plain("Given up: ").bold(id.as_str()).plain(&format!("; {NO_USE_ANY_MORE}.")));
+    app.ui.say(
+        Line::new().good("✓ ").plain("Given up: ").bold(id.as_str()).plain("; ").plain(NO_USE_ANY_MORE).plain("."),
+    );
     if let Some(run) = &row.asked.run {
         app.ui.hint(&format!("`agentctl resume {run}` goes on with its run"));
     }

@@ -1,5 +1,6 @@
 //! `agentctl can`: what would become of a call, without doing any of it.
 
+use anstyle::Style;
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 
@@ -90,7 +91,7 @@ fn as_json(plan: &Plan, forecast: &Forecast, kind: Option<Kind>) -> Value {
 pub(crate) fn tell(ui: &Ui, plan: &Plan, forecast: &Forecast) {
     let action = &plan.action;
     ui.answer_line(&call_line(&action.tool, &Value::Object(action.arguments.clone())));
-    path::row(ui, "request", Line::new().plain(plan.method()).plain(" to ").field(&action.origin));
+    path::row(ui, "request", Line::new().said(plan.method()).plain(" to ").field(&action.origin));
     if let Some(spend) = action.requirements.spend.words() {
         path::row(ui, "spend", Line::new().field(&spend));
     }
@@ -106,7 +107,7 @@ pub(crate) fn tell(ui: &Ui, plan: &Plan, forecast: &Forecast) {
     }
     if let Some(approval) = &forecast.approval {
         let line = Line::new().plain("your device would ring and show ");
-        path::row(ui, "approval", line.bold(&approval.binding_message));
+        path::row(ui, "approval", line.message(Style::new().bold(), &approval.binding_message));
         let words =
             format!("client {}, bound by {}, {} s to answer", approval.client, approval.binding, approval.expires_in);
         path::row(ui, "", Line::new().dim_words(&words));

@@ -211,7 +211,7 @@ fn paths(app: &App) -> Result<(), Failure> {
         app.ui.data(&object);
     } else {
         for (name, path) in rows {
-            app.ui.answer_line(&Line::new().dim(&format!("{name:<9}")).field(&path.display().to_string()));
+            app.ui.answer_line(&Line::new().dim_said(&format!("{name:<9}")).whole(&path.display().to_string()));
         }
     }
     Ok(())
@@ -240,7 +240,7 @@ async fn write(app: &App, args: &InitArgs) -> Result<(), Failure> {
         let old = files::beside(&file, ".old");
         std::fs::rename(&file, &old)
             .map_err(|error| Failure::caused(Kind::Failed, "keep the old configuration", &error))?;
-        app.ui.status(format!("The old file is {}", old.display()));
+        app.ui.status(Line::new().plain("The old file is ").whole(&old.display().to_string()));
     }
     file::write(app, &file, &init::text(&answers))?;
     tell(&app.ui, &file, &answers);

@@ -226,7 +226,7 @@ async fn wait(app: &App, args: &ConnectArgs, loopback: Loopback, started: &Start
     let (ui, link) = (&app.ui, started.link.as_str());
     ui.say(Line::new().plain("To connect ").field(&args.name).plain(", open this in a browser on this machine"));
     ui.say("");
-    ui.say(Line::new().plain("    ").bold(link));
+    ui.say(Line::new().plain("    ").address(link));
     ui.say("");
     let mut asks = !args.no_browser && ui.can_ask() && app.config()?.browser && browser::may_open(link);
     if asks {

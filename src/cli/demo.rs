@@ -1,5 +1,6 @@
 //! `agentctl demo`: the whole story in one command.
 
+use anstyle::Style;
 use std::{convert::Infallible, time::Duration};
 
 use clap::{Args as ClapArgs, ValueEnum};
@@ -76,7 +77,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         let task = args.task.join(" ");
         step(ui, 3, &format!("Give the agent the task: {task}"));
         if args.phone == Phone::Browser {
-            ui.say(Line::new().plain("   Your phone is this page: ").bold(&phone_url));
+            ui.say(Line::new().plain("   Your phone is this page: ").address(&phone_url));
             ui.say("   Approve or deny there when it asks.");
             if ui.err().terminal {
                 browser::open(&phone_url, &[]);
@@ -104,7 +105,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
 }
 
 fn step(ui: &Ui, number: u8, text: &str) {
-    ui.status(Line::new().good(&format!("{number}. ")).plain(text));
+    ui.status(Line::new().styled(anstyle::AnsiColor::Green.on_default(), &format!("{number}. ")).said(text));
 }
 
 /// What the agent of the demo is told, and nothing of what the person's own environment says.
@@ -156,13 +157,17 @@ async fn ask(ui: &Ui, lines: &Lines, clock: &SharedClock, push: &Push) -> bool {
     ui.end_wait();
     ui.say("");
     ui.say(Line::new().plain("   [phone of ").bold(&push.person).plain("]"));
-    ui.say(Line::new().plain("   ").bold(push.binding_message.as_deref().unwrap_or("(no message)")));
+    ui.say(
+        Line::new()
+            .plain("   ")
+            .message(Style::new().bold(), push.binding_message.as_deref().unwrap_or("(no message)")),
+    );
     for one in &push.details {
         ui.say(
             Line::new().plain("   ").bold(&one.kind).dim(": ").words(one.instruction.as_deref().unwrap_or_default()),
         );
         for (name, value) in one.rows.iter().chain(&one.rest) {
-            ui.say(Line::new().plain("     ").dim_field(name).dim(": ").field(value));
+            ui.say(Line::new().plain("     ").label(name).field(value));
         }
     }
     let question = Line::new().plain("   [phone] Approve? Type yes, or anything else to deny:");

@@ -84,9 +84,9 @@ fn announce(ui: &Ui, ready: &Ready) {
     if ui.json() {
         return ui.data(&ready.json());
     }
-    ui.say(Line::new().plain("  issuer      ").bold(&ready.issuer));
-    ui.say(Line::new().plain("  phone       ").bold(&ready.phone_url));
-    ui.say(Line::new().plain("  management  ").field(&ready.manage_url).dim("  Bearer ").field(&ready.manage_token));
+    ui.say(Line::new().plain("  issuer      ").address(&ready.issuer));
+    ui.say(Line::new().plain("  phone       ").address(&ready.phone_url));
+    ui.say(Line::new().plain("  management  ").whole(&ready.manage_url).dim("  Bearer ").whole(&ready.manage_token));
     ui.say("Put these lines into another terminal, then try `agentctl login` there. ^C ends the tenant.");
     ui.say("");
     for (name, value) in &ready.env {

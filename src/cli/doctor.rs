@@ -75,7 +75,7 @@ impl Report<'_> {
             };
             self.ui.answer_line(&line.bold(name).plain(": ").words(&check.message));
             if let Some(mend) = &check.mend {
-                self.ui.answer_line(&Line::new().dim("    mend: ").words(mend));
+                self.ui.answer_line(&Line::new().dim("    mend: ").said(mend));
             }
         }
         self.checks.push(check);

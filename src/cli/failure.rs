@@ -121,7 +121,7 @@ pub(crate) struct Failure {
     pub(crate) kind: Kind,
     /// What happened, as a sentence without its full stop.
     pub(crate) message: String,
-    /// What to do, one sentence each.
+    /// What to do, one sentence of ours each.
     pub(crate) hints: Vec<String>,
     /// The person has been told (or the terminal event was written): only the exit code is left to deliver.
     pub(crate) told: bool,
@@ -138,7 +138,7 @@ impl Failure {
         Self::new(kind, format!("failed to {what}: {}", chain(error)))
     }
 
-    /// Adds a hint.
+    /// Adds a hint. It may name what the person wrote, and nothing that a server or a model did.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
@@ -292,7 +292,8 @@ impl From<oauth::Error> for Failure {
         match &error {
             E::Http(_) => failure.hint("check the network and AGENTCTL_ISSUER; `agentctl doctor` looks at each step"),
             E::BadIssuer { .. } => Self { kind: Kind::Usage, ..failure }.hint("check AGENTCTL_ISSUER"),
-            E::OtherIssuer { found, .. } => {
+            // A hint is ours: an issuer with blanks in it would be a sentence of the server's.
+            E::OtherIssuer { found, .. } if found.bytes().all(|byte| byte.is_ascii_graphic()) => {
                 failure.hint(format!("if you trust it, set AGENTCTL_ISSUER to exactly {found}"))
             }
             E::Unsupported { .. } => failure.hint("switch it on at the server, or check AGENTCTL_PROVIDER"),

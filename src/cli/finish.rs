@@ -17,7 +17,7 @@ use super::{
 use crate::{
     agent::{LimitReached, TurnEnd},
     call::RunId,
-    dispatch, files,
+    dispatch, escape, files,
     store::journal::{ApprovalFilter, ApprovalRow, ApprovalState, Journal},
 };
 
@@ -86,7 +86,8 @@ pub(crate) fn finish(
     if silent && ended.is_ok() {
         app.ui.warn("the model did its calls and ended without a word");
     }
-    let answer = if silent { String::new() } else { format!("{}\n", text.trim_end()) };
+    // The file is shown on a terminal some day, so it holds what stdout does, not what a terminal obeys.
+    let answer = if silent { String::new() } else { format!("{}\n", escape::text(text.trim_end())) };
     // A run that succeeded leaves no older answer behind.
     if let Some(file) = ending.output_last.filter(|_| !silent || ended.is_ok())
         && let Err(error) = files::put(file, answer.as_bytes())
@@ -216,7 +217,7 @@ impl Open {
             true => " was stopped in the middle of a request. What came of it is found out by:",
         }));
         for command in self.next() {
-            ui.say(Line::new().plain("  ").field(&command));
+            ui.say(Line::new().plain("  ").whole(&command));
         }
     }
 }

@@ -1,22 +1,45 @@
 //! A line of talk in pieces, each with its style.
+//!
+//! What begins a row of the terminal looks like the program's own. So the terminal never breaks a line: we do, and where a
+//! row goes on with words from outside, a gutter stands before them that nothing from outside can write there.
 
 use std::fmt::Write as _;
 
-use anstyle::Style;
-use unicode_width::UnicodeWidthStr as _;
+use anstyle::{AnsiColor, Style};
+use unicode_width::UnicodeWidthChar as _;
 
+use super::rows::Rows;
 use crate::escape;
 
-/// A line in pieces, each with its style. Every piece is escaped when it is added.
+/// A line in pieces, each with its style. Every piece is escaped when it is added. Words of ours are literals: whatever is put
+/// together may hold something from outside.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Line(Vec<Piece>);
 
 #[derive(Clone, Debug)]
-struct Piece {
-    style: Style,
-    text: String,
-    /// Between its words another line may begin. A value stays whole: it may have to be compared or copied.
-    breaks: bool,
+pub(super) struct Piece {
+    pub(super) style: Style,
+    pub(super) text: String,
+    pub(super) origin: Origin,
+    pub(super) breaks: Breaks,
+}
+
+/// Whose words they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Ours,
+    Outside,
+}
+
+/// Where another row may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Breaks {
+    /// Between two words.
+    Words,
+    /// Only where it is longer than a row: it may have to be compared.
+    Long,
+    /// Nowhere. What is longer than a row is left to the terminal: it is to be copied.
+    Never,
 }
 
 impl Line {
@@ -25,9 +48,19 @@ impl Line {
         Self::default()
     }
 
-    /// Running text; newlines stay.
-    pub(crate) fn plain(self, text: &str) -> Self {
-        self.push(Style::new(), text)
+    /// Running text of ours; newlines stay.
+    pub(crate) fn plain(self, text: &'static str) -> Self {
+        self.ours(Style::new(), text)
+    }
+
+    /// Words that we put together, of nothing from outside.
+    pub(crate) fn said(self, text: &str) -> Self {
+        self.push(Style::new(), &escape::field(text), Origin::Ours, Breaks::Words)
+    }
+
+    /// The same, of less weight.
+    pub(crate) fn dim_said(self, text: &str) -> Self {
+        self.push(Style::new().dimmed(), &escape::field(text), Origin::Ours, Breaks::Words)
     }
 
     /// A one-line value from outside: newlines and tabs become visible, too.
@@ -45,34 +78,76 @@ impl Line {
         self.value(Style::new().dimmed(), value)
     }
 
-    /// Words from outside: newlines and tabs become visible, and another line may begin between two words.
+    /// A one-line value that tells of an end: `true` for a good one.
+    pub(crate) fn verdict(self, good: bool, value: &str) -> Self {
+        self.value(if good { GOOD.on_default() } else { BAD.on_default().bold() }, value)
+    }
+
+    /// Words from outside: newlines and tabs become visible, and another row may begin between two words.
     pub(crate) fn words(self, words: &str) -> Self {
-        self.push(Style::new(), &escape::field(words))
+        self.push(Style::new(), &escape::field(words), Origin::Outside, Breaks::Words)
     }
 
     /// The same, of less weight.
     pub(crate) fn dim_words(self, words: &str) -> Self {
-        self.push(Style::new().dimmed(), &escape::field(words))
+        self.push(Style::new().dimmed(), &escape::field(words), Origin::Outside, Breaks::Words)
+    }
+
+    /// The name of a value, and a colon. Anything but a plain name is a value itself.
+    pub(crate) fn label(self, name: &str) -> Self {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let known = !name.is_empty() && name.len() <= 64 && name.chars().all(plain);
+        let origin = if known { Origin::Ours } else { Origin::Outside };
+        self.push(Style::new().dimmed(), &escape::field(&format!("{name}: ")), origin, Breaks::Long)
+    }
+
+    /// What is copied: a command of ours, an id, a file.
+    pub(crate) fn whole(self, value: &str) -> Self {
+        self.push(Style::new(), &escape::field(value), Origin::Ours, Breaks::Never)
+    }
+
+    /// The same, of less weight.
+    pub(crate) fn dim_whole(self, value: &str) -> Self {
+        self.push(Style::new().dimmed(), &escape::field(value), Origin::Ours, Breaks::Never)
+    }
+
+    /// An address that is opened: copied as one, if it is nothing but an address.
+    pub(crate) fn address(self, address: &str) -> Self {
+        match address.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => self.push(Style::new().bold(), address, Origin::Ours, Breaks::Never),
+            false => self.bold(address),
+        }
+    }
+
+    /// What the device shows, to be compared with it. The code at its end is never broken.
+    pub(crate) fn message(self, style: Style, message: &str) -> Self {
+        let code = message.rfind('.').map_or(0, |at| at + 1);
+        // In the letters that authorization servers take it is a word; anything else is a text like others.
+        let word = message.bytes().all(|byte| byte.is_ascii_graphic());
+        let origin = if word { Origin::Ours } else { Origin::Outside };
+        let line = self.push(style, &escape::field(&message[..code]), origin, Breaks::Long);
+        let breaks = if word && message.len() - code <= LONGEST_CODE { Breaks::Never } else { Breaks::Long };
+        line.push(style, &escape::field(&message[code..]), origin, breaks)
     }
 
     /// Something of less weight.
-    pub(crate) fn dim(self, text: &str) -> Self {
-        self.push(Style::new().dimmed(), text)
+    pub(crate) fn dim(self, text: &'static str) -> Self {
+        self.ours(Style::new().dimmed(), text)
     }
 
     /// Something that went well.
-    pub(crate) fn good(self, text: &str) -> Self {
-        self.push(anstyle::AnsiColor::Green.on_default(), text)
+    pub(crate) fn good(self, text: &'static str) -> Self {
+        self.ours(GOOD.on_default(), text)
     }
 
     /// Something that did not.
-    pub(crate) fn bad(self, text: &str) -> Self {
-        self.push(anstyle::AnsiColor::Red.on_default().bold(), text)
+    pub(crate) fn bad(self, text: &'static str) -> Self {
+        self.ours(BAD.on_default().bold(), text)
     }
 
     /// Something to look at twice.
-    pub(crate) fn warn(self, text: &str) -> Self {
-        self.push(anstyle::AnsiColor::Yellow.on_default().bold(), text)
+    pub(crate) fn warn(self, text: &'static str) -> Self {
+        self.ours(AnsiColor::Yellow.on_default().bold(), text)
     }
 
     /// Another line behind this one.
@@ -81,21 +156,25 @@ impl Line {
         self
     }
 
-    /// Text in a style of its own.
+    /// Words or a picture of ours in a style of their own, in one piece.
     pub(crate) fn styled(self, style: Style, text: &str) -> Self {
-        self.push(style, text)
+        self.push(style, &escape::field(text), Origin::Ours, Breaks::Never)
     }
 
-    fn push(mut self, style: Style, text: &str) -> Self {
-        self.0.push(Piece { style, text: escape::text(text).into_owned(), breaks: true });
+    fn ours(self, style: Style, text: &'static str) -> Self {
+        self.push(style, &escape::text(text), Origin::Ours, Breaks::Words)
+    }
+
+    fn value(self, style: Style, value: &str) -> Self {
+        self.push(style, &escape::field(value), Origin::Outside, Breaks::Long)
+    }
+
+    fn push(mut self, style: Style, text: &str, origin: Origin, breaks: Breaks) -> Self {
+        self.0.push(Piece { style, text: text.to_owned(), origin, breaks });
         self
     }
 
-    fn value(mut self, style: Style, value: &str) -> Self {
-        self.0.push(Piece { style, text: escape::field(value).into_owned(), breaks: false });
-        self
-    }
-
+    /// As it is, for whatever is no terminal.
     pub(super) fn render(&self, color: bool) -> String {
         let mut text = String::new();
         for piece in &self.0 {
@@ -104,116 +183,49 @@ impl Line {
         text
     }
 
-    /// The same for a terminal of this width: lines are broken between words, and go on indented.
+    /// For a terminal of this width: a line goes on in other rows, indented.
     pub(super) fn fitted(&self, width: Option<usize>, color: bool) -> String {
-        let long = |width: &usize| self.0.iter().map(|piece| piece.text.width()).sum::<usize>() > *width;
-        let Some(width) = width.filter(long) else { return self.render(color) };
-        let mut text = String::new();
-        let mut row = Row { width, column: 0, indent: 0, begun: false, gap: None, word: Vec::new() };
-        for piece in &self.0 {
-            if !piece.breaks {
-                row.word.push((piece.style, &piece.text));
-                continue;
+        match width {
+            Some(width) if self.0.iter().map(|piece| columns(&piece.text)).sum::<usize>() > width => {
+                Rows::new(width, color).of(&self.0)
             }
-            for part in piece.text.split_inclusive([' ', '\n']) {
-                let word = part.trim_end_matches([' ', '\n']);
-                if !word.is_empty() {
-                    row.word.push((piece.style, word));
-                }
-                match &part[word.len()..] {
-                    "\n" => row.end(&mut text, color),
-                    " " => row.space(piece.style, &mut text, color),
-                    _ => {}
-                }
-            }
+            _ => self.render(color),
         }
-        row.put(&mut text, color);
-        text
     }
 }
 
-/// A line of the terminal that is being filled.
-struct Row<'a> {
-    width: usize,
-    column: usize,
-    /// Where the line began.
-    indent: usize,
-    /// A word stands on it.
-    begun: bool,
-    /// The spaces before the next word.
-    gap: Option<(Style, usize)>,
-    word: Vec<(Style, &'a str)>,
+const GOOD: AnsiColor = AnsiColor::Green;
+const BAD: AnsiColor = AnsiColor::Red;
+
+/// Longer than any code of ours.
+const LONGEST_CODE: usize = 16;
+
+/// The columns that a text may take, rather one too many than one too few: a terminal that knows no pairs of letters for flags
+/// draws each of them broad.
+pub(super) fn columns(text: &str) -> usize {
+    text.chars().map(columns_of).sum()
 }
 
-impl Row<'_> {
-    /// How much further to the right a line goes on.
-    const HANGING: usize = 2;
-
-    fn space(&mut self, style: Style, text: &mut String, color: bool) {
-        if !self.word.is_empty() {
-            self.put(text, color);
-        }
-        let spaces = self.gap.map_or(0, |(_, spaces)| spaces);
-        self.gap = Some((style, spaces + 1));
-    }
-
-    fn put(&mut self, text: &mut String, color: bool) {
-        let word: usize = self.word.iter().map(|(_, part)| part.width()).sum();
-        let gap = self.gap.take();
-        let spaces = gap.map_or(0, |(_, spaces)| spaces);
-        if !self.begun {
-            (self.begun, self.indent) = (true, spaces);
-        }
-        let indent = (self.indent + Self::HANGING).min(self.width / 2);
-        // What does not fit on the next line either begins on this one.
-        let fits = self.column + spaces + word <= self.width || indent + word > self.width;
-        if word > 0 && spaces > 0 && self.column > 0 && !fits {
-            text.push('\n');
-            text.push_str(&" ".repeat(indent));
-            self.column = indent;
-            return self.put_word(word, text, color);
-        }
-        if let Some((style, spaces)) = gap {
-            write(text, style, &" ".repeat(spaces), color);
-        }
-        self.column += spaces;
-        self.put_word(word, text, color);
-    }
-
-    fn put_word(&mut self, word: usize, text: &mut String, color: bool) {
-        for (style, part) in self.word.drain(..) {
-            write(text, style, part, color);
-        }
-        self.column += word;
-        // What is longer than a line was broken by the terminal.
-        if self.column > self.width {
-            self.column %= self.width;
-        }
-    }
-
-    fn end(&mut self, text: &mut String, color: bool) {
-        self.put(text, color);
-        text.push('\n');
-        (self.column, self.indent, self.begun) = (0, 0, false);
-    }
+pub(super) fn columns_of(c: char) -> usize {
+    if matches!(c, '\u{1f1e6}'..='\u{1f1ff}') { 2 } else { c.width().unwrap_or(0) }
 }
 
-fn write(text: &mut String, style: Style, piece: &str, color: bool) {
+pub(super) fn write(text: &mut String, style: Style, piece: &str, color: bool) {
     let _ = match color && style != Style::new() {
         true => write!(text, "{style}{piece}{style:#}"),
         false => write!(text, "{piece}"),
     };
 }
 
-impl From<&str> for Line {
-    fn from(text: &str) -> Self {
+impl From<&'static str> for Line {
+    fn from(text: &'static str) -> Self {
         Self::new().plain(text)
     }
 }
 
 impl From<String> for Line {
     fn from(text: String) -> Self {
-        Self::new().plain(&text)
+        Self::new().words(&text)
     }
 }
 
@@ -226,27 +238,80 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_broken_between_words_and_values_stay_whole() {
-        let line = Line::new().plain("  Check that it shows:   ").bold("BUY-2-phones.7F3KQ9ZT").plain(". Then go on");
+    fn our_words_are_broken_between_them_and_what_is_copied_stays_whole() {
+        let message = Line::new().plain("  Check that it shows:   ").message(Style::new(), "BUY-2-phones.7F3KQ9ZT");
+        let line = message.plain(". Then go on");
         assert_eq!(fitted(&line, 100), "  Check that it shows:   BUY-2-phones.7F3KQ9ZT. Then go on");
         assert_eq!(fitted(&line, 40), "  Check that it shows:\n    BUY-2-phones.7F3KQ9ZT. Then go on");
         assert_eq!(fitted(&line, 30), "  Check that it shows:\n    BUY-2-phones.7F3KQ9ZT.\n    Then go on");
-        let command = Line::new().plain("  ").field("agentctl chat --resume run_1");
+        let command = Line::new().plain("  ").whole("agentctl chat --resume run_1");
         assert_eq!(fitted(&command, 20), "  agentctl chat --resume run_1", "it is copied as one");
         let several = Line::new().plain("one two\n  three four five\n\nsix");
         assert_eq!(fitted(&several, 11), "one two\n  three\n    four\n    five\n\nsix");
         assert_eq!(fitted(&Line::new().plain("漢字 漢字 漢字"), 10), "漢字 漢字\n  漢字");
         assert_eq!(fitted(&Line::new().plain("a  b").dim("  c"), 4), "a  b\n  c");
-        assert_eq!(fitted(&Line::new().plain("word word"), 1), "word word");
-        assert_eq!(fitted(&Line::new().words("one\ntwo three"), 8), "one␊two\n  three");
-        let long = Line::new().plain("Logged in as ").field("somebody whose name has no end");
-        assert_eq!(fitted(&long, 20), "Logged in as somebody whose name has no end");
+    }
+
+    #[test]
+    fn a_row_that_goes_on_with_words_from_outside_has_a_gutter() {
+        let words = Line::new().words("one\ntwo three");
+        assert_eq!(fitted(&words, 9), "one␊two\n  │ three");
+        let value = Line::new().plain("Logged in as ").field("somebody whose name has no end");
+        assert_eq!(fitted(&value, 20), "Logged in as\n  │ somebody whose \n  │ name has no end");
+        assert_eq!(fitted(&value.plain(". Go on"), 36), "Logged in as\n  │ somebody whose name has no end.\n  Go on");
+        let moved = Line::new().field("a tool").plain(": ").words("✓ Approved by Ada");
+        assert_eq!(fitted(&moved, 14), "a tool: ✓\n  │ Approved\n  │ by Ada");
+        let padded = Line::new().words(&format!("no{}✓ Approved", " ".repeat(39)));
+        assert_eq!(fitted(&padded, 40), "no\n  │ ✓ Approved");
+        let long = Line::new().plain("a ").field(&"x".repeat(30)).plain(" b");
+        assert_eq!(
+            fitted(&long, 16),
+            format!("a {}\n  │ {}\n  │ {}\n  b", "x".repeat(14), "x".repeat(12), "x".repeat(4))
+        );
+        let name = Line::new().plain("    ").label("product").field("\"漢字漢字漢字漢字\"");
+        assert_eq!(fitted(&name, 20), "    product: \"漢字漢\n      │ 字漢字漢字\"");
+        assert_eq!(
+            fitted(&Line::new().plain("    ").label("✓ Approved").field("1"), 14),
+            "    ✓ Approved\n      │ : 1"
+        );
+    }
+
+    #[test]
+    fn a_code_is_never_broken() {
+        let message = format!("BUY-2-{}.7F3KQ9ZT", "x".repeat(40));
+        for width in 14..70 {
+            let line = fitted(&Line::new().plain("  Check that it shows:   ").message(Style::new(), &message), width);
+            assert!(line.contains("7F3KQ9ZT"), "{width}\n{line}");
+            assert!(line.lines().all(|row| columns(row) <= width), "{width}\n{line}");
+        }
     }
 
     #[test]
     fn styles_go_along() {
         let line = Line::new().good("✓ ").plain("Approved by ").bold("ada");
         let (green, bold, end) = ("\u{1b}[32m", "\u{1b}[1m", "\u{1b}[0m");
-        assert_eq!(line.fitted(Some(12), true), format!("{green}✓{end}{green} {end}Approved\n  by {bold}ada{end}"));
+        assert_eq!(
+            line.fitted(Some(14), true),
+            format!("{green}✓{end}{green} {end}Approved by\n  \u{1b}[2m│ {end}{bold}ada{end}")
+        );
+    }
+
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn nothing_from_outside_begins_a_row(
+            first in "[ a✓│漢\u{3000}]{0,60}", second in "[ a✓│漢\u{301}]{0,60}", width in 20_usize..60,
+        ) {
+            let line = Line::new().plain("● ").bold(&first).plain("  ").label("name").field(&second).plain(": ").words(&first);
+            let shown = fitted(&line, width);
+            for (at, row) in shown.lines().enumerate() {
+                prop_assert!(columns(row) <= width, "{:?}", row);
+                let begins = if at == 0 { "● " } else { "  " };
+                prop_assert!(row.starts_with(begins), "{:?}", row);
+                let ours = row.trim_start().starts_with("name: ") || row.trim_start().starts_with("│ ");
+                prop_assert!(at == 0 || ours, "{:?}", shown);
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! `agentctl login`: the device flow (RFC 8628) as a person sees it.
 
+use anstyle::Style;
 use std::{pin::pin, time::Duration};
 
 use clap::Args as ClapArgs;
@@ -107,7 +108,7 @@ fn parked(app: &App, session: &Session, login: &DeviceLogin, id: &str, go_on: &s
         .hint(format!("then run `{go_on}`"));
     if !app.ui.json() {
         verification(app, session, login).show(&app.ui, app.ui.size());
-        app.ui.say(Line::new().plain("When you have finished there, run ").bold(go_on));
+        app.ui.say(Line::new().plain("When you have finished there, run ").styled(Style::new().bold(), go_on));
         return failure.told();
     }
     let mut object = failure.to_json();
@@ -174,8 +175,8 @@ async fn welcome(app: &App, account: &Account) -> Result<(), Failure> {
         return Ok(());
     }
     let line = Line::new().good("✓ ").plain("Logged in as ").bold(&whoami::name(account));
-    let line = line.dim("  (sub ").dim_field(&account.sub).dim(", profile ").dim_field(profile);
-    app.ui.say(line.dim(", ").dim_words(&store).dim(")"));
+    let line = line.dim("  (sub ").dim_field(&account.sub).dim(", profile ").dim_said(profile);
+    app.ui.say(line.dim(", ").dim_said(&store).dim(")"));
     let store = &app.config()?.store;
     let kind = store.value;
     if store.source == Source::Flag && app.env.get("AGENTCTL_STORE") != Some(kind.to_string().as_str()) {

@@ -28,6 +28,7 @@ mod prompt;
 mod qr;
 mod recorded;
 mod repl;
+mod rows;
 mod schema;
 mod scratch;
 mod show;

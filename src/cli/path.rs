@@ -7,7 +7,7 @@ use super::ui::{Line, Ui};
 
 /// Writes one step under its name.
 pub(crate) fn row(ui: &Ui, name: &str, line: Line) {
-    ui.answer_line(&Line::new().dim(&format!("  {name:<12}")).append(line));
+    ui.answer_line(&Line::new().dim_said(&format!("  {name:<12}")).append(line));
 }
 
 /// The rules and limits that speak about the call.

@@ -52,7 +52,7 @@ pub(crate) struct Args {
     /// What to do; `-` or nothing reads it from a pipe
     #[arg(value_name = "TASK")]
     task: Vec<String>,
-    /// Also write the answer into this file, as a whole or not at all
+    /// Also write the answer into this file as stdout shows it, as a whole or not at all
     #[arg(long, value_name = "FILE")]
     output_last: Option<PathBuf>,
     /// Add the text of this file to what the model is told at the beginning

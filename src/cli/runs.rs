@@ -1,6 +1,7 @@
 //! `agentctl runs`: saved conversations.
 
 use clap::{Args as ClapArgs, Subcommand};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::{
@@ -12,9 +13,12 @@ use super::{
     show::rfc3339,
     ui::Line,
 };
-use crate::store::{
-    journal::{ApprovalFilter, Journal, SavedRun},
-    sealed,
+use crate::{
+    model::CutShort,
+    store::{
+        journal::{ApprovalFilter, Journal, SavedRun},
+        sealed,
+    },
 };
 
 /// See and delete saved conversations
@@ -124,7 +128,7 @@ fn list(app: &App, journal: &Journal, all: bool) -> Result<(), Failure> {
     }
     for (run, state) in &runs {
         let line = Line::new().bold(run.row.id.as_str()).plain("  ").dim_field(&rfc3339(run.row.started_at));
-        app.ui.answer_line(&line.plain(&format!("  {state:<9}  ")).field(&run.row.title));
+        app.ui.answer_line(&line.said(&format!("  {state:<9}  ")).field(&run.row.title));
     }
     if runs.is_empty() {
         app.ui.status("There are no runs yet.");
@@ -145,11 +149,12 @@ fn show(app: &App, journal: &Journal, run: &SavedRun) -> Result<(), Failure> {
         app.ui.data(&json!({ "schema_version": 1, "ok": true, "run": data }));
         return Ok(());
     }
-    app.ui.answer_line(&Line::new().bold(&run.row.title).dim("  ").dim(state));
+    // Everything else here was said by somebody: it stands behind a name of ours, on each of its rows.
+    app.ui.answer_line(&Line::new().dim("run: ").bold(&run.row.title).dim("  ").dim(state));
     for message in &messages {
         let text = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
         match message["role"].as_str() {
-            Some("user") => app.ui.answer_line(&Line::new().dim("you: ").field(&text("content"))),
+            Some("user") => app.ui.answer_line(&Line::new().dim("you: ").words(&text("content"))),
             Some("assistant") => {
                 for call in message["tool_calls"].as_array().into_iter().flatten() {
                     let function = &call["function"];
@@ -157,10 +162,13 @@ fn show(app: &App, journal: &Journal, run: &SavedRun) -> Result<(), Failure> {
                     app.ui.answer_line(&line.field(function["arguments"].as_str().unwrap_or_default()));
                 }
                 if !text("content").is_empty() {
-                    app.ui.answer_line(&Line::new().dim("agent: ").field(&text("content")));
+                    app.ui.answer_line(&Line::new().dim("agent: ").words(&text("content")));
+                }
+                if let Ok(cut) = CutShort::deserialize(&message["cut"]) {
+                    app.ui.answer_line(&Line::new().plain("  ").dim(cut.for_person()));
                 }
             }
-            Some("summary") => app.ui.answer_line(&Line::new().dim("summary: ").field(&text("content"))),
+            Some("summary") => app.ui.answer_line(&Line::new().dim("summary: ").words(&text("content"))),
             Some("tool") => app.ui.answer_line(&Line::new().plain("  ").dim_field(&text("content"))),
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! A run as a person sees it, or as a program reads it: each event becomes lines on the terminal, or one line of JSON.
 
+use anstyle::Style;
 use std::{cell::RefCell, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -173,8 +174,8 @@ impl<'a> Show<'a> {
             Event::Text { text } => self.ui.answer_piece(&text),
             Event::TextDone { .. } => self.ui.end_line(),
             Event::ModelRetry { reason, wait_s } => {
-                let text = format!("No answer from the model yet, trying again in {}", seconds(wait_s));
-                self.ui.status(Line::new().dim(&text).dim(": ").words(&reason));
+                let line = Line::new().dim("No answer from the model yet, trying again in ").dim_said(&seconds(wait_s));
+                self.ui.status(line.dim(": ").words(&reason));
             }
             Event::ToolPlanned { tool, effect, arguments, .. } => {
                 self.state.borrow_mut().refusal_shown = false;
@@ -197,7 +198,7 @@ impl<'a> Show<'a> {
                 if let (Some("not returned"), Some(binding)) = (details.as_deref(), &binding) {
                     // What was announced as bound by the details turned out to be less.
                     let line = Line::new().warn("  The server did not return the details. ");
-                    self.ui.say(line.plain("The yes is bound by ").field(bound_by(binding)).plain("."));
+                    self.ui.say(line.plain("The yes is bound by ").said(bound_by(binding)).plain("."));
                 }
             }
             Event::ToolCompleted { tool, outcome, message, .. } => {
@@ -231,17 +232,17 @@ impl<'a> Show<'a> {
     fn requested(&self, shown: &ApprovalShown) {
         let ui = self.ui;
         ui.say("  This needs your approval. A request was sent to your device.");
-        ui.say(Line::new().plain("  Check that it shows:   ").bold(&shown.binding_message));
+        ui.say(Line::new().plain("  Check that it shows:   ").message(Style::new().bold(), &shown.binding_message));
         let mut line = Line::new().dim("  It goes to ").field(&shown.origin);
         if let Some(spend) = &shown.spend {
             // `any price` or `up to 900.00 EUR`.
-            line = line.dim(if spend == "any price" { ", at " } else { ", for " }).bold(spend);
+            line = line.dim(if spend == "any price" { ", at " } else { ", for " }).styled(Style::new().bold(), spend);
         }
-        ui.say(line.dim("; permission: ").field(&shown.permission));
+        ui.say(line.dim("; permission: ").said(&shown.permission));
         let mut line = Line::new().dim("  Asked by ").field(&shown.agent).dim("; your yes is bound to this call by ");
-        line = line.field(bound_by(&shown.binding));
+        line = line.said(bound_by(&shown.binding));
         if shown.details != "requested" {
-            line = line.dim(" (details: ").field(&shown.details).dim(")");
+            line = line.dim(" (details: ").said(&shown.details).dim(")");
         }
         ui.say(line);
         if shown.binding == "code" {
@@ -280,11 +281,12 @@ impl Drop for Show<'_> {
 pub(crate) fn call_line(tool: &str, arguments: &Value) -> Line {
     let pairs = pairs(arguments);
     let mut line = Line::new().plain("● ").bold(tool);
-    // What does not fit on a line of common width gets a line for each argument.
+    // What does not fit on a line of common width gets a line for each argument, and so does what could be taken for two.
     let length: usize = pairs.iter().map(|(name, value)| name.chars().count() + value.chars().count() + 5).sum();
-    let gap = if tool.len() + length > 100 { "\n    " } else { "   " };
+    let like_two = pairs.iter().any(|(_, value)| value.contains("  ") || value.contains(": "));
+    let gap = if tool.len() + length > 100 || like_two { "\n    " } else { "   " };
     for (name, value) in &pairs {
-        line = line.plain(gap).dim_field(&format!("{name}: ")).field(value);
+        line = line.plain(gap).label(name).field(value);
     }
     line
 }
@@ -336,12 +338,12 @@ fn answered(answer: &str, by: Option<&str>, after_s: f64) -> Line {
     let after = seconds(after_s);
     match answer {
         "approved" => {
-            Line::new().good("✓ ").plain("Approved by ").bold(by.unwrap_or("you")).plain(&format!(" after {after}"))
+            Line::new().good("✓ ").plain("Approved by ").bold(by.unwrap_or("you")).said(&format!(" after {after}"))
         }
-        "denied" => Line::new().bad("✗ ").plain(&format!("Denied after {after}. Nothing was done.")),
-        "expired" => Line::new().bad("✗ ").plain(&format!("Nobody answered within {after}. Nothing was done.")),
-        "abandoned" => Line::new().bad("✗ ").plain(&format!("Abandoned after {after}. Your device may still show it.")),
-        _ => Line::new().bad("✗ ").plain(&format!("The approval failed after {after}. Nothing was done.")),
+        "denied" => Line::new().bad("✗ ").said(&format!("Denied after {after}. Nothing was done.")),
+        "expired" => Line::new().bad("✗ ").said(&format!("Nobody answered within {after}. Nothing was done.")),
+        "abandoned" => Line::new().bad("✗ ").said(&format!("Abandoned after {after}. Your device may still show it.")),
+        _ => Line::new().bad("✗ ").said(&format!("The approval failed after {after}. Nothing was done.")),
     }
 }
 

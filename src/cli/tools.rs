@@ -129,8 +129,8 @@ pub(crate) fn list(ui: &Ui, registry: &Registry) {
     }
     for tool in registry.tools() {
         let asks = if tool.needs_approval() { ", asks you first" } else { "" };
-        let line = Line::new().bold(tool.name()).dim(&format!("  {}{asks}  ", tool.effect().word()));
-        ui.answer_line(&line.words(tool.description()));
+        let line = Line::new().bold(tool.name()).dim_said(&format!("  {}{asks}  ", tool.effect().word()));
+        ui.answer_line(&line.said(tool.description()));
     }
     for tool in registry.hidden() {
         ui.status(Line::new().dim("not offered: ").field(&tool.name).dim(": ").words(&tool.reason));
@@ -146,7 +146,7 @@ fn show(ui: &Ui, registry: &Registry, name: &str) -> Result<(), Failure> {
         ui.data(&facts);
         return Ok(());
     }
-    ui.answer_line(&Line::new().bold(tool.name()).plain("  ").words(tool.description()));
+    ui.answer_line(&Line::new().bold(tool.name()).plain("  ").said(tool.description()));
     let (source, audience, scopes) = tool.credential();
     let (method, url) = tool.request();
     let audience = audience.map(|audience| format!(" for {audience}")).unwrap_or_default();
@@ -162,7 +162,7 @@ fn show(ui: &Ui, registry: &Registry, name: &str) -> Result<(), Failure> {
         ("from", tool.source().to_owned()),
     ];
     for (name, value) in rows {
-        ui.answer_line(&Line::new().dim(&format!("  {name:<12}")).words(value.trim()));
+        ui.answer_line(&Line::new().dim_said(&format!("  {name:<12}")).said(value.trim()));
     }
     let parameters = tool.parameters();
     let required = parameters["required"].as_array().cloned().unwrap_or_default();
@@ -170,8 +170,8 @@ fn show(ui: &Ui, registry: &Registry, name: &str) -> Result<(), Failure> {
         let kind = schema["type"].as_str().unwrap_or("any");
         let optional = if required.iter().any(|wanted| wanted == name) { "" } else { ", optional" };
         let words = schema["description"].as_str().unwrap_or_default();
-        let line = Line::new().plain("  --arg ").bold(name).dim(&format!("=<{kind}{optional}>  "));
-        ui.answer_line(&line.words(words));
+        let line = Line::new().plain("  --arg ").bold(name).dim_said(&format!("=<{kind}{optional}>  "));
+        ui.answer_line(&line.said(words));
     }
     Ok(())
 }
@@ -234,7 +234,7 @@ fn check(app: &App, file: &Path) -> Result<(), Failure> {
         for finding in &findings {
             let line = Line::new().bad("✗ ").bold(finding.tool.as_deref().unwrap_or("the file")).plain(": ");
             ui.answer_line(&line.words(&finding.problem));
-            ui.answer_line(&Line::new().dim("  mend: ").words(&finding.mend));
+            ui.answer_line(&Line::new().dim("  mend: ").said(&finding.mend));
         }
         if findings.is_empty() {
             ui.answer_line(&Line::new().good("✓ ").plain("nothing to mend"));

@@ -128,7 +128,7 @@ impl Ui {
 
     /// Data or an answer, on stdout; ends its line.
     pub(crate) fn answer(&self, text: &str) {
-        self.write_line(Line::new().plain(text).render(false));
+        self.write_line(escape::text(text).into_owned());
     }
 
     /// The same with styles, for people: a terminal's lines are broken between words.
@@ -215,12 +215,12 @@ impl Ui {
 
     /// Something is not as it should be, but work goes on.
     pub(crate) fn warn(&self, message: &str) {
-        self.say(Line::new().warn("warning: ").plain(message));
+        self.say(Line::new().warn("warning: ").words(message));
     }
 
     /// What to do next.
     pub(crate) fn hint(&self, message: &str) {
-        self.status(Line::new().dim("hint: ").plain(message));
+        self.status(Line::new().dim("hint: ").said(message));
     }
 
     /// Reports a failure: what happened, then what to do. With `--json` it is an object on stdout; an agent that calls
@@ -229,8 +229,7 @@ impl Ui {
         self.end_wait();
         if self.agent && !self.json {
             self.end_line();
-            // A value, so that no terminal's width breaks it.
-            return self.say(Line::new().field(&json_safe(failure.to_json().to_string())));
+            return self.say(Line::new().whole(&json_safe(failure.to_json().to_string())));
         }
         if failure.told {
             return;
@@ -245,10 +244,11 @@ impl Ui {
     /// The same in words, on stderr, also with `--json`: stdout cannot be written.
     pub(crate) fn say_failure(&self, failure: &Failure) {
         self.end_line();
-        self.say(Line::new().bad("error: ").plain(&failure.message));
+        // Whatever it is made of, a part of it may be a server's: one line, and a gutter where it goes on.
+        self.say(Line::new().bad("error: ").words(&failure.message));
         for hint in &failure.hints {
             // Not `hint`: what to do belongs to the error, so it stays under `--quiet`.
-            self.say(Line::new().dim("  hint: ").plain(hint));
+            self.say(Line::new().dim("  hint: ").said(hint));
         }
     }
 
@@ -276,20 +276,20 @@ impl Ui {
         self.settle();
         let first = self.spinner.borrow_mut().begin(wait, self.err.look.motion);
         if let Some(line) = first {
-            self.status(line.as_str());
+            self.status(line);
         }
     }
 
     /// Something changed while a wait goes on.
     pub(crate) fn wait_news(&self, news: &str) {
-        self.status(Line::new().dim("  ").plain(news));
+        self.status(Line::new().dim("  ").words(news));
     }
 
     /// Says that a wait still goes on, where no spinner shows it.
     pub(crate) fn heartbeat(&self) {
         let line = self.spinner.borrow().heartbeat();
         if let Some(line) = line {
-            self.status(line.as_str());
+            self.status(line);
         }
     }
 
@@ -374,12 +374,12 @@ impl Ui {
 
 /// Makes JSON text safe on a terminal: what `escape` would have made visible becomes a `\u` escape, which means the same.
 pub(crate) fn json_safe(text: String) -> String {
-    if matches!(escape::field(&text), std::borrow::Cow::Borrowed(_)) {
+    if escape::hidden(&text).all(|(_, hides)| !hides) {
         return text;
     }
     let mut safe = String::with_capacity(text.len() + 32);
-    for c in text.chars() {
-        if matches!(escape::field(c.encode_utf8(&mut [0; 4])), std::borrow::Cow::Borrowed(_)) {
+    for (c, hides) in escape::hidden(&text) {
+        if !hides {
             safe.push(c);
         } else {
             for unit in c.encode_utf16(&mut [0; 2]) {

@@ -1,5 +1,6 @@
 //! What a person must do to log in, as they see it (RFC 8628 §3.3): the address, the code, and a QR code where it fits.
 
+use anstyle::Style;
 use std::time::Duration;
 
 use super::{
@@ -33,7 +34,7 @@ impl Verification<'_> {
     pub(crate) fn show(&self, ui: &Ui, size: Option<(usize, usize)>) {
         ui.say(Line::new().plain("To log in to ").field(self.issuer).plain(", open"));
         ui.say("");
-        ui.say(Line::new().plain("    ").bold(self.address()));
+        ui.say(Line::new().plain("    ").address(self.address()));
         ui.say("");
         // Beside the code the screen must hold the other lines as well.
         // Without colours it would be inside out on a dark screen, where many cameras cannot read it.
@@ -47,7 +48,7 @@ impl Verification<'_> {
         let act =
             if self.uri_complete.is_some() { "and check that it shows the code  " } else { "and enter the code  " };
         let valid = format!("  (valid for {}).", words::time(self.expires_in));
-        ui.say(Line::new().plain(act).bold(self.user_code).plain(&valid));
+        ui.say(Line::new().plain(act).message(Style::new().bold(), self.user_code).said(&valid));
         ui.say("Device codes are a common phishing target: only continue if you started this login.");
     }
 }

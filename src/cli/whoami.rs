@@ -77,7 +77,7 @@ fn nobody() -> Failure {
 }
 
 fn row(app: &App, name: &str, value: &str, source: &str) {
-    let line = Line::new().dim(&format!("  {name:<22}")).words(value);
+    let line = Line::new().dim_said(&format!("  {name:<22}")).words(value);
     let source = if source.is_empty() { String::new() } else { format!("  ({source})") };
     app.ui.answer_line(&line.dim_words(&source));
 }

@@ -1,5 +1,6 @@
 //! `agentctl why`: the path of a decision, as the audit log has it.
 
+use anstyle::Style;
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 
@@ -100,18 +101,18 @@ fn tell(ui: &Ui, request: &Entry, response: Option<&Entry>) {
     }
     approval(ui, &ended["approval"]);
     if !ended["asked"].is_null() {
-        let line = Line::new().bad(text(&ended["asked"], "state")).plain(": client ");
+        let line = Line::new().verdict(false, text(&ended["asked"], "state")).plain(": client ");
         let line = line.field(text(&ended["asked"], "client")).plain(", message ");
-        path::row(ui, "approval", line.field(text(&ended["asked"], "binding_message")));
+        path::row(ui, "approval", line.message(Style::new(), text(&ended["asked"], "binding_message")));
     }
     if !ended["token"].is_null() {
         path::token(ui, &ended["token"]);
     }
     let outcome = text(ended, "outcome");
-    let line = if outcome == "done" { Line::new().good(outcome) } else { Line::new().bad(outcome) };
+    let line = Line::new().verdict(outcome == "done", outcome);
     path::row(ui, "outcome", line.plain(": ").words(text(ended, "message")));
     let status = ended["http_status"].as_u64().map(|status| format!(", HTTP {status}")).unwrap_or_default();
-    path::row(ui, "ended", Line::new().field(&response.time).plain(&status));
+    path::row(ui, "ended", Line::new().field(&response.time).said(&status));
 }
 
 /// Who said yes, and how that is known.
@@ -122,7 +123,7 @@ fn approval(ui: &Ui, evidence: &Value) {
     let line = Line::new().good("✓ ").plain("by ").field(text(evidence, "subject"));
     let line = line.plain(" at ").field(text(evidence, "approved_at"));
     path::row(ui, "approval", line.plain(", bound by ").field(text(evidence, "binding")));
-    let line = Line::new().dim("message ").dim_field(text(evidence, "binding_message"));
+    let line = Line::new().dim("message ").message(Style::new().dimmed(), text(evidence, "binding_message"));
     path::row(ui, "", line.dim(", client ").dim_field(text(evidence, "client")));
     let key = evidence["kid"].as_str().unwrap_or("without a name");
     path::row(

@@ -26,6 +26,9 @@ pub enum Message {
         /// The calls it asked for.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<WireCall>,
+        /// Why it is not whole. It is only kept: what travels is a note in the text, which the model may write as well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cut: Option<CutShort>,
     },
     /// What takes the place of every message before it but the first. It is only kept: what travels in its stead are a question
     /// and its answer.
@@ -40,6 +43,24 @@ pub enum Message {
         /// The text.
         content: String,
     },
+}
+
+impl Message {
+    /// A whole answer of the model.
+    #[must_use]
+    pub fn answer(content: Option<String>, tool_calls: Vec<WireCall>) -> Self {
+        Self::Assistant { content, tool_calls, cut: None }
+    }
+}
+
+/// Why an answer was not heard to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutShort {
+    /// The person stopped it.
+    Stopped,
+    /// It came to no end.
+    BrokeOff,
 }
 
 /// A tool call in the form that travels.

@@ -297,7 +297,7 @@ fn the_beginning_of_a_request_stays_the_same() {
     let mut messages = vec![Message::System { content: "s".into() }, Message::User { content: "a".into() }];
     let first = model.request(&messages, &[tool("b"), tool("a")]).to_string();
     clock.advance(Duration::from_secs(90_000));
-    messages.push(Message::Assistant { content: Some("b".into()), tool_calls: Vec::new() });
+    messages.push(Message::answer(Some("b".into()), Vec::new()));
     let second = model.request(&messages, &[tool("a"), tool("b")]).to_string();
     let end_of_first = first.find("],\"stream\"").unwrap();
     assert_eq!(first[..end_of_first], second[..end_of_first]);

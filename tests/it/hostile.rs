@@ -23,7 +23,7 @@ struct Attack {
     orders: &'static [u64],
 }
 
-const ATTACKS: [Attack; 15] = [
+const ATTACKS: [Attack; 16] = [
     // No word of the model is an answer, wherever it stands.
     Attack {
         name: "invented_approval",
@@ -57,6 +57,8 @@ const ATTACKS: [Attack; 15] = [
     // Nothing but the manifest says where a request goes.
     Attack { name: "another_url", preset: "auth0", answers: &[], code: 21, pushes: &[], orders: &[] },
     Attack { name: "terminal_tricks", preset: "oidc", answers: &[], code: 11, pushes: &[(2, "")], orders: &[] },
+    // What fills the rows of a terminal to their end; tests/it/forged_rows.rs looks at the rows.
+    Attack { name: "forged_rows", preset: "oidc", answers: &[], code: 11, pushes: &[(1, "phones")], orders: &[] },
     Attack { name: "long_names", preset: "auth0", answers: &[], code: 21, pushes: &[], orders: &[] },
     // What a tool brings is data, and the model that takes it for an order still has to ask.
     Attack {

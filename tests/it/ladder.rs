@@ -87,8 +87,8 @@ fn a_wait_goes_behind_the_prompt_and_its_answer_reaches_the_next_turn() {
         terminal.wait_for("agentctl> and");
         dev.post("/approvals/latest/approve", &json!({}));
         let told = |screen: &str| {
-            // Broken between words only.
-            let words = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+            // Broken between words only, the call's beside a gutter.
+            let words = screen.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
             words.contains("qty: 2) was approved; the result comes with your next message")
         };
         terminal.wait_until("the news above the line", told);

@@ -96,7 +96,7 @@ fn a_login_on_the_screen() {
         dev.post("/logins/latest/approve", &json!({}));
         let (ended, screen) = terminal.finish();
         assert!(ended == 0 && left(&screen).is_none(), "{screen}");
-        assert!(screen.replace("\n  ", " ").contains("✓ Logged in as Ada Lovelace"), "{screen}");
+        assert!(screen.replace("\n  │", "").contains("✓ Logged in as Ada Lovelace"), "{screen}");
     }
 }
 

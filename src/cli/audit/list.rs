@@ -105,13 +105,12 @@ fn line(entry: &Entry) -> Line {
     match entry.kind {
         EntryKind::Request => {
             let arguments = entry.body.get("arguments").map(Value::to_string).unwrap_or_default();
-            start.plain("request   ").dim_field(action).plain("  ").bold(text("tool")).plain(" ").field(&arguments)
+            start.plain("request   ").dim_whole(action).plain("  ").bold(text("tool")).plain(" ").field(&arguments)
         }
         EntryKind::Response => {
             let outcome = text("outcome");
-            let start = start.plain("response  ").dim_field(action).plain("  ");
-            let start = if outcome == "done" { start.good(outcome) } else { start.warn(outcome) };
-            start.plain("  ").field(text("message"))
+            let start = start.plain("response  ").dim_whole(action).plain("  ");
+            start.verdict(outcome == "done", outcome).plain("  ").words(text("message"))
         }
         EntryKind::Recovered if entry.body["foreign"] == true => {
             start.bad("recovered: what stands before this entry was put in by somebody else")

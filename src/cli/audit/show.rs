@@ -1,5 +1,6 @@
 //! `agentctl audit show`: one action in words.
 
+use anstyle::Style;
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 
@@ -8,6 +9,7 @@ use crate::{
     cli::{
         app::App,
         failure::Failure,
+        path,
         ui::{Line, Ui},
     },
     proof::{self, Grade},
@@ -52,14 +54,14 @@ fn show(ui: &Ui, pair: &Pair, grade: &Result<Option<Grade>, String>) {
     let ended = |path: &str| words(pair.ended(path));
     let row = |name: &str, value: &str| {
         if !value.is_empty() {
-            ui.answer_line(&Line::new().dim(&format!("  {name:<12}")).field(value));
+            path::row(ui, name, Line::new().field(value));
         }
     };
     let title = Line::new().bold(&asked("/tool")).plain("  ").field(&asked("/effect"));
-    ui.answer_line(&title.dim("  ").dim_field(pair.action()));
+    ui.answer_line(&title.dim("  ").dim_whole(pair.action()));
     if let Value::Object(arguments) = pair.asked("/arguments") {
         for (name, value) in arguments {
-            ui.answer_line(&Line::new().plain("    ").dim_field(name).dim(": ").field(&value.to_string()));
+            ui.answer_line(&Line::new().plain("    ").label(name).field(&value.to_string()));
         }
     }
     row("asked", &format!("{} (entry {})", pair.request.time, pair.request.seq));
@@ -75,7 +77,10 @@ fn show(ui: &Ui, pair: &Pair, grade: &Result<Option<Grade>, String>) {
         row("approved by", &join(&[("", of("subject")), ("at ", of("issuer")), ("through ", of("client"))]));
         let amr = pair.ended("/approval/amr").as_array().into_iter().flatten().map(words).collect::<Vec<_>>();
         row("by means of", &join(&[("acr ", of("acr")), ("amr ", amr.join(" "))]));
-        row("they saw", &join(&[("", of("binding_message")), ("bound by ", of("binding"))]));
+        let saw = Line::new().message(Style::new(), &of("binding_message"));
+        let bound = of("binding");
+        // Older entries do not say it.
+        path::row(ui, "they saw", if bound.is_empty() { saw } else { saw.plain(", bound by ").field(&bound) });
         let proof = match grade {
             Ok(Some(grade)) => format!("{grade}: {}", meaning(*grade)),
             Ok(None) => "not checked".to_owned(),

@@ -149,8 +149,8 @@ fn flaw_word(flaw: Flaw) -> &'static str {
 }
 
 fn words(ui: &Ui, Found { verdict, grades, without_end, runs, before }: &Found) {
-    let good = |text: &str| ui.answer_line(&Line::new().good("✓ ").plain(text));
-    let open = |text: &str| ui.answer_line(&Line::new().warn("- ").plain(text));
+    let good = |text: &str| ui.answer_line(&Line::new().good("✓ ").said(text));
+    let open = |text: &str| ui.answer_line(&Line::new().warn("- ").said(text));
     let files = if verdict.files > 1 { format!(" in {} files", verdict.files) } else { String::new() };
     match verdict.read() {
         0 => open("the log is empty: nothing was written down yet"),
@@ -235,19 +235,17 @@ fn unended(ui: &Ui, calls: &[WithoutEnd], runs: &BTreeSet<String>) {
         return;
     }
     let what = count(calls.len() as u64, "call has no end", "calls have no end");
-    ui.answer_line(
-        &Line::new().warn("- ").plain(&format!("{what}: it waits, is under way, or was cut off by a crash")),
-    );
+    ui.answer_line(&Line::new().warn("- ").said(&what).plain(": it waits, is under way, or was cut off by a crash"));
     for call in calls.iter().take(NAMED) {
         let line = Line::new().plain("    ").bold(&call.action).plain("  ").field(&call.tool).plain("  ");
         let next = match call.run.as_ref().filter(|run| runs.contains(*run)) {
             Some(run) => format!("agentctl resume {run}"),
             None => format!("agentctl why {}", call.action),
         };
-        ui.answer_line(&line.dim_field(&next));
+        ui.answer_line(&line.dim_whole(&next));
     }
     if let more @ 1.. = calls.len().saturating_sub(NAMED) {
-        ui.answer_line(&Line::new().plain("    ").dim(&format!("and {more} more; --json names them all")));
+        ui.answer_line(&Line::new().plain("    ").dim_said(&format!("and {more} more; --json names them all")));
     }
 }
 
@@ -270,7 +268,7 @@ fn receipt(ui: &Ui, file: &Path) -> Result<(), Failure> {
     ui.answer_line(&Line::new().good("✓ ").plain("the entries of ").field(&receipt.action).plain(" fit together"));
     match proven {
         Some(grade) => {
-            ui.answer_line(&Line::new().good("✓ ").plain(&format!("grade {grade}: {}", meaning(grade))));
+            ui.answer_line(&Line::new().good("✓ ").said(&format!("grade {grade}: {}", meaning(grade))));
             ui.status("That holds if the keys in the receipt are the issuer's: compare them with what the issuer publishes.");
         }
         None => ui.answer_line(&Line::new().warn("- ").plain(

@@ -20,6 +20,7 @@ use crate::{
     },
     config, escape, files,
 };
+use anstyle::Style;
 
 /// Behind the list of commands.
 const KEYS: &str = "Tab completes commands, tools and, behind an @, files: @notes.txt sends that
@@ -114,7 +115,7 @@ fn help(ui: &Ui, name: &str) -> Result<(), Failure> {
             let failure = Failure::new(Kind::Usage, format!("there is no command {name}"));
             return Err(failure.hint("/help lists them"));
         };
-        ui.say(Line::new().plain("  ").bold(&usage_of(command)).plain("  ").plain(command.does));
+        ui.say(Line::new().plain("  ").styled(Style::new().bold(), &usage_of(command)).plain("  ").plain(command.does));
         for line in command.more.lines() {
             ui.say(Line::new().plain("  ").plain(line));
         }
@@ -124,16 +125,16 @@ fn help(ui: &Ui, name: &str) -> Result<(), Failure> {
     for command in COMMANDS {
         let usage = usage_of(command);
         match wide {
-            true => ui.say(Line::new().plain(&format!("  {usage:<26} ")).plain(command.does)),
+            true => ui.say(Line::new().said(&format!("  {usage:<26} ")).plain(command.does)),
             false => {
-                ui.say(Line::new().plain("  ").plain(&usage));
+                ui.say(Line::new().plain("  ").said(&usage));
                 ui.say(Line::new().plain("    ").plain(command.does));
             }
         }
     }
     match wide {
         true => ui.say(KEYS),
-        false => ui.say(KEYS.replace('\n', " ")),
+        false => ui.say(Line::new().said(&KEYS.replace('\n', " "))),
     }
     Ok(())
 }
@@ -164,7 +165,7 @@ fn abandon(talk: &Talk<'_>) -> Result<(), Failure> {
     }
     for id in waiting {
         if journal.abandon(&id, talk.app.clock.now())? {
-            ui.say(Line::new().plain("Given up: ").bold(id.as_str()).plain(&format!("; {NO_USE_ANY_MORE}.")));
+            ui.say(Line::new().plain("Given up: ").bold(id.as_str()).plain("; ").plain(NO_USE_ANY_MORE).plain("."));
         }
     }
     Ok(())
@@ -248,9 +249,8 @@ async fn compact(talk: &mut Talk<'_>) -> Result<(), Failure> {
     talk.spend(&show)?;
     match done.map_err(|error| model_trouble::of_turn(talk.settings(), error, None))? {
         Compacted::Done(count) => {
-            app.ui.say(format!(
-                "The model goes on from a summary of {count} messages. The saved conversation keeps them."
-            ));
+            let line = Line::new().plain("The model goes on from a summary of ").said(&count.to_string());
+            app.ui.say(line.plain(" messages. The saved conversation keeps them."));
         }
         Compacted::Empty => app.ui.say("There is nothing to sum up."),
         Compacted::Waits => {
@@ -268,7 +268,7 @@ fn system(talk: &mut Talk<'_>, text: &str) -> Result<(), Failure> {
     let ui = &talk.app.ui;
     if text.is_empty() {
         match &talk.instructions {
-            Some(text) => ui.say(Line::new().plain("  ").plain(text)),
+            Some(text) => text.lines().for_each(|line| ui.say(Line::new().plain("  ").said(line))),
             None => ui.say("  The model is told nothing in addition."),
         }
         return Ok(());

@@ -163,13 +163,13 @@ async fn with_files(app: &App, reader: &mut Reader, message: &str, origin: Origi
     let mut attached = attach::attach(message, origin)?;
     let with = if origin == Origin::Typed { "  with " } else { "  names " };
     for (name, content) in &attached.files {
-        app.ui.say(Line::new().dim(with).field(name).dim(&format!(" ({} bytes)", content.len())));
+        app.ui.say(Line::new().dim(with).field(name).dim_said(&format!(" ({} bytes)", content.len())));
     }
     if !attached.left.is_empty() {
         let left: Vec<String> = attached.left.iter().map(|name| format!("@{}", escape::shortened(name, 40))).collect();
         let (shown, more) = left.split_at(left.len().min(MOST_LEFT));
         let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-        app.ui.status(Line::new().dim("  no files: ").words(&shown.join(" ")).dim(&more));
+        app.ui.status(Line::new().dim("  no files: ").words(&shown.join(" ")).dim_said(&more));
     }
     if origin == Origin::Pasted && !attached.files.is_empty() {
         let question = "Send these files along? [y/N] ";

@@ -49,7 +49,7 @@ pub(super) fn list(app: &App, current: Option<&RunId>) -> Result<Vec<RunId>, Fai
         let waits = if journal.has_pending(&run.row.id)? { "waits  " } else { "" };
         let room = width.saturating_sub(number.len() + age.len() + waits.len() + 1);
         let title = cut(&escape::field(&run.row.title), room);
-        app.ui.say(Line::new().plain(&number).dim(&age).warn(waits).plain(&title));
+        app.ui.say(Line::new().said(&number).dim_said(&age).warn(waits).words(&title));
     }
     if runs.is_empty() {
         let other = if current.is_some() { "other " } else { "" };

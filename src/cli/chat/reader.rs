@@ -65,24 +65,24 @@ impl Reader {
         loop {
             tokio::select! {
                 biased;
-                (approval, answer) = watch.next() => self.print(app, &news_of(app, &approval, &answer, "with your next message")),
+                (approval, answer) = watch.next() => self.print(app, news_of(app, &approval, &answer, "with your next message")),
                 input = self.next(app) => return input,
             }
         }
     }
 
     /// Prints news above the line that is being typed, and rings.
-    fn print(&mut self, app: &App, text: &str) {
+    fn print(&mut self, app: &App, news: Line) {
         if app.config().is_ok_and(|config| config.bell) {
             app.ui.ring();
         }
         match self {
-            Self::Editor(repl) => repl.print(&app.ui.fitted(text)),
+            Self::Editor(repl) => repl.print(&app.ui.fitted(news)),
             Self::Dumb { prompted, .. } => {
-                app.ui.say(Line::new().plain("\n").plain(text));
+                app.ui.say(Line::new().plain("\n").append(news));
                 prompted.set(false);
             }
-            Self::Plain(_) => app.ui.say(text),
+            Self::Plain(_) => app.ui.say(news),
         }
     }
 
@@ -114,7 +114,7 @@ impl Reader {
                 _ => return None,
             },
             Self::Dumb { lines, .. } => {
-                app.ui.question(question.trim_end());
+                app.ui.question(question.trim_end().to_owned());
                 read(lines).await.ok()??
             }
             Self::Plain(_) => return None,
@@ -128,7 +128,7 @@ async fn read(lines: &Lines) -> Result<Option<String>, Failure> {
 }
 
 /// What became of a question, in the words of the call that it was about.
-pub(super) fn news_of(app: &App, approval: &ApprovalId, answer: &str, when: &str) -> String {
+pub(super) fn news_of(app: &App, approval: &ApprovalId, answer: &str, when: &'static str) -> Line {
     let row = app.journal().ok().and_then(|journal| journal.approval(approval).ok().flatten());
     let call = row.map_or_else(|| approval.to_string(), |row| show::call_in_words(&row.asked.tool, &row.asked.plan));
     let became = match answer {
@@ -137,7 +137,7 @@ pub(super) fn news_of(app: &App, approval: &ApprovalId, answer: &str, when: &str
         "expired" => "got no answer in time",
         _ => "could not be approved",
     };
-    format!("! {call} {became}; the result comes {when}")
+    Line::new().plain("! ").words(&call).plain(" ").plain(became).plain("; the result comes ").plain(when)
 }
 
 /// What a Tab may complete. Nothing here touches the network, and what cannot be read is not completed.

@@ -26,7 +26,7 @@ impl Status {
         let width = ui.size().map_or(80, |(width, _)| width);
         let line = fitted(&fields, BETWEEN, width.saturating_sub(1));
         if line != self.0 {
-            ui.status(Line::new().dim(&line));
+            ui.status(Line::new().dim_said(&line));
             self.0 = line;
         }
         Ok(())

@@ -8,7 +8,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    agent::{self, Agent, Conversation},
+    agent::{Agent, Conversation},
     call::{ApprovalId, RunId},
     cli::{
         app::App,
@@ -106,12 +106,11 @@ impl<'a> Talk<'a> {
         self.leave(None, interactive).await?;
         journal.reopen_run(run, self.app.clock.now())?;
         self.app.ui.status(Line::new().dim("Going on with: ").words(&saved.row.title));
-        if let Some(text) = conversation.last_word().filter(|_| interactive) {
-            let (text, note) = agent::noted(text);
+        if let Some((text, cut)) = conversation.last_word().filter(|_| interactive) {
             self.app.ui.answer_piece(text);
             self.app.ui.end_line();
-            if let Some(note) = note {
-                self.app.ui.say(note);
+            if let Some(cut) = cut {
+                self.app.ui.say(cut.for_person());
             }
         }
         self.instructions = conversation.instructions().map(str::to_owned);
@@ -203,7 +202,7 @@ impl<'a> Talk<'a> {
         open.say(&self.app.ui);
         if interactive {
             let command = format!("agentctl chat --resume {run}");
-            self.app.ui.status(Line::new().dim("To go on with this conversation: ").dim_field(&command));
+            self.app.ui.status(Line::new().dim("To go on with this conversation: ").dim_whole(&command));
         }
         self.lease = None;
         Ok(())

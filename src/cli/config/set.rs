@@ -68,7 +68,7 @@ pub(super) fn get(app: &App, args: &GetArgs) -> Result<(), Failure> {
     if app.ui.json() {
         app.ui.data(&json!({ "schema_version": 1, "ok": true, "name": name, "value": value, "source": source }));
     } else {
-        app.ui.answer_line(&Line::new().field(value));
+        app.ui.answer_line(&Line::new().whole(value));
     }
     Ok(())
 }

@@ -80,6 +80,6 @@ fn tell(app: &App, what: &str, address: &str) {
     if app.ui.json() {
         app.ui.data(&json!({ "schema_version": 1, "ok": true, "base_url": address }));
     } else {
-        app.ui.status(Line::new().good("✓ ").plain(what).field(address));
+        app.ui.status(Line::new().good("✓ ").words(what).field(address));
     }
 }
