@@ -240,7 +240,7 @@ async fn write(app: &App, args: &InitArgs) -> Result<(), Failure> {
         let old = files::beside(&file, ".old");
         std::fs::rename(&file, &old)
             .map_err(|error| Failure::caused(Kind::Failed, "keep the old configuration", &error))?;
-        app.ui.status(format!("The old file is {}", old.display()));
+        app.ui.status(Line::new().plain("The old file is ").whole(&old.display().to_string()));
     }
     file::write(app, &file, &init::text(&answers))?;
     tell(&app.ui, &file, &answers);

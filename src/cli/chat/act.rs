@@ -249,9 +249,8 @@ async fn compact(talk: &mut Talk<'_>) -> Result<(), Failure> {
     talk.spend(&show)?;
     match done.map_err(|error| model_trouble::of_turn(talk.settings(), error, None))? {
         Compacted::Done(count) => {
-            app.ui.say(format!(
-                "The model goes on from a summary of {count} messages. The saved conversation keeps them."
-            ));
+            let line = Line::new().plain("The model goes on from a summary of ").said(&count.to_string());
+            app.ui.say(line.plain(" messages. The saved conversation keeps them."));
         }
         Compacted::Empty => app.ui.say("There is nothing to sum up."),
         Compacted::Waits => {
