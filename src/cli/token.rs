@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::{
     app::App,
-    caller,
     failure::{Failure, Kind},
     recorded::Recorded,
     show::rfc3339,
@@ -41,7 +40,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
 async fn print(app: &App, args: &Args) -> Result<(), Failure> {
     app.tenant()?;
     let config = app.config()?;
-    if let Some(agent) = caller::calling_agent(|name| app.env.get(name).map(str::to_owned))
+    if let Some(agent) = app.calling_agent()
         && !config.token_for_agents
     {
         return Err(Failure::new(

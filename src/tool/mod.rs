@@ -140,17 +140,10 @@ impl Registry {
     }
 
     /// Offers only these tools from now on. The others are hidden, and say why.
-    ///
-    /// # Errors
-    /// The first name that is not offered.
-    pub fn keep_only<'a>(&mut self, names: &'a [String], why: &str) -> Result<(), &'a str> {
-        if let Some(unknown) = names.iter().find(|name| !self.tools.contains_key(*name)) {
-            return Err(unknown);
-        }
+    pub fn keep_only(&mut self, names: &[String], why: &str) {
         let left_out = self.tools.keys().filter(|name| !names.contains(name));
         self.hidden.extend(left_out.map(|name| Hidden { name: name.clone(), reason: why.to_owned() }));
         self.tools.retain(|name, _| names.contains(name));
-        Ok(())
     }
 
     /// The tools that are offered, by name.

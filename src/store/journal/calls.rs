@@ -175,13 +175,20 @@ mod tests {
 
     #[test]
     fn the_result_closes_the_newest_call_of_its_name() {
-        use crate::store::journal::RunRow;
+        use crate::store::journal::{Bounds, RunRow};
         let dir = TempDir::new();
         let journal = Journal::open(&dir.0).unwrap();
         let run = RunId::mint();
         let text = String::new;
         journal
-            .start_run(&RunRow { id: run.clone(), started_at: at(0), profile: text(), model: text(), title: text() })
+            .start_run(&RunRow {
+                id: run.clone(),
+                started_at: at(0),
+                profile: text(),
+                model: text(),
+                title: text(),
+                bounds: Bounds::default(),
+            })
             .unwrap();
         let open = |second| {
             let action = ActionId::mint();
