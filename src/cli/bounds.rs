@@ -39,7 +39,9 @@ pub(crate) fn anew(app: &App, journal: &Journal, saved: &SavedRun, said: Bounds)
     let before = &saved.row.bounds;
     if let Some(agent) = app.calling_agent().filter(|_| before.give_way_to(&said)) {
         let message = format!("{agent} runs this, and what a run was told to keep to is not for an agent to change");
-        return Err(Failure::new(Kind::NotPermitted, message).hint("leave out the flags: the run keeps to what it was told"));
+        return Err(
+            Failure::new(Kind::NotPermitted, message).hint("leave out the flags: the run keeps to what it was told")
+        );
     }
     let bounds = before.clone().with(said);
     if bounds != *before {
@@ -59,9 +61,9 @@ pub(crate) fn settings(app: &App, saved: &SavedRun, bounds: &Bounds) -> Result<O
             let now = now.map(|now| format!(", and now is {}", place(&now))).unwrap_or_default();
             let run = &saved.row.id;
             let message = format!("{run} was to ask {}: that was {}{now}", bound.asked, place(bound));
-            Err(Failure::new(Kind::Usage, message)
-                .hint("`agentctl config show` shows the models of the profile")
-                .hint(format!("`agentctl chat --resume {run} --model NAME` lets another one read it (so does `resume`)")))
+            Err(Failure::new(Kind::Usage, message).hint("`agentctl config show` shows the models of the profile").hint(
+                format!("`agentctl chat --resume {run} --model NAME` lets another one read it (so does `resume`)"),
+            ))
         }
     }
 }

@@ -150,7 +150,13 @@ impl Args {
             }
         }
         let instructions = self.system.as_deref().map(instructions).transpose()?;
-        Ok(Way { instructions, bounds, dry_run: self.dry_run, output_last: self.output_last.as_deref(), passing: false })
+        Ok(Way {
+            instructions,
+            bounds,
+            dry_run: self.dry_run,
+            output_last: self.output_last.as_deref(),
+            passing: false,
+        })
     }
 }
 

@@ -66,7 +66,9 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
     if let Some(Guarded { tool, asks, .. }) = guarded(&tools, &wanted) {
         let why = match asks {
             true => format!("what this token could do is what {tool} asks you about first"),
-            false => format!("a policy has a word about {tool}, and whoever has this token could do the same without it"),
+            false => {
+                format!("a policy has a word about {tool}, and whoever has this token could do the same without it")
+            }
         };
         return Err(Failure::new(Kind::NotPermitted, why).hint(format!("use `agentctl tools call {tool}`")));
     }

@@ -70,7 +70,8 @@ impl Guarded {
         let origin = self.origin.as_deref();
         policy.files.iter().any(|file| {
             let limits = &file.max_spend;
-            let elsewhere = |allowed: &Vec<String>| self.origin.as_ref().is_some_and(|origin| !allowed.contains(origin));
+            let elsewhere =
+                |allowed: &Vec<String>| self.origin.as_ref().is_some_and(|origin| !allowed.contains(origin));
             file.rules.iter().any(|rule| rule.may_apply(&self.tool, &self.toolset, self.effect.word(), origin))
                 || self.spends && (limits.per_call.is_some() || limits.per_day.is_some())
                 || file.allowed_origins.as_ref().is_some_and(elsewhere)
@@ -96,7 +97,7 @@ mod tests {
         ]);
         let registry = Registry::load(Path::new("/nonexistent"), &settings, &OriginRules::default()).unwrap();
         assert!(registry.get("buy_product").is_none());
-        let (connected, ours): (Vec<_>, Vec<_>) = 
+        let (connected, ours): (Vec<_>, Vec<_>) =
             registry.guarded().iter().filter(|guarded| guarded.asks).partition(|guarded| guarded.connected);
         assert!(!connected.is_empty() && connected.iter().all(|guarded| guarded.scopes.is_empty()), "{connected:?}");
         let [guarded] = ours[..] else { panic!("{ours:?}") };

@@ -211,10 +211,14 @@ mod tests {
         };
         journal.start_run(&row).unwrap();
         let later = KEPT.num_seconds() + 10;
-        let purse = |run, since| Purse { issuer: "i", subject: "s", run, currency: "EUR", action: None, since: at(since) };
+        let purse =
+            |run, since| Purse { issuer: "i", subject: "s", run, currency: "EUR", action: None, since: at(since) };
         let spend = |run, amount, second| {
             let judge = |_| Ok::<_, ()>(());
-            journal.reserve_spend(&ActionId::mint(), purse(run, 0), &money(amount), at(second), judge).unwrap().unwrap();
+            journal
+                .reserve_spend(&ActionId::mint(), purse(run, 0), &money(amount), at(second), judge)
+                .unwrap()
+                .unwrap();
         };
         spend(Some(&row.id), "7", 0);
         spend(None, "5", 0);
