@@ -151,20 +151,17 @@ impl App {
     pub(crate) fn with_model(&self, name: &str) -> Result<Self, Failure> {
         let overrides = Overrides { model: Some(name.to_owned()), ..self.overrides.clone() };
         let config = Config::load(&self.env, &overrides, &self.folder)?;
+        let (ui, env, folder) = (Rc::clone(&self.ui), self.env.clone(), self.folder.clone());
         Ok(Self {
-            ui: Rc::clone(&self.ui),
-            clock: self.clock.clone(),
-            env: self.env.clone(),
             lines: Rc::clone(&self.lines),
             patience: self.patience.clone(),
             log_trouble: Rc::clone(&self.log_trouble),
-            overrides,
-            folder: self.folder.clone(),
             config: OnceCell::from(config),
             http: self.http.clone(),
             store: self.store.clone(),
             session: self.session.clone(),
             journal: self.journal.clone(),
+            ..Self::new(ui, self.clock.clone(), env, overrides, folder)
         })
     }
 
