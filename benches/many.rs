@@ -34,7 +34,7 @@ use agentctl::{
     store::{
         audit::Audit,
         credentials::{Store, Unlock},
-        journal::{Journal, RunRow},
+        journal::{Bounds, Journal, RunRow},
         stop::Stop,
     },
     tool::{OriginRules, Registry, Settings},
@@ -272,6 +272,7 @@ async fn ask(home: &Path, env: &BTreeMap<String, String>, number: usize) {
             profile: config.profile.value.clone(),
             model: String::new(),
             title: "bench".to_owned(),
+            bounds: Bounds::default(),
         };
         journal.start_run(&row).unwrap();
         let arguments = json!({ "number": number }).to_string();

@@ -244,6 +244,7 @@ impl Guard {
             // What was permitted before the phone rang may have been taken back while it did.
             record.permission_before = Some(record.permission.clone());
             self.permitted(action, &account, record).await?;
+            self.still(&account).await?;
         }
         let token = self.credential(action, approved, record).await?;
         self.reserve(action, run, &account, record)?;
@@ -299,8 +300,18 @@ impl Guard {
         match self.approvals.session.account().await {
             Ok(Some(account)) => Ok(account),
             Ok(None) => Err((Outcome::LoginNeeded, "nobody is logged in".to_owned())),
-            Err(error) if error.login_needed() => Err((Outcome::LoginNeeded, error.to_string())),
-            Err(error) => Err((Outcome::Failed, format!("nobody knows who is logged in: {error}"))),
+            Err(error) => Err(no_account(&error)),
+        }
+    }
+
+    /// A logout ends what waits for a yes, too, and whoever logs in after it has approved nothing.
+    async fn still(&self, account: &Account) -> Result<(), Refusal> {
+        match self.approvals.session.still(account).await {
+            Ok(()) => Ok(()),
+            Err(session::Error::NotLoggedIn) => {
+                Err((Outcome::LoginNeeded, "the user has logged out since they were asked".to_owned()))
+            }
+            Err(error) => Err(no_account(&error)),
         }
     }
 
@@ -427,6 +438,13 @@ impl Drop for Unused<'_> {
         if let Some(approval) = &self.approval {
             self.approvals.abandon(approval);
         }
+    }
+}
+
+fn no_account(error: &session::Error) -> Refusal {
+    match error.login_needed() {
+        true => (Outcome::LoginNeeded, error.to_string()),
+        false => (Outcome::Failed, format!("nobody knows who is logged in: {error}")),
     }
 }
 

@@ -10,9 +10,8 @@ use std::{
 };
 
 use super::{
-    clients,
+    bounds, caller, clients,
     failure::{self, Failure, Kind},
-    run::LimitArgs,
     signals::Stop,
     spinner::{HEARTBEAT, Wait},
     stdin::Lines,
@@ -38,7 +37,7 @@ use crate::{
     store::{
         audit::{Audit, Trouble},
         credentials::{Store, Unlock},
-        journal::Journal,
+        journal::{Bounds, Journal},
         lock::GrantLock,
         stop::Stop as StopMark,
     },
@@ -65,7 +64,7 @@ pub(crate) struct App {
     /// The environment.
     pub(crate) env: EnvVars,
     /// Lines of stdin.
-    pub(crate) lines: Lines,
+    pub(crate) lines: Rc<Lines>,
     /// How long this command waits for answers of people.
     pub(crate) patience: Patience,
     /// What went wrong with the log.
@@ -86,7 +85,7 @@ impl App {
             ui,
             clock,
             env,
-            lines: Lines::default(),
+            lines: Rc::default(),
             patience: Patience::default(),
             log_trouble: Rc::default(),
             overrides,
@@ -147,13 +146,28 @@ impl App {
         Self::new(Rc::clone(&self.ui), self.clock.clone(), self.env.clone(), overrides, self.folder.clone())
     }
 
-    /// The same program with another model. What has been opened stays open; what the settings warn about was said before.
+    /// The same program with another model. What has been opened stays open, and whoever waits is the same; what the
+    /// settings warn about was said before.
     pub(crate) fn with_model(&self, name: &str) -> Result<Self, Failure> {
         let overrides = Overrides { model: Some(name.to_owned()), ..self.overrides.clone() };
         let config = Config::load(&self.env, &overrides, &self.folder)?;
-        let other =
-            Self::new(Rc::clone(&self.ui), self.clock.clone(), self.env.clone(), overrides, self.folder.clone());
-        Ok(Self { config: OnceCell::from(config), http: self.http.clone(), store: self.store.clone(), ..other })
+        let (ui, env, folder) = (Rc::clone(&self.ui), self.env.clone(), self.folder.clone());
+        Ok(Self {
+            lines: Rc::clone(&self.lines),
+            patience: self.patience.clone(),
+            log_trouble: Rc::clone(&self.log_trouble),
+            config: OnceCell::from(config),
+            http: self.http.clone(),
+            store: self.store.clone(),
+            session: self.session.clone(),
+            journal: self.journal.clone(),
+            ..Self::new(ui, self.clock.clone(), env, overrides, folder)
+        })
+    }
+
+    /// The agent that runs this program, as far as it says so.
+    pub(crate) fn calling_agent(&self) -> Option<&'static str> {
+        caller::calling_agent(|name| self.env.get(name).map(str::to_owned))
     }
 
     /// The model that was asked for by name.
@@ -480,7 +494,7 @@ impl App {
             })
         };
         let files = config::policies(&self.config()?.dirs)?.into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Policy { files, per_run: None })
+        Ok(Policy { files, per_run: Vec::new() })
     }
 
     /// The key for the model: from the environment, or the one that was stored for its address.
@@ -508,19 +522,20 @@ impl App {
         Ok(Model::new(self.http()?.clone(), options, self.clock.clone()))
     }
 
-    /// Whoever holds conversations with the model.
-    pub(crate) async fn agent(&self, limits: &LimitArgs) -> Result<Agent, Failure> {
+    /// Whoever holds a conversation with this model, within these bounds.
+    pub(crate) async fn agent(&self, model: Model, bounds: &Bounds) -> Result<Agent, Failure> {
         let config = self.config()?;
-        let model = self.model().await?;
         let mut dispatcher = self.dispatcher().await?;
-        dispatcher.guard.policy.per_run.clone_from(&limits.max_spend);
+        let limits = bounds.max_spend.iter().map(|limit| limit.parse().map_err(|why| Failure::new(Kind::Failed, why)));
+        dispatcher.guard.policy.per_run = limits.collect::<Result<_, _>>()?;
+        bounds::narrow(&mut dispatcher.registry, bounds);
         Ok(Agent {
             model,
             dispatcher,
             journal: self.journal()?,
             limits: Limits {
-                max_turns: limits.max_turns.unwrap_or(config.limits.max_turns.value),
-                max_tokens: limits.max_tokens_total,
+                max_turns: bounds.max_turns.unwrap_or(config.limits.max_turns.value),
+                max_tokens: bounds.max_tokens_total,
             },
         })
     }

@@ -222,6 +222,13 @@ async fn write(app: &App, args: &InitArgs) -> Result<(), Failure> {
     let mut stop = app.stop(None)?;
     let file = app.config_file()?;
     let there = file.exists();
+    // What guards the person against an agent stands in the file that would be replaced.
+    if let Some(agent) = app.calling_agent().filter(|_| there || args.permission.is_some()) {
+        let message = format!("{agent} runs this, and the configuration says what an agent may do");
+        return Err(
+            Failure::new(Kind::NotPermitted, message).hint("you can change it yourself, in a terminal of your own")
+        );
+    }
     if there && !args.yes {
         if !app.ui.can_ask() {
             return Err(Failure::new(Kind::Usage, format!("{} exists already", file.display()))

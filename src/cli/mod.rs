@@ -7,6 +7,7 @@
 mod app;
 mod args;
 mod attach;
+mod bounds;
 mod browser;
 mod caller;
 mod candidates;

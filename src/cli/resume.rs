@@ -7,6 +7,7 @@ use futures::TryFutureExt as _;
 
 use super::{
     app::App,
+    bounds,
     failure::{Failure, Kind},
     finish::{Ending, drive, finish},
     model_trouble,
@@ -19,6 +20,7 @@ use super::{
 };
 use crate::{
     agent::Conversation,
+    approval::OnApproval,
     call::{ActionId, RunId},
     event::Event,
     store::journal::{ApprovalState, Journal, SavedRun},
@@ -31,6 +33,11 @@ approved, gives the result to the model and goes on to its answer. A run that
 ended before the model's last word (its server failed, a limit was reached)
 goes on, too, if you name it. Exit codes and --json are those of `agentctl
 run`; for a single call, those of `agentctl tools call`.
+
+What the run was told to keep to holds on: --tools, --no-tools, --max-spend,
+--model, --max-turns, --max-tokens-total, --on-approval deny (`agentctl runs
+show`). A flag that you say here takes the place of what was said before, from
+now on; there is none for more tools. An agent that calls cannot change them.
 
 Examples:
   agentctl resume --last
@@ -72,13 +79,21 @@ async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
             false => failure.hint(format!("`agentctl chat --resume {run}` goes on with its conversation")),
         });
     }
+    let said = bounds::said(app, &args.limits, args.waiting.on_approval)?;
+    let bounds = bounds::anew(app, &journal, &saved, said)?;
+    bounds::tell(app, &bounds);
+    let other = bounds::settings(app, &saved, &bounds)?;
+    let app = other.as_ref().unwrap_or(app);
+    if bounds.deny_approvals == Some(true) {
+        app.patience.set(OnApproval::Deny);
+    }
     if saved.row.is_single_call() {
         let anew = stop.or(ask_about_lost_ones(app, &journal, &run)).await?;
         return tools::resume(app, &saved, &anew, stop).await;
     }
     let set_up = async {
         app.logged_in().await?;
-        app.agent(&args.limits).await
+        app.agent(app.model().await?, &bounds).await
     };
     let agent = stop.or(set_up).await?;
     let anew = stop.or(ask_about_lost_ones(app, &journal, &run)).await?;

@@ -12,6 +12,7 @@ use futures::TryFutureExt as _;
 
 use super::{
     app::App,
+    bounds,
     failure::{Failure, Kind},
     finish::{self, Ending, drive, finish},
     model_trouble, prompt,
@@ -26,7 +27,10 @@ use crate::{
     call::RunId,
     event::Event,
     policy::SpendLimit,
-    store::{journal::RunRow, lock::GrantLock},
+    store::{
+        journal::{Bounds, RunRow},
+        lock::GrantLock,
+    },
 };
 
 /// Do one task and exit
@@ -58,7 +62,7 @@ pub(crate) struct Args {
     /// Add the text of this file to what the model is told at the beginning
     #[arg(long, value_name = "FILE")]
     system: Option<PathBuf>,
-    /// Offer the model only these tools (`resume` offers all of them again)
+    /// Offer the model only these tools, also when the run goes on another time
     #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "no_tools")]
     tools: Option<Vec<String>>,
     /// Offer the model no tool
@@ -79,15 +83,14 @@ pub(crate) struct WaitArgs {
     /// Give up after this time (90, 90s, 5m); what waits for your approval then can be resumed
     #[arg(long, value_name = "TIME", value_parser = super::args::duration)]
     pub(crate) timeout: Option<Duration>,
-    /// What to do about a call that needs your approval: wait for it, detach and leave it pending, or deny the call
-    #[arg(long, value_name = "WHAT", default_value = "wait", hide_possible_values = true)]
-    pub(crate) on_approval: OnApprovalArg,
+    /// What to do about a call that needs your approval: wait for it (as without this flag), detach and leave it pending, or deny the call
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    pub(crate) on_approval: Option<OnApprovalArg>,
 }
 
 /// The words of `--on-approval`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OnApprovalArg {
-    #[default]
     Wait,
     Detach,
     Deny,
@@ -97,9 +100,9 @@ impl WaitArgs {
     /// What the approvals of this command do from now on.
     pub(crate) fn apply(&self, app: &App) {
         app.patience.set(match self.on_approval {
-            OnApprovalArg::Wait => OnApproval::Wait,
-            OnApprovalArg::Detach => OnApproval::Detach,
-            OnApprovalArg::Deny => OnApproval::Deny,
+            None | Some(OnApprovalArg::Wait) => OnApproval::Wait,
+            Some(OnApprovalArg::Detach) => OnApproval::Detach,
+            Some(OnApprovalArg::Deny) => OnApproval::Deny,
         });
     }
 }
@@ -126,8 +129,8 @@ pub(crate) struct LimitArgs {
 struct Way<'a> {
     /// What the model is told in addition.
     instructions: Option<String>,
-    /// The only tools, and the flag that says so.
-    tools: Option<(&'a [String], &'static str)>,
+    /// What it keeps to.
+    bounds: Bounds,
     dry_run: bool,
     output_last: Option<&'a Path>,
     /// Nothing of the run is kept.
@@ -135,11 +138,9 @@ struct Way<'a> {
 }
 
 impl Args {
-    fn way(&self) -> Result<Way<'_>, Failure> {
-        let tools = match &self.tools {
-            Some(names) => Some((names.as_slice(), "--tools leaves it out")),
-            None => self.no_tools.then_some((&[][..], "--no-tools")),
-        };
+    fn way(&self, app: &App) -> Result<Way<'_>, Failure> {
+        let tools = self.tools.clone().or_else(|| self.no_tools.then(Vec::new));
+        let bounds = Bounds { tools, ..bounds::said(app, &self.limits, self.waiting.on_approval)? };
         // Before anything is done: afterwards there would be no place for the answer.
         if let Some(file) = &self.output_last {
             let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -149,7 +150,13 @@ impl Args {
             }
         }
         let instructions = self.system.as_deref().map(instructions).transpose()?;
-        Ok(Way { instructions, tools, dry_run: self.dry_run, output_last: self.output_last.as_deref(), passing: false })
+        Ok(Way {
+            instructions,
+            bounds,
+            dry_run: self.dry_run,
+            output_last: self.output_last.as_deref(),
+            passing: false,
+        })
     }
 }
 
@@ -171,9 +178,9 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         // Signals and the time are watched from here on, also while stdin is read or the keyring is asked.
         let mut stop = app.stop(args.waiting.timeout)?;
         args.waiting.apply(app);
-        let way = args.way()?;
+        let way = args.way(app)?;
         let task = stop.or(prompt::read(app, &args.task)).await?;
-        go(app, &task, &args.limits, &way, &mut stop).await
+        go(app, &task, &way, &mut stop).await
     };
     result.await.map_err(|failure| close(&app.ui, app.clock.now(), failure))
 }
@@ -189,22 +196,22 @@ pub(crate) fn close(ui: &Ui, now: DateTime<Utc>, failure: Failure) -> Failure {
 
 /// Takes one task to its end, and says how it ended. Nothing of it is kept.
 pub(crate) async fn one(app: &App, task: &str, limits: &LimitArgs, stop: &mut Stop) -> Result<(), Failure> {
-    go(app, task, limits, &Way { passing: true, ..Way::default() }, stop).await
+    go(app, task, &Way { bounds: bounds::said(app, limits, None)?, passing: true, ..Way::default() }, stop).await
 }
 
-async fn go(app: &App, task: &str, limits: &LimitArgs, way: &Way<'_>, stop: &mut Stop) -> Result<(), Failure> {
+async fn go(app: &App, task: &str, way: &Way<'_>, stop: &mut Stop) -> Result<(), Failure> {
     let set_up = async {
         let account = app.logged_in().await?;
-        Ok((account, app.agent(limits).await?))
+        Ok((account, app.agent(app.model().await?, &way.bounds).await?))
     };
-    let (account, mut agent) = stop.or(set_up).await?;
-    if let Some((names, why)) = way.tools {
-        let registry = &mut agent.dispatcher.registry;
-        if let Err(unknown) = registry.keep_only(names, why) {
-            return Err(tools::no_such_tool(registry, unknown));
+    let (account, agent) = stop.or(set_up).await?;
+    if let Some(names) = &way.bounds.tools {
+        let all = app.registry()?;
+        if let Some(unknown) = names.iter().find(|name| all.get(name).is_none()) {
+            return Err(tools::no_such_tool(&all, unknown));
         }
     }
-    let (run, _lease) = start(app, agent.model.name(), task)?;
+    let (run, _lease) = start(app, agent.model.name(), task, &way.bounds)?;
     let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell).passing(way.passing);
     show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
     let mut conversation = Conversation::new(run.clone(), Some(account.display_name()));
@@ -222,13 +229,14 @@ async fn go(app: &App, task: &str, limits: &LimitArgs, way: &Way<'_>, stop: &mut
 }
 
 /// Writes down that a run begins; one without a model is a single call.
-pub(crate) fn start(app: &App, model: &str, title: &str) -> Result<(RunId, GrantLock), Failure> {
+pub(crate) fn start(app: &App, model: &str, title: &str, bounds: &Bounds) -> Result<(RunId, GrantLock), Failure> {
     let row = RunRow {
         id: RunId::mint(),
         started_at: app.clock.now(),
         profile: app.config()?.profile.value.clone(),
         model: model.to_owned(),
         title: title.lines().next().unwrap_or_default().chars().take(80).collect(),
+        bounds: bounds.clone(),
     };
     let lease = app.lease(&row.id)?;
     app.journal()?.start_run(&row)?;

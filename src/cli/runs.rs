@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     app::App,
-    approvals,
+    approvals, bounds,
     failure::{Failure, Kind},
     finish::delete_run,
     ids,
@@ -47,7 +47,7 @@ enum What {
         #[arg(long)]
         all: bool,
     },
-    /// Show a run: its conversation and its approvals
+    /// Show a run: what it keeps to, its conversation and its approvals
     #[command(after_help = "Example:
   agentctl runs show run_01998a...")]
     Show {
@@ -106,6 +106,7 @@ fn to_json(run: &SavedRun, state: &str) -> Value {
         "title": run.row.title,
         "profile": run.row.profile,
         "model": run.row.model,
+        "bounds": run.row.bounds,
         "state": state,
         "started_at": rfc3339(run.row.started_at),
         "ended_at": run.ended_at.map(rfc3339),
@@ -151,6 +152,10 @@ fn show(app: &App, journal: &Journal, run: &SavedRun) -> Result<(), Failure> {
     }
     // Everything else here was said by somebody: it stands behind a name of ours, on each of its rows.
     app.ui.answer_line(&Line::new().dim("run: ").bold(&run.row.title).dim("  ").dim(state));
+    let bounds = bounds::words(&run.row.bounds);
+    if !bounds.is_empty() {
+        app.ui.answer_line(&Line::new().dim("keeps to: ").words(&bounds.join("; ")));
+    }
     for message in &messages {
         let text = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
         match message["role"].as_str() {

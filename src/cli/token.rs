@@ -5,17 +5,17 @@ use serde_json::json;
 
 use super::{
     app::App,
-    caller,
     failure::{Failure, Kind},
     recorded::Recorded,
     show::rfc3339,
 };
-use crate::{session::Wanted, tool::Guarded};
+use crate::{config::Setting, session::Wanted, tool::Guarded};
 
 /// Print a fresh access token, for scripts
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Only the token goes to stdout. There is none for what a tool with an
-approval may do, and every use is written to the audit log.
+approval may do, or one that a policy has a word about, and every use is
+written to the audit log.
 
 Examples:
   agentctl token
@@ -41,7 +41,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
 async fn print(app: &App, args: &Args) -> Result<(), Failure> {
     app.tenant()?;
     let config = app.config()?;
-    if let Some(agent) = caller::calling_agent(|name| app.env.get(name).map(str::to_owned))
+    if let Some(agent) = app.calling_agent()
         && !config.token_for_agents
     {
         return Err(Failure::new(
@@ -52,7 +52,7 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
             "let it use `agentctl run` or `agentctl tools call`; `token_for_agents = true` in the profile allows it",
         ));
     }
-    let default = |given: &Option<String>, own: Option<&crate::config::Setting<String>>| {
+    let default = |given: &Option<String>, own: Option<&Setting<String>>| {
         given.clone().or_else(|| own.map(|setting| setting.value.clone()))
     };
     let own = args.audience.is_none() && args.resource.is_none();
@@ -62,13 +62,15 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
         // On the wire a blank separates scopes, so one value must not pass as one scope and arrive as two.
         scopes: args.scopes.iter().flat_map(|scope| scope.split_whitespace()).map(str::to_owned).collect(),
     };
-    let tools = tools_that_ask(app)?;
-    if let Some(tool) = guarded(&tools, &wanted) {
-        return Err(Failure::new(
-            Kind::NotPermitted,
-            format!("what this token could do is what {tool} asks you about first"),
-        )
-        .hint(format!("use `agentctl tools call {tool}`")));
+    let tools = kept_back(app)?;
+    if let Some(Guarded { tool, asks, .. }) = guarded(&tools, &wanted) {
+        let why = match asks {
+            true => format!("what this token could do is what {tool} asks you about first"),
+            false => {
+                format!("a policy has a word about {tool}, and whoever has this token could do the same without it")
+            }
+        };
+        return Err(Failure::new(Kind::NotPermitted, why).hint(format!("use `agentctl tools call {tool}`")));
     }
     let account = app.logged_in().await?;
     let what = json!({ "audience": wanted.audience, "resource": wanted.resource, "scopes": wanted.scopes });
@@ -88,7 +90,8 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
             json!({ "outcome": "done", "scopes": granted.scopes, "expires_at": rfc3339(granted.expires_at) })
         }
         (Ok(granted), Some(tool)) => {
-            json!({ "outcome": "not_permitted", "scopes": granted.scopes, "message": format!("{tool} needs an approval") })
+            let why = if tool.asks { "needs an approval" } else { "is restricted by a policy" };
+            json!({ "outcome": "not_permitted", "scopes": granted.scopes, "message": format!("{} {why}", tool.tool) })
         }
         (Err(error), _) => json!({ "outcome": "failed", "message": error.to_string() }),
     };
@@ -98,9 +101,12 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
     if let Some(tool) = more {
         return Err(Failure::new(
             Kind::NotPermitted,
-            format!("the server granted more than was asked for, up to what {tool} needs an approval for"),
+            match tool.asks {
+                true => format!("the token could do what {} needs an approval for", tool.tool),
+                false => format!("the token could do what a policy restricts {} in", tool.tool),
+            },
         )
-        .hint("let the server grant that scope to the approval client only"));
+        .hint("let the server grant that scope to the approval client only, or name with --scope what you need"));
     }
     if app.ui.json() {
         app.ui.data(&json!({
@@ -113,39 +119,57 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What may be had by an approval only. The vault gives an account's token for one of ours, so that one counts as well.
-fn tools_that_ask(app: &App) -> Result<Vec<Guarded>, Failure> {
-    let vault = &app.config()?.vault;
-    let shown = [&vault.audience, &vault.resource].into_iter().flatten();
-    let shown: Vec<String> = shown.map(|setting| setting.value.clone()).collect();
+/// The tools whose token is nobody's to have: those that ask, and those that a policy has a word about. The vault gives an
+/// account's token for one of ours, so that one counts as well.
+fn kept_back(app: &App) -> Result<Vec<Guarded>, Failure> {
+    let (config, policy) = (app.config()?, app.policy()?);
+    let values = |settings: [&Option<Setting<String>>; 2]| -> Vec<String> {
+        settings.into_iter().flatten().map(|setting| setting.value.clone()).collect()
+    };
+    let shown = values([&config.vault.audience, &config.vault.resource]);
+    let own = values([&config.audience, &config.resource]);
     let mut tools = app.registry()?.guarded().to_vec();
-    for tool in tools.iter_mut().filter(|tool| tool.connected) {
-        tool.targets.extend(shown.iter().cloned());
+    tools.retain(|tool| tool.asks || tool.is_restricted_by(&policy));
+    for tool in &mut tools {
+        if tool.connected {
+            tool.targets.extend(shown.iter().cloned());
+        }
+        if tool.plain {
+            tool.targets.extend(own.iter().cloned());
+        }
     }
     Ok(tools)
 }
 
-/// The tool with an approval whose audience, resource or scope is wanted. Scopes that only name the person are nobody's.
-fn guarded<'a>(tools: &'a [Guarded], wanted: &Wanted) -> Option<&'a str> {
+/// The tool whose audience, resource or scope is wanted. Scopes that only name the person are nobody's.
+fn guarded<'a>(tools: &'a [Guarded], wanted: &Wanted) -> Option<&'a Guarded> {
     const PERSON: [&str; 6] = ["openid", "profile", "email", "offline_access", "address", "phone"];
     let same_scope = |tool: &Guarded| {
         tool.scopes.iter().any(|scope| !PERSON.contains(&scope.as_str()) && wanted.scopes.contains(scope))
     };
     let targets = [&wanted.audience, &wanted.resource];
     let same_target = |tool: &Guarded| targets.into_iter().flatten().any(|target| tool.targets.contains(target));
-    tools.iter().find(|tool| same_target(tool) || same_scope(tool)).map(|tool| tool.tool.as_str())
+    let for_nothing = wanted.audience.is_none() && wanted.resource.is_none();
+    tools.iter().find(|tool| same_target(tool) || same_scope(tool) || tool.plain && for_nothing)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tool::Effect;
 
     #[test]
     fn no_token_for_what_a_tool_asks_about() {
-        let tools = [Guarded {
+        let mut tools = [Guarded {
             tool: "buy_product".into(),
+            toolset: "shop".into(),
+            effect: Effect::Irreversible,
+            origin: None,
+            spends: true,
+            asks: true,
             targets: vec!["shop".into(), "https://shop.example".into()],
             scopes: vec!["openid".into(), "product:buy".into()],
+            plain: false,
             connected: false,
         }];
         let wanted = |audience: Option<&str>, resource: Option<&str>, scopes: &[&str]| Wanted {
@@ -154,10 +178,14 @@ mod tests {
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         };
         let asks = |wanted: &Wanted| guarded(&tools, wanted).is_some();
+        let plain = wanted(None, None, &["openid"]);
         assert!(asks(&wanted(Some("shop"), None, &[])));
         assert!(asks(&wanted(None, None, &["product:buy"])));
         assert!(asks(&wanted(None, Some("https://shop.example"), &[])));
         assert!(!asks(&wanted(Some("other"), None, &["openid", "product:read"])));
-        assert!(!asks(&wanted(None, None, &[])));
+        assert!(!asks(&wanted(None, None, &[])) && !asks(&plain));
+        // One whose token is for nothing in particular.
+        tools[0].plain = true;
+        assert!(guarded(&tools, &plain).is_some() && guarded(&tools, &wanted(Some("other"), None, &[])).is_none());
     }
 }

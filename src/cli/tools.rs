@@ -10,9 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::{
     app::App,
+    bounds,
     failure::{Failure, Kind},
     finish::{Open, drive, rest},
-    run::{self, WaitArgs},
+    run::{self, LimitArgs, WaitArgs},
     show::Show,
     signals::Stop,
     ui::{Line, Ui},
@@ -281,7 +282,8 @@ async fn call(app: &App, args: &CallArgs) -> Result<(), Failure> {
     if let Err(error) = tool.plan(&call.arguments) {
         return finish(&app.ui, &args.name, &dispatch::not_understood(&args.name, error.to_string(), &tell), None);
     }
-    let (run, _lease) = run::start(app, "", &format!("tools call {}", args.name))?;
+    let bounds = bounds::said(app, &LimitArgs::default(), args.waiting.on_approval)?;
+    let (run, _lease) = run::start(app, "", &format!("tools call {}", args.name), &bounds)?;
     let output = drive(app, &show, &mut stop, dispatcher.call(&call, &run, &tell)).await;
     end(app, &show, &run, &args.name, output)
 }

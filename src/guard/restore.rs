@@ -80,6 +80,7 @@ impl Guard {
                 approved = Some(granted.token);
                 record.permission_before = Some(record.permission.clone());
                 self.permitted(action, &account, record).await?;
+                self.still(&account).await?;
             }
         }
         let token = self.credential(action, approved, record).await?;

@@ -14,8 +14,8 @@ use crate::call::Outcome;
 pub struct Policy {
     /// The files.
     pub files: Vec<PolicyFile>,
-    /// What this run may spend, by `--max-spend`.
-    pub per_run: Option<SpendLimit>,
+    /// What this run may spend, by `--max-spend`; each of them holds.
+    pub per_run: Vec<SpendLimit>,
 }
 
 /// A rule or a limit that speaks about an action.
@@ -165,7 +165,7 @@ mod tests {
 
     fn policy(admin: &str, user: &str) -> Policy {
         let file = |author, text| PolicyFile::parse(author, "policy.toml".into(), text).unwrap();
-        Policy { files: vec![file(Author::Admin, admin), file(Author::User, user)], per_run: None }
+        Policy { files: vec![file(Author::Admin, admin), file(Author::User, user)], per_run: Vec::new() }
     }
 
     fn buy_for(amount: i64) -> Action {
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn the_day_and_the_run_have_their_own_sums() {
         let mut policy = policy("[max_spend]\nper_day = \"500 EUR\"", "");
-        policy.per_run = Some("300".parse().unwrap());
+        policy.per_run = vec!["900".parse().unwrap(), "300".parse().unwrap()];
         let rule = |per_day: u32, per_run: u32| {
             let spent = Spent { per_day: per_day.into(), per_run: per_run.into() };
             policy.over(&buy_for(200), spent).map(|applied| applied.rule)

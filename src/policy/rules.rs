@@ -283,12 +283,18 @@ impl Rule {
     /// Whether it speaks about this action.
     #[must_use]
     pub fn applies(&self, action: &Action) -> bool {
-        let among = |list: &[String], word: &str| list.is_empty() || list.iter().any(|known| known == word);
-        among(&self.tools, &action.tool)
-            && among(&self.toolsets, &action.toolset)
-            && among(&self.origins, &action.origin)
-            && (self.effects.is_empty() || self.effects.iter().any(|effect| effect.word() == action.effect))
+        self.may_apply(&action.tool, &action.toolset, action.effect, Some(&action.origin))
             && self.when.iter().all(|(name, condition)| condition.holds(name, &action.arguments))
+    }
+
+    /// Whether it speaks about some action of such a tool, whatever its arguments are.
+    #[must_use]
+    pub fn may_apply(&self, tool: &str, toolset: &str, effect: &str, origin: Option<&str>) -> bool {
+        let among = |list: &[String], word: &str| list.is_empty() || list.iter().any(|known| known == word);
+        among(&self.tools, tool)
+            && among(&self.toolsets, toolset)
+            && (self.origins.is_empty() || origin.is_some_and(|origin| among(&self.origins, origin)))
+            && (self.effects.is_empty() || self.effects.iter().any(|known| known.word() == effect))
     }
 }
 

@@ -149,7 +149,7 @@ impl Error {
     /// Whether only a new login helps.
     #[must_use]
     pub fn login_needed(&self) -> bool {
-        matches!(self, Self::NotLoggedIn | Self::LoginEnded { .. } | Self::Damaged)
+        matches!(self, Self::NotLoggedIn | Self::LoginEnded { .. } | Self::Damaged | Self::Changed)
     }
 }
 
@@ -227,6 +227,17 @@ impl Session {
     /// If the store cannot be used or its value is damaged.
     pub async fn account(&self) -> Result<Option<Account>, Error> {
         Ok(self.grant().await?.map(|grant| grant.account))
+    }
+
+    /// Whether this person is logged in still, as the store says now: any process may have logged them out, or somebody
+    /// else in. What this process remembers does not count.
+    ///
+    /// # Errors
+    /// If they are not, or that cannot be known.
+    pub async fn still(&self, account: &Account) -> Result<(), Error> {
+        let bytes = self.parts.store.get(&self.key).await?.ok_or(Error::NotLoggedIn)?;
+        let now = Grant::from_bytes(&bytes).ok_or(Error::Damaged)?.account;
+        if (&now.iss, &now.sub) == (&account.iss, &account.sub) { Ok(()) } else { Err(Error::Changed) }
     }
 
     /// Revokes the grant at the server and forgets it here, in this order; if the server cannot be reached or refuses, it is

@@ -350,6 +350,23 @@ async fn who_logs_in_meanwhile_is_not_acted_for() {
     assert_eq!(world.session().account().await.unwrap().unwrap().sub, "grace");
 }
 
+/// Whatever the process remembers: what it could not keep is newer than the store, and no proof of a login.
+#[tokio::test]
+async fn who_is_still_logged_in_is_what_the_store_says() {
+    let world = World::new().await;
+    let first = world.logged_in().await;
+    let ada = first.account().await.unwrap().unwrap();
+    first.still(&ada).await.unwrap();
+    first.memory().unkept = first.grant().await.unwrap();
+    world.idp().sub = "grace".to_owned();
+    let second = world.logged_in().await;
+    assert!(matches!(first.still(&ada).await, Err(Error::Changed)));
+    second.logout().await.unwrap();
+    assert!(first.account().await.unwrap().is_some());
+    assert!(matches!(first.still(&ada).await, Err(Error::NotLoggedIn)));
+    assert!(Error::Changed.login_needed());
+}
+
 #[tokio::test]
 async fn a_server_that_asks_for_eternity_is_no_crash() {
     let world = World::new().await;

@@ -5,6 +5,7 @@
 //! missing is left out, and neither is ever silently weakened.
 
 mod check;
+mod guarded;
 mod http;
 pub mod manifest;
 mod plan;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 pub use check::{Finding, check};
+pub use guarded::Guarded;
 pub use http::Executed;
 pub use manifest::{CredentialSource, Effect, Idempotency};
 pub use plan::{Plan, PlanError};
@@ -99,19 +101,6 @@ pub struct Hidden {
     pub reason: String,
 }
 
-/// What may be had by an approval only.
-#[derive(Clone, Debug)]
-pub struct Guarded {
-    /// The tool that asks.
-    pub tool: String,
-    /// The audiences and the resources of its token and of its approval, as far as they are known.
-    pub targets: Vec<String>,
-    /// Its scopes.
-    pub scopes: Vec<String>,
-    /// Whether its token is a connected account's, which the vault gives for one of ours.
-    pub connected: bool,
-}
-
 /// The tools of a profile.
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -140,17 +129,10 @@ impl Registry {
     }
 
     /// Offers only these tools from now on. The others are hidden, and say why.
-    ///
-    /// # Errors
-    /// The first name that is not offered.
-    pub fn keep_only<'a>(&mut self, names: &'a [String], why: &str) -> Result<(), &'a str> {
-        if let Some(unknown) = names.iter().find(|name| !self.tools.contains_key(*name)) {
-            return Err(unknown);
-        }
+    pub fn keep_only(&mut self, names: &[String], why: &str) {
         let left_out = self.tools.keys().filter(|name| !names.contains(name));
         self.hidden.extend(left_out.map(|name| Hidden { name: name.clone(), reason: why.to_owned() }));
         self.tools.retain(|name, _| names.contains(name));
-        Ok(())
     }
 
     /// The tools that are offered, by name.
@@ -164,7 +146,7 @@ impl Registry {
         &self.hidden
     }
 
-    /// What the tools with an approval may do, also those that are not offered.
+    /// What can be had with the tokens of the tools, also of those that are not offered.
     #[must_use]
     pub fn guarded(&self) -> &[Guarded] {
         &self.guarded
@@ -194,7 +176,7 @@ impl Registry {
             if self.knows(&spec.name) {
                 return Err(Error::Duplicate { origin: origin.to_owned(), name: spec.name });
             }
-            self.guarded.extend(guarded(&spec, settings));
+            self.guarded.extend(Guarded::of(&manifest.toolset.name, &spec, settings));
             if let Some(reason) = not_offered(&spec, settings, origins) {
                 self.hidden.push(Hidden { name: spec.name, reason });
                 continue;
@@ -307,21 +289,6 @@ fn toolset_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     files.retain(|path| path.extension().is_some_and(|end| end == "toml"));
     files.sort();
     Ok(files)
-}
-
-fn guarded(spec: &ToolSpec, settings: &Settings) -> Option<Guarded> {
-    let Some(ApprovalField::Ask(ask)) = &spec.approval else { return None };
-    let credential = &spec.credential;
-    let connected = credential.source == CredentialSource::Connection;
-    let targets = [&credential.audience, &credential.resource, &ask.audience, &ask.resource].into_iter();
-    let settled = |text: &String| Template::parse(text).ok()?.settled(settings).ok();
-    Some(Guarded {
-        tool: spec.name.clone(),
-        targets: targets.flatten().filter_map(settled).collect(),
-        // The scopes of a connection are the third party's.
-        scopes: if connected { Vec::new() } else { credential.scopes.clone() },
-        connected,
-    })
 }
 
 /// Why a well-formed tool is not offered under these settings.
@@ -474,21 +441,6 @@ mod tests {
         assert_eq!(reason(&[evil], &pinned), None);
         pinned.default_targets = vec!["shop".to_owned()];
         assert!(reason(&[evil], &pinned).unwrap().contains("not among"));
-    }
-
-    #[test]
-    fn what_needs_an_approval_is_known_also_where_the_tool_is_not_offered() {
-        let settings = Settings::from([
-            ("SHOP_API_AUDIENCE".to_owned(), "shop".to_owned()),
-            ("SHOP_API_RESOURCE".to_owned(), "https://shop.example".to_owned()),
-        ]);
-        let registry = Registry::load(Path::new("/nonexistent"), &settings, &OriginRules::default()).unwrap();
-        assert!(registry.get("buy_product").is_none());
-        let (connected, ours): (Vec<_>, Vec<_>) = registry.guarded().iter().partition(|guarded| guarded.connected);
-        assert!(!connected.is_empty() && connected.iter().all(|guarded| guarded.scopes.is_empty()), "{connected:?}");
-        let [guarded] = ours[..] else { panic!("{ours:?}") };
-        assert_eq!(guarded.targets, ["shop", "https://shop.example"]);
-        assert!(guarded.scopes.iter().any(|scope| scope == "product:buy"));
     }
 
     #[test]

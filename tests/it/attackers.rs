@@ -451,6 +451,41 @@ fn no_token_around_the_guard() {
     assert_eq!(uses, 2);
 }
 
+/// What a policy denies, or wants to be asked about, is not done with a printed token instead.
+#[test]
+fn no_token_around_a_policy() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let look = |name: &str, credential: &str| {
+        format!(
+            "[[tool]]\nname = \"{name}\"\ndescription = \"x\"\neffect = \"read\"\n[tool.credential]\nsource = \"user\"\n\
+             {credential}\n[tool.request]\nmethod = \"GET\"\nurl = \"{{{{ env.SHOP_CATALOG_URL }}}}\"\n"
+        )
+    };
+    let head = "[toolset]\nname = \"own\"\ndescription = \"x\"\n";
+    install(&home, &[head, &look("look", ""), &look("peer", "audience = \"peer-api\"")].concat());
+    let token = |args: &[&str]| agentctl(&home).arg("token").args(args.iter().copied()).run();
+    let policy = |text: &str| fs::write(format!("{}/policy.toml", home.env()["AGENTCTL_HOME"]), text).unwrap();
+    let plain: &[&str] = &[];
+    let peer: &[&str] = &["--audience", "peer-api"];
+    let rule = |tool: &str, decision: &str| {
+        format!("[[rule]]\nname = \"house\"\ntools = [\"{tool}\"]\ndecision = \"{decision}\"\n")
+    };
+    token(plain).code(0);
+    for decision in ["deny", "require_approval"] {
+        policy(&rule("look", decision));
+        token(plain).code(13).silent().err(&["a policy has a word about look"]);
+        policy(&rule("peer", decision));
+        token(peer).code(13).silent().err(&["a policy has a word about peer"]);
+        token(plain).code(0);
+    }
+    // Also the scope of a tool that is shipped.
+    policy(&rule("search_products", "deny"));
+    token(&["--scope", "product:read"]).code(13).silent();
+    policy("[[rule]]\nname = \"broken\"\ndecison = \"deny\"\n");
+    token(plain).code(2).silent();
+}
+
 /// The thief of this file is one: a request to it fails the test that made it.
 #[test]
 fn the_thief_would_be_noticed() {

@@ -260,7 +260,7 @@ impl Row {
         };
         let author = if self.rule == Rule::Denies { Author::Admin } else { Author::User };
         let file = PolicyFile::parse(author, "policy.toml".into(), text).unwrap();
-        Policy { files: vec![file], per_run: None }
+        Policy { files: vec![file], per_run: Vec::new() }
     }
 }
 

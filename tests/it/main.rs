@@ -17,6 +17,7 @@ mod attackers;
 mod audit;
 mod audit_session;
 mod benches;
+mod bounds;
 mod browser;
 mod chat;
 mod cmd;

@@ -99,11 +99,9 @@ fn a_run_never_acts_as_who_logged_in_meanwhile() {
     dev.post("/logins/latest/approve", &json!({ "person": "grace" }));
     login.finish().code(0).err(&["Grace Hopper"]);
     approve(&dev);
-    let output = running.finish();
-    // The yes was Ada's, about Ada's own run: either she buys, or nobody does.
-    for order in dev.orders() {
-        assert!(order["buyer"].as_str().unwrap().contains("ada"), "{order}\n{output}");
-    }
+    // The yes was Ada's, and she is not here any more.
+    let output = running.finish().code(4).err(&["Approved", "somebody else has logged in here"]);
+    nothing_bought(&dev, &home, &output);
     for push in dev.history("ciba") {
         assert!(push["form"]["login_hint"].as_str().unwrap().contains("ada"), "{push}");
     }
@@ -137,11 +135,38 @@ fn a_logout_while_a_push_is_out() {
     let running = waiting(&home);
     agentctl(&home).arg("logout").run().code(0);
     approve(&dev);
-    let output = running.finish();
-    let done = calls(&home).values().filter(|call| call.outcome.as_deref() == Some("done")).count();
-    assert_eq!(done, dev.orders().len(), "the log tells what happened\n{output}");
-    assert_eq!(output.status.code() == Some(0), dev.orders().len() == 1, "{output}");
+    let output = running.finish().code(4).err(&["Approved", "the user has logged out since they were asked"]);
+    nothing_bought(&dev, &home, &output);
     agentctl(&home).arg("whoami").run().code(4);
+    // The next login finds nothing to go on with.
+    dev.auto("approve", "approve");
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    agentctl(&home).args(["resume", "--last"]).run().code(2).err(&["no run waits"]);
+    assert!(dev.orders().is_empty());
+}
+
+/// The same where another process goes on with the wait.
+#[test]
+fn a_logout_while_a_resumed_run_waits() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    agentctl(&home).args(["run", "--on-approval", "detach", "buy 2 phones"]).run().code(10);
+    let resuming = agentctl(&home).args(["resume", "--last"]).start();
+    resuming.wait_for_stderr("Waiting for your approval");
+    agentctl(&home).arg("logout").run().code(0);
+    approve(&dev);
+    let output = resuming.finish().code(4).err(&["the user has logged out since they were asked"]);
+    nothing_bought(&dev, &home, &output);
+}
+
+/// The yes is used up, and the log and the approval say that nothing came of it.
+fn nothing_bought(dev: &Dev, home: &Home, output: &Output) {
+    assert!(dev.orders().is_empty(), "{output}");
+    let calls = calls(home);
+    let ends: Vec<Option<&str>> = calls.values().map(|call| call.outcome.as_deref()).collect();
+    assert_eq!(ends, [Some("login_needed")], "{output}");
+    let list = agentctl(home).args(["approvals", "list", "--all", "--json"]).run().code(0).json();
+    assert_eq!(list["approvals"][0]["state"], "abandoned", "{list}");
 }
 
 #[test]
@@ -184,11 +209,12 @@ fn a_keyring_that_hangs_in_the_middle_of_a_run() {
     let running = waiting(&home);
     keyring.hang();
     approve(&dev);
-    let output = running.finish();
+    // Nobody can say whether the person is still logged in, so nothing is done.
+    let output = running.finish().code(21).err(&["nobody knows who is logged in", "did not answer"]);
     keyring.recover();
-    let done = calls(&home).values().filter(|call| call.outcome.as_deref() == Some("done")).count();
-    assert_eq!(done, dev.orders().len(), "{output}");
-    assert_eq!(output.status.code() == Some(0), done == 1, "{output}");
+    assert!(dev.orders().is_empty(), "{output}");
+    let ends: Vec<Option<String>> = calls(&home).into_values().map(|call| call.outcome).collect();
+    assert_eq!(ends, [Some("failed".to_owned())], "{output}");
     // Six at once while nothing answers: each ends by itself.
     keyring.hang();
     let ends = crowd(&home, 6, &["token"]);

@@ -101,7 +101,19 @@ fn an_agent_does_not_change_what_guards_the_person() {
     agentctl(&home).args(["config", "edit"]).run().code(2);
     assert_eq!(text(&home), FILE);
     agentctl(&home).args(["config", "set", "model.name", "m"]).run().code(0);
+    // Nor by a whole file, new or in the place of this one.
+    let init = ["config", "init", "--issuer", "https://t.example", "--client-id", "x"];
+    let before = fs::read_to_string(file(&home)).unwrap();
+    agentctl(&home).args(init).arg("--yes").run().code(13).err(&["what an agent may do"]);
+    assert_eq!(fs::read_to_string(file(&home)).unwrap(), before);
+    let empty = Home::new();
+    let init_as_agent = |more: &[&str]| agentctl(&empty).env("CLAUDECODE", "1").args(init).args(more.iter().copied());
+    init_as_agent(&["--permission", "none"]).run().code(13).err(&["what an agent may do"]);
+    assert!(!file(&empty).exists());
+    init_as_agent(&[]).run().code(0);
     home.unset("CLAUDECODE");
+    agentctl(&home).args(init).arg("--yes").run().code(0);
+    fs::write(file(&home), before).unwrap();
     agentctl(&home).args(["config", "set", "token_for_agents", "true"]).run().code(0);
 }
 

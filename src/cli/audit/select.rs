@@ -14,7 +14,7 @@ use crate::{
 /// The filters of `list` and `export`.
 #[derive(Debug, Default, ClapArgs)]
 pub(super) struct Filters {
-    /// Only this run
+    /// Only this run, by its id or the beginning of it
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
     /// Only calls of this tool
@@ -29,7 +29,7 @@ pub(super) struct Filters {
     /// Only what was asked before this time
     #[arg(long, value_name = "TIME", value_parser = when)]
     until: Option<When>,
-    /// Only this action
+    /// Only this action, by its id or the beginning of it
     #[arg(long, value_name = "ACTION")]
     action: Option<String>,
     /// Only the newest N
@@ -138,9 +138,13 @@ impl<'a> Select<'a> {
     fn wants(&self, entry: &Entry) -> bool {
         let member = |name: &str| entry.body[name].as_str();
         let is = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
-        is(&self.filters.run, member("run"))
+        let begins = |wanted: &Option<String>, found: Option<&str>| match wanted {
+            Some(wanted) => !wanted.is_empty() && found.is_some_and(|found| found.starts_with(wanted)),
+            None => true,
+        };
+        begins(&self.filters.run, member("run"))
             && is(&self.filters.tool, member("tool"))
-            && is(&self.filters.action, entry.action.as_ref().map(ActionId::as_str))
+            && begins(&self.filters.action, entry.action.as_ref().map(ActionId::as_str))
             && self.in_time(entry)
     }
 
@@ -184,6 +188,10 @@ mod tests {
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(selected(&Filters { tool: some("buy"), ..Filters::default() }), [2, 5, 6]);
         assert_eq!(selected(&Filters { run: some("run_1"), ..Filters::default() }), [2, 3, 4, 5]);
+        assert_eq!(selected(&Filters { run: some("run"), ..Filters::default() }), [2, 3, 4, 5]);
+        assert_eq!(selected(&Filters { run: some("run_11"), ..Filters::default() }), [0; 0]);
+        assert_eq!(selected(&Filters { run: some(""), ..Filters::default() }), [0; 0]);
+        assert_eq!(selected(&Filters { action: some("act"), ..Filters::default() }), [2, 3, 4, 5, 6]);
         assert_eq!(selected(&Filters { outcome: some("denied"), ..Filters::default() }), [2, 5]);
         assert_eq!(selected(&Filters { action: some("act_2"), ..Filters::default() }), [3, 4]);
         let since = Some(When::Ago(Duration::from_secs(57)));

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     agent::Compacted,
     cli::{
-        approvals, can,
+        approvals, bounds, can,
         failure::{Failure, Kind},
         model_trouble, resume,
         show::{NO_USE_ANY_MORE, Show},
@@ -19,6 +19,7 @@ use crate::{
         whoami,
     },
     config, escape, files,
+    store::journal::Bounds,
 };
 use anstyle::Style;
 
@@ -66,7 +67,11 @@ async fn perform(talk: &mut Talk<'_>, reader: &mut Reader, command: &Command, re
     let (app, ui) = (talk.app, &talk.app.ui);
     match command.name {
         "/help" => help(ui, rest)?,
-        "/tools" => tools::list(ui, &app.registry()?),
+        "/tools" => {
+            let mut registry = app.registry()?;
+            bounds::narrow(&mut registry, &talk.bounds.clone().unwrap_or_default());
+            tools::list(ui, &registry);
+        }
         "/can" => foresee(talk, rest).await?,
         "/approvals" => approvals::list(app, false)?,
         "/abandon" => abandon(talk)?,
@@ -74,10 +79,11 @@ async fn perform(talk: &mut Talk<'_>, reader: &mut Reader, command: &Command, re
             let current = talk.conversation.as_ref().map(|conversation| conversation.run().clone());
             let run = match rest {
                 "" => picker::pick(app, reader, current.as_ref()).await?,
-                run => Some(picker::meant(&talk.listed, run)?),
+                run => Some(picker::meant(app, &talk.listed, run)?),
             };
             if let Some(run) = run {
-                talk.go_on_with(&run, true).await?;
+                // The flags of the shell were not said of this conversation.
+                talk.go_on_with(&run, Bounds::default(), true).await?;
             }
         }
         "/runs" => {
@@ -143,12 +149,16 @@ fn usage_of(command: &Command) -> String {
     format!("{} {}", command.name, command.arguments).trim_end().to_owned()
 }
 
-async fn foresee(talk: &Talk<'_>, rest: &str) -> Result<(), Failure> {
+async fn foresee(talk: &mut Talk<'_>, rest: &str) -> Result<(), Failure> {
     let (tool, arguments) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     if tool.is_empty() {
         return Err(Failure::new(Kind::Usage, "which call?").hint("/can buy_product product=phones qty=2"));
     }
     let arguments = CallArguments::typed(arguments.trim(), commands::words(arguments));
+    // What a conversation keeps to is the agent's to know.
+    if talk.conversation.is_some() {
+        talk.ready().await?;
+    }
     let (plan, forecast) = match &talk.agent {
         Some(agent) => can::foresee(&agent.dispatcher, tool, &arguments).await?,
         None => can::foresee(&talk.app.dispatcher().await?, tool, &arguments).await?,
@@ -189,11 +199,7 @@ async fn model(talk: &mut Talk<'_>, name: &str) -> Result<(), Failure> {
         line = line.plain(", at ").field(now);
     }
     ui.say(line.plain("."));
-    if let Some(agent) = &mut talk.agent {
-        agent.model = model;
-    }
-    talk.chosen = Some(chosen);
-    Ok(())
+    talk.choose(chosen, model)
 }
 
 fn usage(talk: &Talk<'_>) -> Result<(), Failure> {

@@ -72,7 +72,8 @@ pub(in crate::cli) const COMMANDS: &[Command] = &[
     command(
         "/resume",
         "go on with another conversation",
-        "RUN is an id, or a number of /runs; without it you choose from a list. The conversation that you leave is kept.",
+        "RUN is an id or its beginning, or a number of /runs; without it you choose from a list. The conversation that you\n\
+         leave is kept; the one that you take up keeps to what it was told (`agentctl runs show`).",
     )
     .with("[RUN]", Takes::Run)
     .for_people(),

@@ -8,6 +8,7 @@ use crate::{
     cli::{
         app::App,
         failure::{Failure, Kind},
+        runs,
         ui::Line,
     },
     escape,
@@ -58,12 +59,12 @@ pub(super) fn list(app: &App, current: Option<&RunId>) -> Result<Vec<RunId>, Fai
     Ok(runs.into_iter().map(|run| run.row.id).collect())
 }
 
-/// The run that a person means: an id, or a number of the list that was shown last.
-pub(super) fn meant(listed: &[RunId], answer: &str) -> Result<RunId, Failure> {
+/// The run that a person means: an id or the beginning of one, or a number of the list that was shown last.
+pub(super) fn meant(app: &App, listed: &[RunId], answer: &str) -> Result<RunId, Failure> {
     let numbered = answer.parse::<usize>().ok().and_then(|number| listed.get(number.checked_sub(1)?));
     match numbered {
         Some(run) => Ok(run.clone()),
-        None if answer.starts_with("run_") => Ok(RunId::from_text(answer)),
+        None if answer.starts_with("run_") => Ok(runs::find(&*app.journal()?, answer)?.row.id),
         None => {
             let failure = Failure::new(Kind::Usage, format!("{answer} is none of them; nothing has changed"));
             Err(failure.hint("/runs shows the numbers"))
@@ -78,7 +79,7 @@ pub(super) async fn pick(app: &App, reader: &mut Reader, current: Option<&RunId>
         return Ok(None);
     }
     let Some(answer) = reader.ask(app, "which? ").await else { return Ok(None) };
-    meant(&runs, &answer).map(Some)
+    meant(app, &runs, &answer).map(Some)
 }
 
 /// How long ago something was, in one unit.

@@ -9,9 +9,11 @@ use super::{
 };
 use crate::{
     agent::{Agent, Conversation},
+    approval::OnApproval,
     call::{ApprovalId, RunId},
     cli::{
         app::App,
+        bounds,
         failure::{Failure, Kind},
         finish, model_trouble, resume,
         run::{self, LimitArgs},
@@ -23,7 +25,11 @@ use crate::{
         verdict,
     },
     event::Event,
-    store::{journal::ApprovalFilter, lock::GrantLock},
+    model::Model,
+    store::{
+        journal::{ApprovalFilter, Bounds},
+        lock::GrantLock,
+    },
 };
 
 /// The conversation, and what it needs, made when the first message is sent.
@@ -32,6 +38,10 @@ pub(super) struct Talk<'a> {
     limits: LimitArgs,
     /// The settings of the model that `/model` chose.
     pub(super) chosen: Option<App>,
+    /// The settings of the model that a conversation which was taken up keeps to.
+    pub(super) held: Option<App>,
+    /// What a conversation which was taken up keeps to. One that began here keeps to the flags of this shell.
+    pub(super) bounds: Option<Bounds>,
     pub(super) agent: Option<Agent>,
     pub(super) conversation: Option<Conversation>,
     /// What the model is told in addition.
@@ -60,6 +70,8 @@ impl<'a> Talk<'a> {
             app,
             limits,
             chosen: None,
+            held: None,
+            bounds: None,
             agent: None,
             conversation: None,
             instructions: None,
@@ -86,11 +98,13 @@ impl<'a> Talk<'a> {
             None if args.r#continue => picker::latest(self.app)?,
             None => return Ok(()),
         };
-        self.go_on_with(&run, reader.is_interactive()).await
+        let said = self.of_shell()?;
+        self.go_on_with(&run, said, reader.is_interactive()).await
     }
 
-    /// Goes on with this conversation. Whichever went on before is left first.
-    pub(super) async fn go_on_with(&mut self, run: &RunId, interactive: bool) -> Result<(), Failure> {
+    /// Goes on with this conversation, which keeps to what it kept to before, unless something else is `said` of it. Whichever
+    /// went on before is left first.
+    pub(super) async fn go_on_with(&mut self, run: &RunId, said: Bounds, interactive: bool) -> Result<(), Failure> {
         if self.conversation.as_ref().is_some_and(|conversation| conversation.run() == run) {
             self.app.ui.say("That is the conversation you are in.");
             return Ok(());
@@ -103,9 +117,13 @@ impl<'a> Talk<'a> {
             return Err(failure.hint(format!("`agentctl resume {run}` goes on with it")));
         }
         let conversation = resume::load(&journal, run)?;
+        let bounds = bounds::anew(self.app, &journal, &saved, said)?;
+        let held = bounds::settings(self.app, &saved, &bounds)?;
         self.leave(None, interactive).await?;
         journal.reopen_run(run, self.app.clock.now())?;
         self.app.ui.status(Line::new().dim("Going on with: ").words(&saved.row.title));
+        bounds::tell(self.app, &bounds);
+        self.keep_to(Some(bounds), held);
         if let Some((text, cut)) = conversation.last_word().filter(|_| interactive) {
             self.app.ui.answer_piece(text);
             self.app.ui.end_line();
@@ -145,7 +163,39 @@ impl<'a> Talk<'a> {
 
     /// The settings of the model that answers.
     pub(super) fn settings(&self) -> &App {
-        self.chosen.as_ref().unwrap_or(self.app)
+        self.held.as_ref().or(self.chosen.as_ref()).unwrap_or(self.app)
+    }
+
+    /// What the flags of this shell and `/model` say.
+    fn of_shell(&self) -> Result<Bounds, Failure> {
+        bounds::said(self.chosen.as_ref().unwrap_or(self.app), &self.limits, None)
+    }
+
+    /// Another model answers from now on, also when this conversation goes on another day.
+    pub(super) fn choose(&mut self, chosen: App, model: Model) -> Result<(), Failure> {
+        let named = bounds::model(&chosen)?;
+        (self.chosen, self.held) = (Some(chosen), None);
+        if let Some(bounds) = &mut self.bounds {
+            bounds.model = named;
+        }
+        if let Some(agent) = &mut self.agent {
+            agent.model = model;
+        }
+        if let Some(conversation) = &self.conversation {
+            let bounds = self.bounds.clone().map_or_else(|| self.of_shell(), Ok)?;
+            self.app.journal()?.bind_run(conversation.run(), &bounds)?;
+        }
+        Ok(())
+    }
+
+    /// From now on a conversation goes on that keeps to these bounds, or one that keeps to what this shell was told.
+    fn keep_to(&mut self, bounds: Option<Bounds>, held: Option<App>) {
+        if bounds != self.bounds {
+            self.agent = None;
+        }
+        let denies = bounds.as_ref().is_some_and(|bounds| bounds.deny_approvals == Some(true));
+        self.app.patience.set(if denies { OnApproval::Deny } else { OnApproval::Wait });
+        (self.bounds, self.held) = (bounds, held);
     }
 
     /// The name of the model that answers.
@@ -205,6 +255,7 @@ impl<'a> Talk<'a> {
             self.app.ui.status(Line::new().dim("To go on with this conversation: ").dim_whole(&command));
         }
         self.lease = None;
+        self.keep_to(None, None);
         Ok(())
     }
 
@@ -218,7 +269,7 @@ impl<'a> Talk<'a> {
         self.spend(&show)?;
         if let (Err(failure), Some(agent), Some(conversation)) = (&ended, &self.agent, &mut self.conversation) {
             let by_person = matches!(failure.kind, Kind::Interrupted | Kind::Terminated | Kind::HungUp);
-            let settings = self.chosen.as_ref().unwrap_or(self.app);
+            let settings = self.held.as_ref().or(self.chosen.as_ref()).unwrap_or(self.app);
             let cut = agent.cut(conversation, &begun.borrow(), by_person);
             cut.map_err(|error| model_trouble::of_turn(settings, error, None))?;
         }
@@ -274,10 +325,11 @@ impl<'a> Talk<'a> {
         let account = app.logged_in().await?;
         self.person = Some(account.display_name().to_owned());
         if self.agent.is_none() {
-            let mut agent = app.agent(&self.limits).await?;
-            if let Some(chosen) = &self.chosen {
-                agent.model = chosen.model().await?;
-            }
+            let of_shell = self.of_shell()?;
+            let bounds = self.bounds.clone().map_or_else(|| of_shell.clone(), |bounds| of_shell.clone().with(bounds));
+            let mut agent = app.agent(self.settings().model().await?, &bounds).await?;
+            // What the conversation may spend and what this shell may: both hold.
+            agent.dispatcher.guard.policy.per_run.extend(self.limits.max_spend.clone());
             self.agent = Some(agent);
         }
         Ok(())
@@ -288,7 +340,7 @@ impl<'a> Talk<'a> {
         let waiting = self.waiting()?;
         let Some(agent) = &self.agent else { return Ok(()) };
         if self.conversation.is_none() {
-            let (run, lease) = run::start(self.app, agent.model.name(), text)?;
+            let (run, lease) = run::start(self.app, agent.model.name(), text, &self.of_shell()?)?;
             self.lease = Some(Rc::new(lease));
             show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
             let conversation = Conversation::new(run, self.person.as_deref());
@@ -312,7 +364,7 @@ impl<'a> Talk<'a> {
             agent.take_in(conversation, &waiting, &tell).await?;
             agent.turn(conversation, text, &tell).await
         };
-        let settings = self.chosen.as_ref().unwrap_or(self.app);
+        let settings = self.held.as_ref().or(self.chosen.as_ref()).unwrap_or(self.app);
         finish::judge(turn.await.map_err(|error| model_trouble::of_turn(settings, error, None))?).1
     }
 }

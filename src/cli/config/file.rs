@@ -9,7 +9,6 @@ use std::{
 use crate::{
     cli::{
         app::App,
-        caller,
         failure::{Failure, Kind},
     },
     config::{ChangeError, Document, Key},
@@ -91,7 +90,7 @@ pub(super) fn check(app: &App, text: &str, profile: &str, keys: &[Key]) -> Resul
 
 /// What guards the person against an agent is not for an agent to change.
 pub(super) fn by_a_person(app: &App, key: &Key) -> Result<(), Failure> {
-    match caller::calling_agent(|name| app.env.get(name).map(str::to_owned)) {
+    match app.calling_agent() {
         Some(agent) if key.guards() => {
             let message = format!("{agent} runs this, and {} says what an agent may do", key.name());
             Err(Failure::new(Kind::NotPermitted, message).hint("you can change it yourself, in a terminal of your own"))

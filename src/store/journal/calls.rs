@@ -186,13 +186,20 @@ mod tests {
 
     #[test]
     fn a_result_closes_its_own_call_whatever_the_others_are_named() {
-        use crate::store::journal::RunRow;
+        use crate::store::journal::{Bounds, RunRow};
         let dir = TempDir::new();
         let journal = Journal::open(&dir.0).unwrap();
         let run = RunId::mint();
         let text = String::new;
         journal
-            .start_run(&RunRow { id: run.clone(), started_at: at(0), profile: text(), model: text(), title: text() })
+            .start_run(&RunRow {
+                id: run.clone(),
+                started_at: at(0),
+                profile: text(),
+                model: text(),
+                title: text(),
+                bounds: Bounds::default(),
+            })
             .unwrap();
         let open = |second| {
             let action = ActionId::mint();

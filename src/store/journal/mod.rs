@@ -4,6 +4,7 @@
 //! Several processes use the file at once.
 
 mod approvals;
+mod bounds;
 mod calls;
 mod executions;
 mod runs;
@@ -18,6 +19,7 @@ use std::{
 
 pub use self::{
     approvals::{ApprovalChange, ApprovalFilter, ApprovalRow, NewApproval},
+    bounds::{Bounds, NamedModel},
     calls::CallRow,
     executions::{ExecutionEnd, ExecutionRow, Logged},
     runs::{RunRow, SavedRun},
@@ -84,6 +86,9 @@ const MIGRATIONS: &[&str] = &[
     "
     ALTER TABLE runs ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0;
     UPDATE runs SET used_at = coalesce(ended_at, started_at);
+",
+    "
+    ALTER TABLE runs ADD COLUMN bounds TEXT NOT NULL DEFAULT '{}';
 ",
 ];
 
@@ -338,6 +343,7 @@ mod tests {
             profile: "default".into(),
             model: "m".into(),
             title: "buy 2 phones".into(),
+            bounds: Bounds::default(),
         }
     }
 

@@ -1,13 +1,13 @@
 //! Runs and their conversations in the journal.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Row, Transaction, params, types::Type};
 use serde_json::Value;
 
-use super::{Error, Journal, maybe_time, millis, time};
+use super::{Bounds, Error, Journal, maybe_time, millis, time};
 use crate::call::RunId;
 
-const COLUMNS: &str = "id, started_at, profile, model, title, ended_at, status, exit_code, used_at";
+const COLUMNS: &str = "id, started_at, profile, model, title, ended_at, status, exit_code, used_at, bounds";
 
 /// The states of an approval that something can still follow, in SQL.
 const OPEN_STATES: &str = "'planned', 'requested', 'redeeming', 'approved', 'executing'";
@@ -34,6 +34,8 @@ pub struct RunRow {
     pub model: String,
     /// A few words to know it by.
     pub title: String,
+    /// What it keeps to.
+    pub bounds: Bounds,
 }
 
 impl RunRow {
@@ -65,12 +67,28 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be written.
     pub fn start_run(&self, run: &RunRow) -> Result<(), Error> {
-        let RunRow { id, started_at, profile, model, title } = run;
+        let RunRow { id, started_at, profile, model, title, bounds } = run;
+        let bounds = self.kept(bounds)?;
         self.write(false, |tx| {
-            let sql =
-                "INSERT INTO runs (id, started_at, profile, model, title, used_at) VALUES (?1, ?2, ?3, ?4, ?5, ?2)";
-            tx.execute(sql, params![id.as_str(), millis(*started_at), profile, model, title]).map(drop)
+            let sql = "INSERT INTO runs (id, started_at, profile, model, title, used_at, bounds)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?2, ?6)";
+            tx.execute(sql, params![id.as_str(), millis(*started_at), profile, model, title, bounds]).map(drop)
         })
+    }
+
+    /// Writes down what a run keeps to from now on.
+    ///
+    /// # Errors
+    /// If there is no such run, or the journal cannot be written.
+    pub fn bind_run(&self, run: &RunId, bounds: &Bounds) -> Result<(), Error> {
+        let bounds = self.kept(bounds)?;
+        let changed = self
+            .write(true, |tx| tx.execute("UPDATE runs SET bounds = ?2 WHERE id = ?1", params![run.as_str(), bounds]))?;
+        if changed == 0 { Err(Error::Missing(run.to_string())) } else { Ok(()) }
+    }
+
+    fn kept(&self, bounds: &Bounds) -> Result<String, Error> {
+        serde_json::to_string(bounds).map_err(|_| self.corrupt("the bounds of a run cannot be written"))
     }
 
     /// Writes down that a run ended.
@@ -256,6 +274,13 @@ fn number(at: usize) -> i64 {
     i64::try_from(at).unwrap_or(i64::MAX)
 }
 
+/// What cannot be read narrows the run in a way that nobody knows, so it is an error.
+fn bounds(row: &Row<'_>, column: usize) -> rusqlite::Result<Bounds> {
+    let text: String = row.get(column)?;
+    let error = |error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error));
+    serde_json::from_str(&text).map_err(error)
+}
+
 fn run_row(row: &Row<'_>) -> rusqlite::Result<SavedRun> {
     Ok(SavedRun {
         row: RunRow {
@@ -264,6 +289,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<SavedRun> {
             profile: row.get(2)?,
             model: row.get(3)?,
             title: row.get(4)?,
+            bounds: bounds(row, 9)?,
         },
         ended_at: maybe_time(row, 5)?,
         status: row.get(6)?,
@@ -277,13 +303,20 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        super::{ApprovalChange, ApprovalState, CallRow, approvals, tests::at},
+        super::{ApprovalChange, ApprovalState, CallRow, NamedModel, approvals, tests::at},
         *,
     };
     use crate::{call::ActionId, files::tests::TempDir};
 
     fn run(second: i64) -> RunRow {
-        RunRow { id: RunId::mint(), started_at: at(second), profile: "p".into(), model: "m".into(), title: "t".into() }
+        RunRow {
+            id: RunId::mint(),
+            started_at: at(second),
+            profile: "p".into(),
+            model: "m".into(),
+            title: "t".into(),
+            bounds: Bounds::default(),
+        }
     }
 
     fn call(run: &RunId) -> CallRow {
@@ -312,6 +345,46 @@ mod tests {
         journal.cut_messages(&run.id, 2).unwrap();
         journal.append_message(&run.id, &json!("two")).unwrap();
         assert_eq!(journal.messages(&run.id).unwrap(), [json!(0), json!(1), json!("two")]);
+    }
+
+    #[test]
+    fn what_a_run_keeps_to_is_kept_and_what_nobody_understands_is_an_error() {
+        let dir = TempDir::new();
+        let journal = Journal::open(&dir.0).unwrap();
+        let model = NamedModel { asked: "mine".into(), name: "llama".into(), base_url: "http://localhost/v1".into() };
+        let all = Bounds {
+            tools: Some(vec!["search".into()]),
+            max_spend: Some("10.00 EUR".into()),
+            model: Some(model),
+            max_turns: Some(3),
+            max_tokens_total: Some(1000),
+            deny_approvals: Some(true),
+        };
+        let (free, bound) = (run(0), RunRow { bounds: all.clone(), ..run(1) });
+        for row in [&free, &bound] {
+            journal.start_run(row).unwrap();
+        }
+        let kept = |run: &RunRow| Journal::open(&dir.0).unwrap().run(&run.id).unwrap().unwrap().row.bounds;
+        assert_eq!((kept(&free), kept(&bound)), (Bounds::default(), all.clone()));
+        let none = Bounds { tools: Some(Vec::new()), ..Bounds::default() };
+        journal.bind_run(&bound.id, &none).unwrap();
+        assert_eq!(kept(&bound), none);
+        assert!(matches!(journal.bind_run(&RunId::mint(), &all), Err(Error::Missing(_))));
+        for damaged in ["", "[]", r#"{"tools": "all"}"#, r#"{"only_on_sundays": true}"#] {
+            journal.write(true, |tx| tx.execute("UPDATE runs SET bounds = ?1", [damaged])).unwrap();
+            assert!(matches!(journal.run(&bound.id), Err(Error::Corrupt { .. })), "{damaged}");
+        }
+    }
+
+    #[test]
+    fn a_run_of_an_older_journal_keeps_to_nothing() {
+        let dir = TempDir::new();
+        let journal = Journal::open(&dir.0).unwrap();
+        let run = run(0);
+        journal.start_run(&run).unwrap();
+        let older = "ALTER TABLE runs DROP COLUMN bounds; PRAGMA user_version = 4;";
+        journal.write(true, |tx| tx.execute_batch(older)).unwrap();
+        assert_eq!(Journal::open(&dir.0).unwrap().run(&run.id).unwrap().unwrap().row, run);
     }
 
     #[test]

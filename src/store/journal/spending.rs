@@ -13,7 +13,7 @@ use crate::{
     money::Money,
 };
 
-/// Nobody asks about amounts that are older than this.
+/// Nobody but their run asks about amounts that are older than this.
 const KEPT: chrono::Duration = chrono::Duration::days(31);
 
 /// Whose spending is meant.
@@ -78,7 +78,9 @@ impl Journal {
             if let Err(against) = judge(sums) {
                 return Ok(Some(Err(against)));
             }
-            tx.execute("DELETE FROM spending WHERE at < ?1", [millis(at - KEPT)])?;
+            // What a saved run has spent counts for as long as the run can go on.
+            let old = "DELETE FROM spending WHERE at < ?1 AND (run IS NULL OR run NOT IN (SELECT id FROM runs))";
+            tx.execute(old, [millis(at - KEPT)])?;
             let sql = "INSERT OR REPLACE INTO spending (action, run, issuer, subject, currency, amount, at)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
             let run = purse.run.map(RunId::as_str);
@@ -145,7 +147,10 @@ fn rows(tx: &Transaction<'_>, purse: Purse<'_>) -> rusqlite::Result<Vec<Spending
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tests::at, *};
+    use super::{
+        super::{Bounds, RunRow, tests::at},
+        *,
+    };
     use crate::files::tests::TempDir;
 
     fn money(amount: &str) -> Money {
@@ -189,6 +194,40 @@ mod tests {
         assert_eq!(sums(Purse { run: None, ..ada }), ("0.3".into(), "0".into()));
         journal.release_spend(&second).unwrap();
         assert_eq!(sums(ada), ("0.1".into(), "0.1".into()));
+    }
+
+    #[test]
+    fn what_a_run_has_spent_is_not_forgotten_before_the_run() {
+        let dir = TempDir::new();
+        let journal = Journal::open(&dir.0).unwrap();
+        let text = || "t".to_owned();
+        let row = RunRow {
+            id: RunId::mint(),
+            started_at: at(0),
+            profile: text(),
+            model: text(),
+            title: text(),
+            bounds: Bounds::default(),
+        };
+        journal.start_run(&row).unwrap();
+        let later = KEPT.num_seconds() + 10;
+        let purse =
+            |run, since| Purse { issuer: "i", subject: "s", run, currency: "EUR", action: None, since: at(since) };
+        let spend = |run, amount, second| {
+            let judge = |_| Ok::<_, ()>(());
+            journal
+                .reserve_spend(&ActionId::mint(), purse(run, 0), &money(amount), at(second), judge)
+                .unwrap()
+                .unwrap();
+        };
+        spend(Some(&row.id), "7", 0);
+        spend(None, "5", 0);
+        spend(None, "1", later);
+        let sums = journal.spent(purse(Some(&row.id), 0)).unwrap();
+        assert_eq!((sums.per_run, sums.per_day), (Decimal::from(7), Decimal::from(8)), "the 5 are gone");
+        journal.delete_run(&row.id).unwrap();
+        spend(None, "1", later);
+        assert_eq!(journal.spent(purse(None, 0)).unwrap().per_day, Decimal::from(2));
     }
 
     #[test]
