@@ -155,7 +155,8 @@ fn a_purchase_that_was_done_is_not_asked_about_anew() {
 fn a_call_that_is_not_understood_ends_no_other_call() {
     let huge = "x".repeat(100_000);
     for id in ["call_0", "", "\u{0}\u{1b}[2J\n\u{202e}", &huge] {
-        let dev = Dev::scripted(json!([buys(id, "phones"), calls(id, "nope", &json!({})), says("Now it is done.")]));
+        let dev =
+            Dev::scripted(json!([buys(id, "phones"), calls(id, "nope", &json!({})), says("It waits."), says("Done.")]));
         let home = dev.logged_in();
         let run = agentctl(&home).args(["run", "--on-approval", "detach", "go"]).run();
         run.err(&["there is no tool `nope`", "agentctl resume run_"]);
