@@ -207,17 +207,10 @@ impl App {
         Ok(Config::load_text(&env, &overrides, &self.folder, text)?)
     }
 
-    /// Every profile of `config.toml`, and the one in use, which may come from the environment alone.
-    pub(crate) fn profiles(&self) -> Result<Vec<String>, Failure> {
-        let config = self.config()?;
-        let text = std::fs::read_to_string(&config.file.value).unwrap_or_default();
-        let file: toml::Table = text.parse().unwrap_or_default();
-        let table = file.get("profiles").and_then(toml::Value::as_table);
-        let mut names: Vec<String> = table.map(|table| table.keys().cloned().collect()).unwrap_or_default();
-        if !names.contains(&config.profile.value) {
-            names.push(config.profile.value.clone());
-        }
-        Ok(names)
+    /// The settings as the file alone has them, whatever the environment says.
+    pub(crate) fn config_of_the_file(&self) -> Result<Config, Failure> {
+        let overrides = Overrides { env_file: None, ..self.overrides.clone() };
+        Ok(Config::load(&self.env.places(), &overrides, &self.folder)?)
     }
 
     /// The way to servers.
@@ -310,7 +303,10 @@ impl App {
 
     /// The tools of the profile.
     pub(crate) fn registry(&self) -> Result<Registry, Failure> {
-        let config = self.config()?;
+        Self::registry_of(self.config()?)
+    }
+
+    pub(crate) fn registry_of(config: &Config) -> Result<Registry, Failure> {
         let settings = config.tool_vars.iter().map(|(name, setting)| (name.clone(), setting.value.clone())).collect();
         let issuer = config.issuer.as_ref().and_then(|issuer| url::Url::parse(&issuer.value).ok());
         let origins = OriginRules {

@@ -15,6 +15,7 @@ use super::{
     Cli,
     app::App,
     failure::{Failure, Kind},
+    profile,
     ui::{Manner, Ui},
 };
 use crate::{
@@ -185,7 +186,7 @@ fn shown(name: &str, about: &str) -> CompletionCandidate {
 fn find(app: &App, names: Names) -> Result<Vec<(String, String)>, Failure> {
     let bare = |name: String| (name, String::new());
     Ok(match names {
-        Names::Profiles => app.profiles()?.into_iter().map(bare).collect(),
+        Names::Profiles => profile::names(app)?.into_iter().map(bare).collect(),
         Names::Models => app.config()?.models.iter().cloned().map(bare).collect(),
         Names::Topics => {
             let commands = Cli::command();

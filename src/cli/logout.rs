@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{
     app::App,
     failure::{Failure, Kind, chain},
+    profile,
     ui::Line,
     whoami,
 };
@@ -36,7 +37,7 @@ async fn log_out(app: &App, args: &Args) -> Result<(), Failure> {
         let report = app.patiently(async { Ok(app.session().await?.logout().await?) }).await?;
         return tell(app, &[(app.config()?.profile.value.clone(), report)]);
     }
-    let profiles = app.profiles()?;
+    let profiles = profile::names(app)?;
     if !args.yes && app.ui.can_ask() {
         app.ui.say(format!("This logs out of every profile here: {}.", profiles.join(", ")));
         app.ui.say("Some servers (Auth0) end the logins of your other machines with it. Tokens that are out live until they expire.");

@@ -103,3 +103,15 @@ async fn choose(app: &App, name: &str) -> Result<(), Failure> {
     }
     Ok(())
 }
+/// Every profile of `config.toml`, and the one in use, which may come from the environment alone.
+pub(crate) fn names(app: &App) -> Result<Vec<String>, Failure> {
+    let config = app.config()?;
+    let text = std::fs::read_to_string(&config.file.value).unwrap_or_default();
+    let file: toml::Table = text.parse().unwrap_or_default();
+    let table = file.get("profiles").and_then(toml::Value::as_table);
+    let mut names: Vec<String> = table.map(|table| table.keys().cloned().collect()).unwrap_or_default();
+    if !names.contains(&config.profile.value) {
+        names.push(config.profile.value.clone());
+    }
+    Ok(names)
+}

@@ -9,7 +9,11 @@ use super::{
     recorded::Recorded,
     show::rfc3339,
 };
-use crate::{config::Setting, session::Wanted, tool::Guarded};
+use crate::{
+    config::{Config, Setting},
+    session::Wanted,
+    tool::Guarded,
+};
 
 /// Print a fresh access token, for scripts
 #[derive(Debug, ClapArgs)]
@@ -119,16 +123,23 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The tools whose token is nobody's to have: those that ask, and those that a policy has a word about. The vault gives an
-/// account's token for one of ours, so that one counts as well.
+/// The tools whose token is nobody's to have, by the settings in force and by those of the file: a variable takes nothing out.
 fn kept_back(app: &App) -> Result<Vec<Guarded>, Failure> {
-    let (config, policy) = (app.config()?, app.policy()?);
+    let mut tools = kept_back_by(app, app.config()?)?;
+    tools.extend(kept_back_by(app, &app.config_of_the_file()?)?);
+    Ok(tools)
+}
+
+/// Those that ask, and those that a policy has a word about. The vault gives an account's token for one of ours, so that one
+/// counts as well.
+fn kept_back_by(app: &App, config: &Config) -> Result<Vec<Guarded>, Failure> {
+    let policy = app.policy()?;
     let values = |settings: [&Option<Setting<String>>; 2]| -> Vec<String> {
         settings.into_iter().flatten().map(|setting| setting.value.clone()).collect()
     };
     let shown = values([&config.vault.audience, &config.vault.resource]);
     let own = values([&config.audience, &config.resource]);
-    let mut tools = app.registry()?.guarded().to_vec();
+    let mut tools = App::registry_of(config)?.guarded().to_vec();
     tools.retain(|tool| tool.asks || tool.is_restricted_by(&policy));
     for tool in &mut tools {
         if tool.connected {

@@ -56,6 +56,9 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("OKTA_APPROVAL_RESOURCE", "the same where it speaks of resources (RFC 8707)"),
 ];
 
+/// Which of them say where things lie and which profile is used.
+const PLACES: [&str; 3] = ["AGENTCTL_PROFILE", "AGENTCTL_HOME", "AGENTCTL_CONFIG"];
+
 /// Whether a variable is ignored in a `.env` of the working directory, trusted or not: those that say where agentctl keeps
 /// its things, who decides, and whose word is taken for an address (the file that it names may change unnoticed).
 #[must_use]
@@ -114,6 +117,14 @@ impl EnvVars {
     pub fn without(&self, name: &str) -> Self {
         let mut other = self.clone();
         other.0.remove(name);
+        other
+    }
+
+    /// Those that say where things lie and which profile is used, and none that is a setting.
+    #[must_use]
+    pub fn places(&self) -> Self {
+        let mut other = self.clone();
+        other.0.retain(|name, _| known(name).is_none() || PLACES.contains(&name.as_str()));
         other
     }
 

@@ -487,6 +487,28 @@ fn no_token_around_a_policy() {
 }
 
 /// The thief of this file is one: a request to it fails the test that made it.
+/// What is guarded by the profile stays guarded, though a variable names something else.
+#[test]
+fn a_variable_does_not_open_what_the_profile_guards() {
+    let dev = Dev::start();
+    let mut home = by_profile(&dev);
+    let file = format!("{}/config.toml", home.env()["AGENTCTL_HOME"]);
+    let env = dev.ready["env"].clone();
+    let (shop, vault) = (env["SHOP_API_AUDIENCE"].as_str().unwrap(), env["AGENTCTL_VAULT_AUDIENCE"].as_str().unwrap());
+    let more = format!(
+        "SHOP_API_AUDIENCE = {shop:?}\nOKTA_ORG_URL = {:?}\nOKTA_CONNECTION = \"okta\"\n\
+         [profiles.default.vault]\naudience = {vault:?}\n",
+        env["OKTA_ORG_URL"].as_str().unwrap()
+    );
+    fs::write(&file, fs::read_to_string(&file).unwrap() + more.as_str()).unwrap();
+    home.set("AGENTCTL_VAULT_AUDIENCE", "another");
+    home.set("SHOP_API_AUDIENCE", "another");
+    for audience in [shop, vault] {
+        let output = agentctl(&home).args(["token", "--audience", audience]).run().code(13);
+        assert!(output.stdout.is_empty(), "{audience}");
+    }
+}
+
 #[test]
 fn the_thief_would_be_noticed() {
     let (thief, url) = thief();
