@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// One kind of trouble, for the next requests with a label.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -22,6 +23,8 @@ pub(super) struct Fault {
     pub(super) status: Option<u16>,
     pub(super) retry_after_s: Option<u64>,
     pub(super) delay_ms: Option<u64>,
+    /// For `content_type`: what the answer says it is.
+    pub(super) content_type: Option<String>,
     /// For `alter`: a merge patch (RFC 7396) for the JSON answer.
     pub(super) answer: Option<Value>,
     /// For `alter`: a merge patch for the claims of the answer's ID token, which is then signed anew.
@@ -44,12 +47,15 @@ pub(super) enum Kind {
     Delay,
     /// Half of the answer's body, then the connection is cut.
     Half,
+    /// The answer is not what its content type says. Before: words of a proxy with `status` (200), as `application/json`;
+    /// after: the endpoint's own answer, as `text/plain`.
+    ContentType,
     /// The next good answer says something else: what a hostile or broken server would send.
     Alter,
 }
 
 /// Whether the request still has its effect.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum When {
     /// It never reaches the endpoint.
@@ -64,6 +70,20 @@ fn once() -> u32 {
 }
 
 impl Fault {
+    /// As the history names it.
+    pub(super) fn met(&self) -> Value {
+        json!({ "on": self.on, "kind": self.kind, "when": self.when })
+    }
+
+    /// The type that an answer claims, and which a header can hold.
+    pub(super) fn content_type(&self) -> Option<HeaderValue> {
+        let kind = self.content_type.as_deref().unwrap_or(match self.when {
+            When::Before => "application/json",
+            When::After => "text/plain",
+        });
+        HeaderValue::from_str(kind).ok()
+    }
+
     pub(super) fn delay(&self) -> Duration {
         Duration::from_millis(self.delay_ms.unwrap_or(1000))
     }

@@ -33,8 +33,12 @@ pub(super) async fn pass(State(world): State<Arc<World>>, request: Request, next
     let is_model = labels.contains(&"model");
     let (seq, fault) = world.with(|state, now| {
         let at = (now.wall, now.elapsed);
-        let seen = Seen::new(labels.clone(), &parts.method, &parts.uri, &parts.headers, &body, at);
-        (state.history.add(seen), faults::take(&mut state.faults, &labels))
+        let mut seen = Seen::new(labels.clone(), &parts.method, &parts.uri, &parts.headers, &body, at);
+        let fault = faults::take(&mut state.faults, &labels);
+        if let Some(fault) = &fault {
+            seen.value["fault"] = fault.met();
+        }
+        (state.history.add(seen), fault)
     });
     let cut = parts.extensions.get::<ConnectInfo<Cut>>().map(|info| info.0.clone()).unwrap_or_default();
     let request = Request::from_parts(parts, Body::from(body));
@@ -46,14 +50,12 @@ pub(super) async fn pass(State(world): State<Arc<World>>, request: Request, next
     };
     // The model's answers may be streams, which are not held up, and half a body would be waited for in vain.
     let leave_alone = is_model || kind == Some(Kind::Half);
-    let (response, body) = if leave_alone { (response, None) } else { read_json(response).await };
+    let renamed = kind == Some(Kind::ContentType);
+    let (response, body) = if leave_alone { (response, None) } else { read_json(response, renamed).await };
     world.with(|state, now| {
         let mut answer = json!({
             "status": response.status().as_u16(), "elapsed_ms": millis(now.elapsed),
         });
-        if let Some(kind) = kind {
-            answer["fault"] = json!(kind);
-        }
         if let Some(body) = body {
             answer["body"] = body;
         }
@@ -92,6 +94,16 @@ async fn suffer(world: &World, fault: &Fault, request: Request, next: Next, cut:
             }
         }
         Kind::Status | Kind::Alter => trouble(fault),
+        Kind::ContentType => {
+            let mut response = served.unwrap_or_else(|| {
+                let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok());
+                (status.unwrap_or_default(), "Service temporarily unavailable").into_response()
+            });
+            if let Some(kind) = fault.content_type() {
+                response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            }
+            response
+        }
         Kind::Html => {
             let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok());
             let page = "<!doctype html><html><head><title>502 Bad Gateway</title></head>\
@@ -106,7 +118,7 @@ async fn suffer(world: &World, fault: &Fault, request: Request, next: Next, cut:
 /// Changes a good answer; any other passes as it is, and the fault waits for the next.
 async fn alter(world: &World, fault: &Fault, response: Response) -> Response {
     let status = response.status();
-    let (response, body) = read_json(response).await;
+    let (response, body) = read_json(response, false).await;
     let Some(mut body) = body.filter(|_| status.is_success()) else {
         world.with(|state, _| state.faults.insert(0, Fault { times: 1, ..fault.clone() }));
         return response;
@@ -169,11 +181,11 @@ async fn half(response: Response, cut: Cut) -> Response {
     Response::from_parts(parts, Body::from_stream(sent))
 }
 
-/// The JSON of an answer, for the history; other bodies are left alone.
-async fn read_json(response: Response) -> (Response, Option<Value>) {
+/// The JSON of an answer, for the history; other bodies are left alone, unless the answer's type is `renamed`.
+async fn read_json(response: Response, renamed: bool) -> (Response, Option<Value>) {
     let is_json =
         response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes() == b"application/json");
-    if !is_json {
+    if !is_json && !renamed {
         return (response, None);
     }
     let (parts, body) = response.into_parts();

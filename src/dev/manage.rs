@@ -501,6 +501,18 @@ mod tests {
         bench.get("/.well-known/openid-configuration", "").await;
         assert_eq!(bench.clock.sleeps(), [Duration::from_millis(1500)]);
         let history = bench.manage("GET /history?of=discovery", Value::Null).await.json();
-        assert_eq!(history["requests"][0]["answer"]["fault"], "delay");
+        let met = json!({"on": "discovery", "kind": "delay", "when": "before"});
+        assert_eq!(history["requests"][0]["fault"], met);
+        // What comes is no JSON and says it is, or the other way round.
+        order(json!({"on": "jwks", "kind": "content_type"})).await;
+        let words = bench.get("/.well-known/jwks.json", "").await;
+        assert_eq!((words.status, words.header("content-type")), (200, "application/json"));
+        assert_eq!(words.text, "Service temporarily unavailable");
+        order(json!({"on": "jwks", "kind": "content_type", "when": "after", "content_type": "image/png"})).await;
+        let keys = bench.get("/.well-known/jwks.json", "").await;
+        assert_eq!(keys.header("content-type"), "image/png");
+        assert!(keys.json()["keys"].is_array());
+        let history = bench.manage("GET /history?of=jwks", Value::Null).await.json();
+        assert!(history["requests"][1]["answer"]["body"]["keys"].is_array(), "{history}");
     }
 }

@@ -62,6 +62,8 @@ async fn the_management_schema_is_true() {
     let order = json!({"product": "phones", "qty": 2, "priceLimit": 900});
     bench.order(approval["access_token"].as_str().unwrap(), "k", order).await;
     bench.get("/shop/products?query=phone", "nonsense").await;
+    bench.manage("POST /faults", json!({"on": "userinfo", "kind": "status"})).await;
+    bench.get("/userinfo", "nonsense").await;
     bench.device().await;
     bench.ask(&[]).await;
     let jwk = bench.world.keys.jwks()["keys"][0].clone();
@@ -113,6 +115,7 @@ async fn the_management_schema_is_true() {
             "POST /faults",
             json!({"on": "model", "kind": "html", "when": "after", "times": 2, "skip": 1, "status": 503, "delay_ms": null}),
         ),
+        ("POST /faults", json!({"on": "jwks", "kind": "content_type", "content_type": "text/csv", "status": 203})),
         ("POST /faults", json!({"on": "token", "kind": "status", "status": 199})),
         ("POST /faults", json!({"on": "token", "kind": "drop", "times": 0})),
         ("POST /faults", json!({"on": "everything", "kind": "drop"})),

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use super::{Plan, Tool, plan::PlannedRequest, template::Template};
+use super::{Plan, Tool, manifest::Answers, plan::PlannedRequest, template::Template};
 use crate::{
     call::{Outcome, ToolOutput},
     clock::Clock,
@@ -160,6 +161,12 @@ fn judge(response: &Response, data: Value, reads: bool, tool: &Tool) -> Executed
             &format!("a web page came instead of the API's answer (HTTP {status}); the effect may have happened"),
             data,
         ),
+        // So does a proxy that says in plain words that it is busy, or an answer that was cut on its way.
+        200..=299 if !reads && !is_answer(response, tool.spec.result.answers) => refused(
+            Outcome::Unknown,
+            &format!("what came is not the API's answer (HTTP {status}); the effect may have happened"),
+            data,
+        ),
         200..=299 => ToolOutput { outcome: Outcome::Done, message: tool.summary(&data, status), data: Some(data) },
         401 => refused(Outcome::Failed, "the API did not accept the token (HTTP 401); nothing was done", data),
         403 => refused(Outcome::Failed, "the API refused the call (HTTP 403); nothing was done", data),
@@ -190,6 +197,23 @@ fn is_page(response: &Response) -> bool {
     ["text/html", "application/xhtml+xml"].iter().any(|page| response.content_type().eq_ignore_ascii_case(page))
 }
 
+/// Whether the body of a success is one that the API may have written: JSON, or none at all. What says that it is JSON must
+/// be JSON, so nothing is no such answer either, except where a status allows no body (RFC 9110 §15.3.5, §15.3.6). A manifest
+/// may say that its API answers in words.
+fn is_answer(response: &Response, answers: Answers) -> bool {
+    let kind = response.content_type().to_ascii_lowercase();
+    let says_json = kind == "application/json" || kind.ends_with("+json");
+    let body = response.body.trim_ascii();
+    if body.is_empty() {
+        return matches!(response.status, 204 | 205) || !says_json || answers == Answers::Text;
+    }
+    let page = ["<!doctype html", "<html"]
+        .iter()
+        .any(|start| body.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start.as_bytes())));
+    let text = || answers == Answers::Text && !page && (kind.is_empty() || kind.starts_with("text/"));
+    serde_json::from_slice::<IgnoredAny>(body).is_ok() || text()
+}
+
 fn refused(outcome: Outcome, message: &str, data: Value) -> ToolOutput {
     ToolOutput { outcome, message: message.to_owned(), data: (!data.is_null()).then_some(data) }
 }
@@ -218,7 +242,9 @@ impl Tool {
             .and_then(|(text, members)| Template::parse(text).ok()?.text(&self.settings, members).ok());
         // The values are the API's, and as long as it likes.
         let filled = filled.map(|text| escape::shortened(&text, 400).into_owned());
-        filled.unwrap_or_else(|| format!("done (HTTP {status})"))
+        // What is accepted (RFC 9110 §15.3.3) is done later, and perhaps not.
+        let word = if status == 202 { "accepted" } else { "done" };
+        filled.unwrap_or_else(|| format!("{word} (HTTP {status})"))
     }
 }
 
@@ -271,6 +297,53 @@ mod tests {
         assert_eq!(cleaned("said: eyJh.b.c"), json!("said: [the token]"));
         assert_eq!(cleaned("\"eyJ and nothing else\""), json!("eyJ and nothing else"));
         assert_eq!(read(&answer("\"eyJh.b.c\""), None), json!("eyJh.b.c"));
+    }
+
+    #[test]
+    fn a_success_of_an_effect_is_one_only_in_the_apis_words() {
+        let judged = |answers, reads, (status, kind, body): (u16, &str, &'static str)| {
+            let mut registry = shop(&[]);
+            let tool = registry.tools.get_mut("buy_product").unwrap();
+            tool.spec.result.answers = answers;
+            let mut headers = reqwest::header::HeaderMap::new();
+            if !kind.is_empty() {
+                headers.insert(reqwest::header::CONTENT_TYPE, kind.parse().unwrap());
+            }
+            let response = Response { status, headers, body: body.into() };
+            judge(&response, read(&response, None), reads, tool).output
+        };
+        let outcome = |answers, answer| judged(answers, false, answer).outcome;
+        let (done, unknown) = (Outcome::Done, Outcome::Unknown);
+        // Each with what it is where only JSON is an answer, and where text is one.
+        for (answer, json, text) in [
+            ((200, "application/json", "{}"), done, done),
+            ((201, "application/vnd.shop+json", "[1]"), done, done),
+            ((200, "text/plain", " {\"order_id\":1}\n"), done, done),
+            ((200, "", "true"), done, done),
+            ((204, "", ""), done, done),
+            ((204, "application/json", ""), done, done),
+            ((201, "", ""), done, done),
+            ((202, "", ""), done, done),
+            ((200, "text/plain", "Service temporarily unavailable"), unknown, done),
+            ((200, "", "accepted"), unknown, done),
+            ((200, "application/json", ""), unknown, done),
+            ((200, "application/octet-stream", "\u{0}\u{1}"), unknown, unknown),
+            ((200, "application/json", "{\"order_id\": 1, "), unknown, unknown),
+            ((201, "Application/Problem+JSON; charset=utf-8", "not json"), unknown, unknown),
+            ((200, "text/html", "{}"), unknown, unknown),
+            ((200, "", "<html><body>login</body></html>"), unknown, unknown),
+            ((200, "text/plain", "\n<!DOCTYPE html><h1>Bad Gateway</h1>"), unknown, unknown),
+        ] {
+            assert_eq!(outcome(Answers::Json, answer), json, "{answer:?}");
+            assert_eq!(outcome(Answers::Text, answer), text, "{answer:?}, text");
+            // Who reads does nothing that could be told wrongly.
+            let read = if answer.1 == "text/html" { Outcome::Failed } else { done };
+            assert_eq!(judged(Answers::Json, true, answer).outcome, read, "{answer:?}, read");
+        }
+        let busy = judged(Answers::Json, false, (200, "text/plain", "Service temporarily unavailable"));
+        assert!(busy.message.contains("the effect may have happened"), "{}", busy.message);
+        assert_eq!(busy.data, Some(json!("Service temporarily unavailable")));
+        assert_eq!(judged(Answers::Json, false, (202, "", "")).message, "accepted (HTTP 202)");
     }
 
     #[test]

@@ -270,6 +270,20 @@ pub struct ResultSpec {
     /// One line for people, filled with the members of the JSON answer.
     #[serde(default)]
     pub summary: Option<String>,
+    /// What counts as the API's own answer to an effect.
+    #[serde(default)]
+    pub answers: Answers,
+}
+
+/// What an API answers with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answers {
+    /// JSON, or nothing.
+    #[default]
+    Json,
+    /// Any text but a web page, as well.
+    Text,
 }
 
 impl Default for LimitsSpec {

@@ -2,7 +2,7 @@
 //! table here what the servers saw. `AGENTCTL_BLESS=1` writes the second anew.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     env, fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -122,16 +122,21 @@ fn attacked(name: &str, preset: &str) -> (Dev, Home) {
     (dev, home)
 }
 
+/// The person at the device: an answer to each push, one after the other, and a no to all others.
+fn answer(dev: &Dev, answers: &mut std::slice::Iter<'_, &str>) {
+    if dev.get("/pending")["approvals"].as_array().is_some_and(|open| !open.is_empty()) {
+        let answer = answers.next().unwrap_or(&"deny");
+        dev.post(&format!("/approvals/latest/{answer}"), &json!({}));
+    }
+}
+
 /// Runs it, and lets the person answer.
 fn run(dev: &Dev, home: &Home, answers: &[&str]) -> Output {
     let mut answers = answers.iter();
     std::thread::scope(|scope| {
         let program = scope.spawn(|| agentctl(home).args(["run", "go"]).run());
         while !program.is_finished() {
-            if dev.get("/pending")["approvals"].as_array().is_some_and(|open| !open.is_empty()) {
-                let answer = answers.next().unwrap_or(&"deny");
-                dev.post(&format!("/approvals/latest/{answer}"), &json!({}));
-            }
+            answer(dev, &mut answers);
             std::thread::sleep(Duration::from_millis(20));
         }
         program.join().unwrap()
@@ -140,33 +145,77 @@ fn run(dev: &Dev, home: &Home, answers: &[&str]) -> Output {
 
 /// What a person sees, without what is different each time.
 fn seen(output: &Output) -> String {
-    let text = format!("-- stdout\n{}\n-- stderr\n{}", output.stdout, output.stderr);
-    let mut seen = String::new();
-    for line in text.lines() {
-        let words = line.split(' ').map(|word| {
-            if let Some((before, _)) = word.split_once("http://127.0.0.1:") {
-                return format!("{before}ORIGIN");
-            }
-            match word.rsplit_once('.') {
-                Some((message, code)) if line.contains("Check that it shows") && code.len() == 8 => {
-                    format!("{message}.CODE")
-                }
-                _ => word.to_owned(),
-            }
-        });
-        let line = words.collect::<Vec<_>>().join(" ");
-        // How long a person takes, and how long is left.
-        let line = line.split(" after ").next().filter(|line| line.starts_with("✓ Approved")).unwrap_or(&line);
-        let line = if line.starts_with("✗ Denied") { line.split(" after ").next().unwrap() } else { line };
-        let line = line.split("sent in ").next().unwrap_or(line);
-        // A busy machine takes so long over the passphrase's key that it is told.
-        let busy = line.starts_with("Waiting for sealed file ");
-        if !busy && !line.contains(" left") && !line.contains("tokens read") {
-            seen.push_str(line);
-            seen.push('\n');
-        }
+    let talk = output.stderr.lines().filter_map(constant);
+    let lines = ["-- stdout".to_owned()].into_iter().chain(output.stdout.lines().map(without_port));
+    let lines = lines.chain([String::new(), "-- stderr".to_owned()]).chain(talk);
+    lines.flat_map(|line| [line, "\n".to_owned()]).collect()
+}
+
+/// A line of talk; none for those of which only a part is the same each time, and there are not always as many. Each is
+/// recognized as a whole, so that no other line is lost that only has some of its words.
+fn constant(line: &str) -> Option<String> {
+    let wait = line.strip_prefix("Still waiting: ").unwrap_or(line).strip_prefix("Waiting for your approval... ");
+    let is_time = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+    let waits = wait.and_then(|rest| rest.strip_suffix(" left")).is_some_and(is_time);
+    // A busy machine takes so long over the passphrase's key that it is told.
+    let busy = line.starts_with("Waiting for sealed file /") && line.ends_with("/agentctl/data/credentials...");
+    let usage = line.strip_suffix(" written; unpriced (model.prices in the profile)");
+    let counts = usage.and_then(|line| line.split_once(" tokens read, "));
+    let counted = counts.is_some_and(|(read, written)| read.parse::<u64>().is_ok() && written.parse::<u64>().is_ok());
+    if waits || busy || counted {
+        return None;
     }
-    seen
+    let line = match line.rsplit_once('.') {
+        Some((before, code)) if line.starts_with("  Check that it shows:   ") && code.len() == 8 => {
+            format!("{before}.CODE")
+        }
+        _ => without_port(line),
+    };
+    // How long a person takes, and how long is left.
+    let own = ["✓ Approved by Ada Lovelace after ", "✗ Denied after ", "✗ buy_product: "];
+    let timed = own.into_iter().any(|own| line.starts_with(own));
+    Some(if timed { without_number(&without_number(&line, " after "), " sent in ") } else { line })
+}
+
+/// The same with `N` for the seconds behind these words.
+fn without_number(line: &str, words: &str) -> String {
+    let Some((before, rest)) = line.split_once(words) else { return line.to_owned() };
+    match rest.split_once(" s") {
+        Some((number, rest)) if number.parse::<u64>().is_ok() => format!("{before}{words}N s{rest}"),
+        _ => line.to_owned(),
+    }
+}
+
+/// The same with `PORT` for those of this machine.
+fn without_port(line: &str) -> String {
+    const HERE: &str = "http://127.0.0.1:";
+    let mut parts = line.split(HERE);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |line, part| {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        if part.len() - rest.len() < 4 { format!("{line}{HERE}{part}") } else { format!("{line}{HERE}PORT{rest}") }
+    })
+}
+
+/// A line that only holds some words of a wait, a time or a price is compared like any other.
+#[test]
+fn no_line_is_taken_for_one_of_the_programs() {
+    for line in [
+        "approved, 3 left",
+        "Waiting for your approval... nobody has to, 1:00 left",
+        "9 tokens read, all written; unpriced (model.prices in the profile)",
+        "Waiting for sealed file to say ✓ Approved...",
+        "You said yes after 3 s",
+        "see http://127.0.0.1:1/x",
+    ] {
+        assert_eq!(constant(line).as_deref(), Some(line));
+    }
+    assert_eq!(constant("Still waiting: Waiting for your approval... 4:59 left"), None);
+    assert_eq!(constant("✗ Denied after 12 s. Nothing was done.").unwrap(), "✗ Denied after N s. Nothing was done.");
+    assert_eq!(
+        without_port("at http://127.0.0.1:45678/x, http://127.0.0.1:9"),
+        "at http://127.0.0.1:PORT/x, http://127.0.0.1:9"
+    );
 }
 
 #[test]
@@ -261,6 +310,44 @@ fn a_permission_that_is_taken_back_is_not_outrun() {
     let output = running.finish().code(13).err(&["does not have the permission can_buy"]);
     assert_eq!((dev.history("ciba").len(), dev.history("shop").len()), (1, 0), "{output}");
     assert!(calls(&home).values().all(|call| call.outcome.as_deref() == Some("not_permitted")), "{output}");
+}
+
+/// What the program's own lines begin with.
+const MARKS: [&str; 8] =
+    ["✓ ", "✗ ", "● ", "error: ", "warning: ", "  hint: ", "  This needs your approval", "Approved by "];
+
+/// How many lines begin like the program's own, by what they begin with.
+fn marked<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<&'static str, usize> {
+    let mut marked = BTreeMap::new();
+    for line in lines {
+        if let Some(mark) = MARKS.into_iter().find(|mark| line.starts_with(mark)) {
+            *marked.entry(mark).or_default() += 1;
+        }
+    }
+    marked
+}
+
+/// Every script in a window of common width: as many rows begin like the program's own as it wrote lines, so none is made of
+/// what the model or a tool said, wherever the terminal breaks it.
+#[test]
+fn no_row_of_a_screen_pretends_to_be_the_programs() {
+    let play = |attack: &Attack| {
+        let name = attack.name;
+        let (dev, home) = attacked(name, attack.preset);
+        let mut terminal = Terminal::sized(agentctl(&home).args(["run", "go"]), 80, 500);
+        let mut answers = attack.answers.iter();
+        let code = terminal.end(|| answer(&dev, &mut answers));
+        let screen = terminal.rows().join("\n");
+        assert_eq!(code, attack.code, "{name}\n{screen}");
+        let seen = fs::read_to_string(folder().join(format!("{name}.seen"))).unwrap();
+        let (_, talk) = seen.split_once("-- stderr\n").unwrap();
+        assert_eq!(marked(screen.lines()), marked(talk.lines()), "{name}\n{screen}");
+    };
+    std::thread::scope(|scope| {
+        for some in ATTACKS.chunks(3) {
+            scope.spawn(move || some.iter().for_each(play));
+        }
+    });
 }
 
 #[test]

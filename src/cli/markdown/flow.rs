@@ -11,6 +11,11 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// How far from the edge a word must be to be written before its end is known.
 const MARGIN: usize = 12;
+/// What the program's own lines begin with. Text that would begin a line with it gets a bar in front: nobody is to take a
+/// model's words for the program's.
+const OURS: [&str; 6] = ["✓", "✗", "●", "error:", "warning:", "hint:"];
+/// In front of such text.
+const BAR: &str = "│ ";
 /// Quote bars, indentation and list markers.
 pub(super) const FRAME: Style = Style::new().dimmed();
 
@@ -36,6 +41,8 @@ pub(super) struct Flow {
     column: usize,
     /// A line has been begun and not ended.
     open: bool,
+    /// Nothing but blanks stands in this line of the terminal.
+    blank: bool,
     /// The style that the terminal has now.
     style: Style,
     /// Columns of white space before the word.
@@ -60,6 +67,7 @@ impl Flow {
             prefix: Prefix::default(),
             column: 0,
             open: false,
+            blank: true,
             style: Style::new(),
             space: 0,
             space_style: Style::new(),
@@ -109,6 +117,7 @@ impl Flow {
         self.set(if prefix.trim_ascii().is_empty() { Style::new() } else { FRAME });
         self.out.push_str(prefix);
         self.column = prefix.width();
+        self.blank = prefix.trim_ascii().is_empty();
     }
 
     /// Writes the word that is over. Returns where the line of the terminal has come to.
@@ -171,7 +180,9 @@ impl Flow {
     /// Nothing more is there for now: what can be written is written.
     pub(super) fn settle(&mut self) {
         let far = self.column + self.space + self.word.width() + MARGIN.min(self.width / 4) <= self.width;
-        if !self.word.is_empty() && (self.begun || far) {
+        // It may still become one of ours.
+        let held = self.blank && OURS.iter().any(|ours| ours.starts_with(&self.word));
+        if !self.word.is_empty() && (self.begun || far && !held) {
             self.write_word(true);
         }
         self.set(Style::new());
@@ -208,6 +219,9 @@ impl Flow {
             }
         }
         self.space = 0;
+        if self.blank && OURS.iter().any(|ours| word.starts_with(ours)) {
+            self.bar();
+        }
         let ends = styles.iter().skip(1).map(|(at, _)| *at).chain([word.len()]);
         for ((begin, style), end) in styles.iter().zip(ends) {
             self.set(*style);
@@ -224,24 +238,35 @@ impl Flow {
     /// address can still be clicked and copied as a whole.
     fn put(&mut self, part: &str) {
         let width = if part.is_ascii() { part.len() } else { part.width() };
+        self.blank &= part.is_empty();
         if self.column + width <= self.width {
             self.out.push_str(part);
             self.column += width;
-        } else if !self.prefix.quoted {
-            self.out.push_str(part);
-            self.column = (self.column + width - 1) % self.width + 1;
         } else {
             for c in part.chars() {
                 let width = c.width().unwrap_or(0);
-                if self.column + width > self.width {
+                if self.column + width > self.width && self.prefix.quoted {
                     let style = self.style;
                     self.wrap();
                     self.set(style);
+                } else if self.column + width > self.width {
+                    self.column = 0;
+                    if OURS.iter().any(|ours| ours.starts_with(c) && !c.is_ascii()) {
+                        let style = self.style;
+                        self.bar();
+                        self.set(style);
+                    }
                 }
                 self.out.push(c);
                 self.column += width;
             }
         }
+    }
+
+    fn bar(&mut self) {
+        self.set(FRAME);
+        self.out.push_str(BAR);
+        self.column += BAR.width();
     }
 
     fn wrap(&mut self) {

@@ -233,6 +233,23 @@ fn a_quote_says_so_in_every_line() {
 }
 
 #[test]
+fn no_row_begins_like_the_programs_own() {
+    for size in [1, 3, usize::MAX] {
+        let shown = |text: &str, width| shown(text, width, size, false);
+        assert_eq!(shown("✓ Approved by Ada\n\nerror: no\n", 40), "│ ✓ Approved by Ada\n\n│ error: no\n");
+        assert_eq!(shown("- a\n\n  hint: b\n- ● c\n", 40), "• a\n\n  │ hint: b\n• ● c\n");
+        assert_eq!(shown("errors are ✓ here\n", 40), "errors are ✓ here\n");
+        assert_eq!(shown("nineteen letters!!! ✗ Denied\n", 20), "nineteen letters!!!\n│ ✗ Denied\n");
+        // The terminal breaks long words itself.
+        let long = format!("{}✓ Approved by Ada\n", "x".repeat(40));
+        let mut parser = vt100::Parser::new(10, 20, 0);
+        parser.process(shown(&long, 20).replace('\n', "\r\n").as_bytes());
+        let rows: Vec<String> = parser.screen().rows(0, 20).collect();
+        assert_eq!(rows[2], "│ ✓ Approved by Ada", "{rows:?}");
+    }
+}
+
+#[test]
 fn code_is_coloured_where_its_language_is_named() {
     let colour = |row: u16, column: u16| {
         screen("```sh\nexit 1 # so\n```\n```\nexit\n```\n", 60).screen().cell(row, column).unwrap().fgcolor()

@@ -8,19 +8,13 @@ mod proof;
 mod sealed;
 mod taken_up;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::{
-    audit::sha256,
-    support::{Dev, Fake, Home, Output, Reply, agentctl, wait_until},
-};
+use crate::support::{self, Dev, Fake, Home, Output, Reply, agentctl, wait_until};
 
 fn approve(dev: &Dev) {
     dev.post("/approvals/latest/approve", &json!({}));
@@ -34,26 +28,9 @@ fn pushes(dev: &Dev) -> usize {
         .count()
 }
 
-/// How many orders the shop took for a token that a person's yes to a push has given: the tenant's own record of it.
+/// How many orders the shop took for a token that a person's yes to a push has given.
 fn granted_orders(dev: &Dev) -> usize {
-    let asked: BTreeSet<String> = dev
-        .history("ciba")
-        .iter()
-        .filter_map(|request| Some(request["answer"]["body"]["auth_req_id"].as_str()?.to_owned()))
-        .collect();
-    let grants: BTreeMap<String, String> = dev
-        .history("ciba_poll")
-        .iter()
-        .filter_map(|poll| {
-            let token = poll["answer"]["body"]["access_token"].as_str()?;
-            let request = poll["form"]["auth_req_id"].as_str().filter(|id| asked.contains(*id))?;
-            Some((format!("Bearer sha256:{}", sha256(token)), request.to_owned()))
-        })
-        .collect();
-    let shop = dev.history("shop");
-    let orders = shop.iter().filter(|request| request["answer"]["status"] == 201);
-    let of = orders.map(|order| grants.get(order["headers"]["authorization"].as_str().unwrap()).expect("a grant"));
-    of.collect::<BTreeSet<_>>().len()
+    support::granted_orders(dev, |answer| answer["status"] == 201)
 }
 
 #[test]

@@ -4,10 +4,13 @@
 //! `AGENTCTL_SWEEP=2000` tries so many seeds, `AGENTCTL_SWEEP_SEED=17` repeats one. Time passes fast here: the tenant and the
 //! program follow clock files that a thread moves.
 
+mod report;
 mod weather;
 
 use std::{
+    collections::BTreeSet,
     env, fs,
+    io::Write as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
@@ -20,11 +23,14 @@ use std::{
 
 use serde_json::json;
 
-use self::weather::{Deed, Door, Person, Task, Weather, weather};
-use crate::support::{Command, Dev, Home, Output, agentctl, calls, no_secret_is_seen};
+use self::{
+    report::{Day, Report},
+    weather::{Deed, Door, Person, Task, Weather, weather},
+};
+use crate::support::{Command, Dev, Home, Output, agentctl, calls, granted_orders, grants, no_secret_is_seen};
 
 /// How many seeds are tried if nothing else is said.
-const SEEDS: u64 = 240;
+const SEEDS: u64 = 256;
 /// How many tenants stand at once. A seed waits most of its time.
 const TENANTS: usize = 9;
 /// The exit codes of the README.
@@ -153,7 +159,7 @@ impl World {
     }
 
     /// One day, from the login to a look at everything.
-    fn live(&self, weather: &Weather) {
+    fn live(&self, weather: &Weather) -> Day {
         let dev = &self.dev;
         dev.post("/reset", &json!({}));
         self.time.skew(0);
@@ -178,7 +184,7 @@ impl World {
         self.answers(weather.person, weather.answers_after_ms);
         weather.faults.iter().for_each(|fault| dev.fault(fault));
 
-        let killed = self.ask(&home, weather, &mut said);
+        self.ask(&home, weather, &mut said);
         let mut ends = said.last().unwrap().status.code();
         if weather.person == Person::Sleeps {
             self.time.pace(8);
@@ -194,11 +200,40 @@ impl World {
         if ends == Some(4) {
             said.push(login().run().code(0));
         }
-        said.push(resume());
+        // Who is asked now answers, and nothing is in the way: there is an end.
+        for _ in 0..4 {
+            said.push(resume());
+            ends = said.last().unwrap().status.code();
+            match ends {
+                Some(2) => break,
+                Some(4) => said.push(login().run().code(0)),
+                _ => {}
+            }
+        }
+        let shown = || said.iter().map(ToString::to_string).collect::<String>();
+        assert!(ends == Some(2) && said.last().unwrap().stderr.contains("no run waits"), "it never ends\n{}", shown());
         if !weather.at_logout.is_empty() {
             self.leave(&home, weather, &mut said);
         }
-        self.look(&home, weather, &said, killed);
+        let day = self.look(&home, weather, &said);
+        self.next_day(&home, weather, &said);
+        day
+    }
+
+    /// Nothing of a bad day stands in the way of a good one: who logs in and asks for something else gets it.
+    fn next_day(&self, home: &Home, weather: &Weather, said: &[Output]) {
+        let dev = &self.dev;
+        let before = dev.orders().len();
+        self.time.skew(0);
+        self.time.pace(40);
+        self.answers(Person::Approves, 0);
+        let shown = || said.iter().map(ToString::to_string).collect::<String>();
+        let ran = |args: &[&str]| agentctl(home).args(args.iter().copied()).run();
+        ran(&["login", "--no-browser"]).code(0);
+        let output = ran(&["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=1"]);
+        let may = !weather.deeds.iter().any(|(_, deed)| matches!(deed, Deed::NotPermitted));
+        assert_eq!(output.status.code(), Some(if may { 0 } else { 13 }), "the next day\n{output}\nbefore\n{}", shown());
+        assert_eq!(dev.orders().len() - before, usize::from(may), "the next day\n{output}\nbefore\n{}", shown());
     }
 
     /// Whatever the server says about it, who logs out is logged out here, and is not told that it was more than that.
@@ -217,8 +252,8 @@ impl World {
         said.push(output);
     }
 
-    /// Asks for what is wanted, and does meanwhile what is to be done; whether the process died of it.
-    fn ask(&self, home: &Home, weather: &Weather, said: &mut Vec<Output>) -> bool {
+    /// Asks for what is wanted, and does meanwhile what is to be done.
+    fn ask(&self, home: &Home, weather: &Weather, said: &mut Vec<Output>) {
         let dev = &self.dev;
         let (task, call): (&str, &[&str]) = match weather.task {
             Task::Purchase => ("buy 2 phones", &["buy_product", "--arg", "product=phones", "--arg", "qty=2"]),
@@ -253,13 +288,10 @@ impl World {
                 }
             }
         }
-        let output = ended(running.finish());
-        let killed = output.status.code().is_none();
-        said.push(output);
-        killed
+        said.push(ended(running.finish()));
     }
 
-    fn look(&self, home: &Home, weather: &Weather, said: &[Output], killed: bool) {
+    fn look(&self, home: &Home, weather: &Weather, said: &[Output]) -> Day {
         let dev = &self.dev;
         let shown = || said.iter().map(ToString::to_string).collect::<String>();
         let effects = self.effects();
@@ -268,10 +300,25 @@ impl World {
         let keys = self.sent();
         let repeated = keys.iter().any(|key| key.is_none() || *key != keys[0]);
         assert!(keys.len() <= 1 || !repeated, "sent again under another key, or none: {keys:?}\n{}", shown());
+        // Each request for an order carries what a yes of this day has given, and the order is the one that was wished for.
+        let granted = granted_orders(dev, |_| true);
+        assert!(granted <= 1, "one yes for {granted} orders\n{}", shown());
+        assert!(keys.is_empty() || !grants(dev).is_empty(), "sent before anybody said yes\n{}", shown());
+        for order in dev.orders() {
+            // The cheapest of the phones.
+            let right = order["qty"] == 2 && order["product_id"] == "ph-1";
+            assert!(right, "{order} is not what was wished for\n{}", shown());
+        }
+        for user in dev.get("/directory")["users"].as_array().unwrap() {
+            let touched = user["password_resets"] != 0;
+            assert!(!touched || user["login"].as_str().unwrap().starts_with("grace"), "{user}\n{}", shown());
+        }
         if weather.person != Person::Approves || weather.task == Task::Vault {
             assert!(keys.is_empty() && effects == 0, "nobody said yes\n{}", shown());
         }
-        if weather.lies() && !killed {
+        let met = self.met();
+        let lied = met.contains(&["ciba_poll", "alter", "after"].map(str::to_owned));
+        if weather.lies() && lied {
             assert!(keys.is_empty() && effects == 0, "the yes was somebody else's\n{}", shown());
         }
         // Whether its answer came or not: a question that was asked may have made the phone ring.
@@ -284,14 +331,14 @@ impl World {
         let pending = pending["approvals"].as_array().unwrap().len();
         let log = || format!("{calls:#?}\n{}", shown());
         let open = calls.values().filter(|call| call.outcome.is_none()).count();
-        assert!(open <= pending, "{open} calls without an end\n{}", log());
+        assert!(open == 0 && pending == 0, "{open} calls without an end, {pending} approvals wait\n{}", log());
         let ended_as = |words: &[&str]| {
             let with_effect = calls.values().filter(|call| ["buy_product", "reset_password"].contains(&&*call.tool));
             with_effect.filter(|call| call.outcome.as_deref().is_some_and(|outcome| words.contains(&outcome))).count()
                 as u64
         };
         assert!(ended_as(&["done"]) <= effects, "the log says done, and nothing was\n{}", log());
-        let perhaps = ended_as(&["done", "unknown"]) + open as u64;
+        let perhaps = ended_as(&["done", "unknown"]);
         assert!(effects <= perhaps, "something was done that the log denies\n{}", log());
         if weather.task != Task::Vault && said.iter().skip(1).any(is_answer) {
             assert!(effects == 1 || weather.door != Door::Call, "it says that it was done\n{}", log());
@@ -304,6 +351,20 @@ impl World {
                 calls.values().map(|call| (call.outcome.as_deref().unwrap_or("open"), &*call.message)).collect();
             eprintln!("  {effects} effects, {rung} pushes, codes {codes:?} after {took:?} ms, {outcomes:?}");
         }
+        let wanted = weather.task != Task::Vault && weather.person == Person::Approves;
+        Day { met, wanted, done: effects == 1 }
+    }
+
+    /// Which faults there were, of those that came: place, kind, and whether before or after the work.
+    fn met(&self) -> BTreeSet<[String; 3]> {
+        let requests = self.dev.get("/history");
+        // Only a good answer is altered.
+        let came = requests["requests"].as_array().unwrap().iter().filter(|request| {
+            let good = request["answer"]["status"].as_u64().is_some_and(|status| status < 300);
+            request["fault"].is_object() && (request["fault"]["kind"] != "alter" || good)
+        });
+        let faults = came.map(|request| &request["fault"]);
+        faults.map(|fault| ["on", "kind", "when"].map(|name| fault[name].as_str().unwrap().to_owned())).collect()
     }
 }
 
@@ -333,7 +394,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Tries the seeds of one line, all with one tenant, until there are none left or one fails.
-fn go_through(line: &Mutex<Vec<u64>>, preset: &str, failed: &Mutex<Vec<u64>>) {
+fn go_through(line: &Mutex<Vec<u64>>, preset: &str, failed: &Mutex<Vec<u64>>, report: &Mutex<Report>) {
     let mut world = None;
     let next = || line.lock().unwrap().pop();
     while let Some(seed) = next() {
@@ -343,10 +404,13 @@ fn go_through(line: &Mutex<Vec<u64>>, preset: &str, failed: &Mutex<Vec<u64>>) {
         if env::var("AGENTCTL_SWEEP_LOG").is_ok() {
             eprintln!("{seed:5} {:?} {weather:?}", started.elapsed());
         }
-        if lived.is_err() {
-            eprintln!("seed {seed} fails; AGENTCTL_SWEEP_SEED={seed} repeats it\n{weather:#?}");
-            failed.lock().unwrap().push(seed);
-            world = None;
+        match lived {
+            Ok(day) => report.lock().unwrap().add(day),
+            Err(_) => {
+                eprintln!("seed {seed} fails; AGENTCTL_SWEEP_SEED={seed} repeats it\n{weather:#?}");
+                failed.lock().unwrap().push(seed);
+                world = None;
+            }
         }
     }
 }
@@ -357,7 +421,7 @@ fn whatever_goes_wrong() {
         Some(seed) => vec![seed],
         None => (0..number("AGENTCTL_SWEEP").unwrap_or(SEEDS)).collect(),
     };
-    let failed = Mutex::new(Vec::new());
+    let (failed, report) = (Mutex::new(Vec::new()), Mutex::new(Report::default()));
     let presets = ["auth0", "keycloak", "oidc"];
     // Each preset has its own line of seeds, so that a seed meets the same tenant wherever it is tried.
     let lines: Vec<Mutex<Vec<u64>>> = presets
@@ -366,15 +430,21 @@ fn whatever_goes_wrong() {
         .collect();
     thread::scope(|scope| {
         for tenant in 0..TENANTS {
-            let (lines, failed) = (&lines, &failed);
+            let (lines, failed, report) = (&lines, &failed, &report);
             scope.spawn(move || {
                 for at in 0..presets.len() {
                     let at = (tenant + at) % presets.len();
-                    go_through(&lines[at], presets[at], failed);
+                    go_through(&lines[at], presets[at], failed, report);
                 }
             });
         }
     });
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "these seeds fail: {failed:?}; AGENTCTL_SWEEP_SEED repeats one");
+    let report = report.into_inner().unwrap();
+    // Written past the test runner, which would keep it to itself.
+    let _ = std::io::stderr().write_all(format!("\nsweep: {report}\n").as_bytes());
+    if seeds.len() as u64 >= SEEDS {
+        report.is_enough();
+    }
 }

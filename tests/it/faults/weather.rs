@@ -71,7 +71,7 @@ pub(super) struct Weather {
 impl Weather {
     /// Whether the first good answer about the approval will say that somebody else gave it.
     pub(super) fn lies(&self) -> bool {
-        self.faults.iter().all(|fault| fault["claims"].is_object())
+        self.faults.first().is_some_and(|fault| fault["claims"].is_object())
     }
 }
 
@@ -124,7 +124,10 @@ const STEPS: [&str; 12] = [
 fn lies() -> Vec<Value> {
     let claims =
         [json!({ "sub": "auth0|mallory" }), json!({ "iss": "https://other.example/" }), json!({ "aud": "another" })];
-    claims.into_iter().map(|claims| json!({ "on": "ciba_poll", "kind": "alter", "claims": claims })).collect()
+    claims
+        .into_iter()
+        .map(|claims| json!({ "on": "ciba_poll", "kind": "alter", "when": "after", "claims": claims }))
+        .collect()
 }
 
 /// Answers that say something else than they should.
@@ -160,16 +163,63 @@ fn alterations() -> Vec<Value> {
         ("shop", json!({ "order_id": "\u{1b}[31mord_\u{202e}1" })),
         ("shop", json!({ "order_id": null, "total": ["x"] })),
         ("directory", json!({ "x": "\u{1b}]0;Approved\u{7}" })),
+        ("token", json!({ "access_token": null })),
+        ("device", json!({ "device_code": null })),
+        ("device", json!({ "interval": -1 })),
+        ("device_poll", json!({ "id_token": null })),
+        ("device_poll", json!({ "refresh_token": null })),
+        ("userinfo", json!({ "sub": "auth0|mallory" })),
+        ("my_account", json!({ "connected_accounts": "none", "accounts": [{ "id": 7 }] })),
     ];
-    let altered = |(on, answer): (&str, Value)| json!({ "on": on, "kind": "alter", "answer": answer });
+    let altered = |(on, answer): (&str, Value)| json!({ "on": on, "kind": "alter", "when": "after", "answer": answer });
     answers.into_iter().map(altered).chain(lies()).collect()
 }
 
-const AT_LOGIN: [&str; 4] = ["device", "device_poll", "jwks", "discovery"];
-const ON_THE_ROAD: [&str; 9] = ["refresh", "token", "ciba", "ciba_poll", "vault", "jwks", "discovery", "fga", "model"];
-
-/// What only the commands at the end reach.
+/// What the login reaches. What only the commands at the end reach. What everything else does.
+const AT_LOGIN: [&str; 5] = ["device", "device_poll", "userinfo", "jwks", "discovery"];
 const AT_LOGOUT: [&str; 2] = ["my_account", "revoke"];
+const ON_THE_ROAD: [&str; 11] =
+    ["refresh", "token", "ciba", "ciba_poll", "vault", "jwks", "discovery", "fga", "model", "shop", "directory"];
+
+/// What can go wrong, and whether the endpoint did its work before.
+const KINDS: [(&str, &str); 14] = [
+    ("slow_down", "before"),
+    ("status", "before"),
+    ("status", "after"),
+    ("html", "before"),
+    ("html", "after"),
+    ("drop", "before"),
+    ("drop", "after"),
+    ("half", "before"),
+    ("half", "after"),
+    ("delay", "before"),
+    ("delay", "after"),
+    ("content_type", "before"),
+    ("content_type", "after"),
+    ("alter", "after"),
+];
+
+const PRESETS: [&str; 3] = ["auth0", "keycloak", "oidc"];
+
+/// One place and one kind of trouble.
+pub(super) type Cell = (&'static str, &'static str, &'static str);
+
+/// Every kind of trouble at every place. An answer without JSON cannot be altered.
+pub(super) fn cells() -> Vec<Cell> {
+    let places = AT_LOGIN[..3].iter().chain(&ON_THE_ROAD).chain(&AT_LOGOUT);
+    let all = places.flat_map(|on| KINDS.map(|(kind, when)| (*on, kind, when)));
+    all.filter(|(on, kind, _)| *kind != "alter" || !["model", "revoke"].contains(on)).collect()
+}
+
+/// Every so many days the yes is somebody else's.
+const LYING: u64 = 16;
+
+/// What a day is about; none on a day of lies. Neighbours are different, so that a few days show much.
+fn cell(seed: u64) -> Option<Cell> {
+    let cells = cells();
+    let at = usize::try_from(seed / LYING * (LYING - 1) + seed % LYING).unwrap();
+    (seed % LYING != LYING - 1).then(|| cells[at * 7 % cells.len()])
+}
 
 /// What is special about each task.
 fn special(task: Task) -> &'static [&'static str] {
@@ -180,34 +230,36 @@ fn special(task: Task) -> &'static [&'static str] {
     }
 }
 
-/// A login whose ID token has no names, so that they are asked for, and trouble when they are.
-fn nameless(chance: &mut Chance) -> Vec<Value> {
-    let names = json!({ "name": null, "email": null });
-    let trouble = match chance.below(3) {
-        0 => json!({ "on": "userinfo", "kind": "alter", "answer": { "sub": "auth0|mallory" } }),
-        _ => fault(chance, &["userinfo"], 20),
-    };
-    vec![json!({ "on": "device_poll", "kind": "alter", "claims": names }), trouble]
+/// A login whose ID token has no names is one that asks for them.
+fn nameless() -> Value {
+    json!({ "on": "device_poll", "kind": "alter", "when": "after", "claims": { "name": null, "email": null } })
 }
 
-fn at_logout(chance: &mut Chance) -> Vec<Value> {
-    let accounts = json!({ "connected_accounts": "none", "accounts": [{ "id": 7 }] });
-    let mut faults = vec![fault(chance, &AT_LOGOUT, 40)];
-    match chance.below(3) {
-        0 => faults.push(json!({ "on": "my_account", "kind": "alter", "answer": accounts })),
-        _ => faults.push(fault(chance, &["revoke"], 40)),
-    }
-    faults
-}
-
-fn fault(chance: &mut Chance, places: &[&str], times_99: u64) -> Value {
+/// Trouble of any kind at one of the places.
+fn any(chance: &mut Chance, places: &[&'static str]) -> Value {
     let on = chance.of(places);
+    let kinds = [0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+    let (kind, when) = KINDS[chance.of(&kinds)];
+    let mut fault = fault(chance, (on, kind, when));
+    // How many pass first: of most there is one a day.
+    fault["skip"] = json!(match on {
+        "fga" | "discovery" | "model" | "jwks" => chance.of(&[0, 1, 1, 2]),
+        "token" | "ciba_poll" | "device_poll" => chance.of(&[0, 0, 0, 1, 2]),
+        _ => 0,
+    });
+    fault
+}
+
+fn fault(chance: &mut Chance, (on, kind, when): Cell) -> Value {
+    if kind == "alter" {
+        let here: Vec<Value> = alterations().into_iter().filter(|fault| fault["on"] == on).collect();
+        return chance.of(&here);
+    }
     let has_effect = ["shop", "directory"].contains(&on);
-    let when = chance.of(&["before", "after"]);
-    let mut fault = match chance.below(12) {
-        0 => json!({ "kind": "slow_down" }),
-        1 => json!({ "kind": "slow_down", "retry_after_s": chance.of(&[1, 7, 40]) }),
-        2..4 => {
+    let mut fault = match kind {
+        "slow_down" if chance.percent(50) => json!({ "retry_after_s": chance.of(&[1, 7, 40]) }),
+        "status" if chance.percent(30) => json!({ "status": 503, "retry_after_s": chance.of(&[1, 5]) }),
+        "status" => {
             let statuses = [408, 500, 502, 503, 504, 301, 400, 401, 403, 404, 409, 422, 429, 307, 200];
             // What an API says in its own words counts: no client can see through a success that was none, or a refusal of
             // what was done.
@@ -216,61 +268,119 @@ fn fault(chance: &mut Chance, places: &[&str], times_99: u64) -> Value {
                 (true, _) => &statuses[..14],
                 (false, _) => &statuses[..],
             };
-            json!({ "kind": "status", "status": chance.of(honest), "when": when })
+            json!({ "status": chance.of(honest) })
         }
-        4 => json!({ "kind": "status", "status": 503, "retry_after_s": chance.of(&[1, 5]), "when": when }),
-        5..7 => json!({ "kind": "html", "status": chance.of(&[200, 200, 403, 502, 504]), "when": when }),
-        7..9 => json!({ "kind": "drop", "when": when }),
-        9 => json!({ "kind": "half", "when": when }),
+        "html" => json!({ "status": chance.of(&[200, 200, 403, 502, 504]) }),
+        "content_type" if when == "before" => json!({
+            "status": chance.of(&[200, 200, 200, 201, 503]),
+            "content_type": chance.of(&["application/json", "text/plain", "application/octet-stream", ""]),
+        }),
+        "content_type" => json!({ "content_type": chance.of(&["text/plain", "text/plain", "text/html", "image/png"]) }),
         // Longer waits than the tenant's clock makes of it would only be the client's own limit of real time.
-        _ => json!({ "kind": "delay", "delay_ms": chance.of(&[500, 3000, 20_000, 60_000]), "when": "before" }),
+        "delay" => json!({ "delay_ms": chance.of(&[500, 3000, 20_000, 60_000]) }),
+        _ => json!({}),
     };
-    fault["on"] = json!(on);
-    fault["times"] = json!(if chance.percent(times_99) { 99 } else { chance.of(&[1, 1, 1, 2, 3, 5]) });
-    let early = ["fga", "discovery", "model", "jwks"].contains(&on);
-    fault["skip"] = json!(if early { chance.of(&[0, 1, 1, 2]) } else { chance.of(&[0, 0, 0, 1, 2]) });
+    (fault["on"], fault["kind"], fault["when"]) = (json!(on), json!(kind), json!(when));
+    fault["times"] = json!(if chance.percent(15) { 99 } else { chance.of(&[1, 1, 1, 2, 3, 5]) });
     fault
 }
 
-/// The day that a seed makes.
-pub(super) fn weather(seed: u64) -> Weather {
-    let chance = &mut Chance::new(seed);
-    let task = chance.of(&[Task::Purchase, Task::Purchase, Task::Admin, Task::Admin, Task::Vault]);
-    let door = chance.of(&[Door::Run, Door::Run, Door::Events, Door::Call]);
-    let person = chance.of(&[Person::Approves, Person::Approves, Person::Approves, Person::Denies, Person::Sleeps]);
-    // Most faults meet what is special about the task: what fails early ends the day early.
-    let mut places = ON_THE_ROAD.to_vec();
-    places.extend(special(task).repeat(6));
-    let mut faults = Vec::new();
-    for _ in 0..chance.of(&[1, 1, 2, 2, 3, 5]) {
-        faults.push(if chance.percent(15) { chance.of(&alterations()) } else { fault(chance, &places, 15) });
-    }
-    if chance.percent(6) {
-        faults = vec![chance.of(&lies())];
-    }
-    let at_login = if chance.percent(20) { vec![fault(chance, &AT_LOGIN, 10)] } else { Vec::new() };
+/// Something else that happens meanwhile.
+fn deeds(chance: &mut Chance) -> Vec<(u64, Deed)> {
     let mut deeds = Vec::new();
-    if chance.percent(15) {
+    if chance.percent(30) {
         deeds.push((chance.below(1500), Deed::Signal(chance.of(&["KILL", "KILL", "INT", "TERM", "HUP"]))));
     }
-    if chance.percent(10) {
-        let deed = chance.of(&[Deed::NewKey, Deed::Revoked, Deed::NotPermitted]);
+    if chance.percent(40) {
+        let deed = chance.of(&[Deed::NewKey, Deed::NewKey, Deed::Revoked, Deed::NotPermitted]);
         deeds.insert(0, (chance.below(600), deed));
     }
     deeds.sort_by_key(|(after, _)| *after);
-    let dies_at = (deeds.is_empty() && chance.percent(15)).then(|| chance.of(&STEPS));
-    let timeout = match person {
-        Person::Sleeps if chance.percent(70) => Some(30),
-        _ => chance.percent(10).then(|| chance.of(&[5, 10, 20])),
+    deeds
+}
+
+/// The day that a seed makes: what it is about comes first, and everything else leaves that a chance.
+pub(super) fn weather(seed: u64) -> Weather {
+    let chance = &mut Chance::new(seed);
+    let cell = cell(seed);
+    let on = cell.map_or("", |(on, ..)| on);
+    // On most days nothing else goes wrong, so that the trouble of the day surely comes.
+    let alone = chance.percent(60);
+    let task = match on {
+        "shop" => Task::Purchase,
+        "directory" | "vault" => chance.of(&[Task::Admin, Task::Admin, Task::Vault]),
+        "refresh" => chance.of(&[Task::Admin, Task::Vault]),
+        "" | "ciba" | "ciba_poll" => chance.of(&[Task::Purchase, Task::Admin]),
+        _ => chance.of(&[Task::Purchase, Task::Purchase, Task::Admin, Task::Admin, Task::Vault]),
     };
-    let mut weather = Weather {
-        preset: ["auth0", "keycloak", "oidc"][usize::try_from(seed % 3).unwrap()],
+    let door = match on {
+        "model" => chance.of(&[Door::Run, Door::Events]),
+        _ => chance.of(&[Door::Run, Door::Run, Door::Events, Door::Call]),
+    };
+    let mut deeds = if alone { Vec::new() } else { deeds(chance) };
+    let rotates = deeds.iter().any(|(_, deed)| matches!(deed, Deed::NewKey));
+    let person = match on {
+        "" | "shop" | "directory" | "vault" | "ciba_poll" => Person::Approves,
+        _ if rotates => Person::Approves,
+        _ => chance.of(&[Person::Approves, Person::Approves, Person::Approves, Person::Denies, Person::Sleeps]),
+    };
+    let mut at_login = if !alone && chance.percent(30) { vec![any(chance, &AT_LOGIN)] } else { Vec::new() };
+    let mut at_logout = if !alone && chance.percent(30) { vec![any(chance, &AT_LOGOUT)] } else { Vec::new() };
+    let mut faults = Vec::new();
+    match cell {
+        None => faults = vec![chance.of(&lies())],
+        Some(cell) => {
+            let leading = fault(chance, cell);
+            // The keys are those of the login until there is a new one.
+            if AT_LOGIN[..4].contains(&on) {
+                at_login.insert(0, leading);
+            } else if AT_LOGOUT.contains(&on) {
+                at_logout.insert(0, leading);
+            } else {
+                faults.push(leading);
+            }
+            // Most other trouble meets what is special about the task: what fails early ends the day early.
+            let mut places = ON_THE_ROAD.to_vec();
+            places.extend(special(task).repeat(6));
+            for _ in 0..if alone { 0 } else { chance.of(&[0, 1, 1, 2, 2, 4]) } {
+                faults.push(any(chance, &places));
+            }
+        }
+    }
+    if at_login.iter().any(|fault| fault["on"] == "userinfo") {
+        at_login.insert(0, nameless());
+    }
+    // An answer that is late enough for whoever waits for it to leave.
+    let late = matches!(cell, Some(("shop" | "directory", "delay", "after"))) && chance.percent(70);
+    if late {
+        (faults[0]["delay_ms"], faults[0]["times"]) = (json!(240_000), json!(99));
+        deeds.clear();
+    }
+    let dies_at =
+        (deeds.is_empty() && !alone && !late && !on.is_empty() && chance.percent(30)).then(|| chance.of(&STEPS));
+    let timeout = match person {
+        _ if late => Some(60),
+        Person::Sleeps if chance.percent(70) => Some(30),
+        _ => (!alone && chance.percent(20)).then(|| chance.of(&[5, 10, 20])),
+    };
+    let refreshes = faults.iter().any(|fault| fault["on"] == "refresh");
+    let answers_after_ms = chance.of(&[0, 500, 3000, 20_000]);
+    Weather {
+        // Only Auth0 has an API about connected accounts.
+        preset: if on == "my_account" { "auth0" } else { PRESETS[usize::try_from(seed % 3).unwrap()] },
         task,
         door,
         talkative: chance.percent(30),
         person,
-        answers_after_ms: chance.of(&[0, 500, 3000, 20_000]),
-        skew: if chance.percent(15) {
+        // A new key matters to who verifies a yes afterwards.
+        answers_after_ms: if late {
+            0
+        } else if rotates {
+            20_000
+        } else {
+            answers_after_ms
+        },
+        skew: if !alone && chance.percent(25) {
             chance.of(&[3, -3, 20, -20, 90, -90, 400, -400, 4000, -4000, 90_000, -90_000])
         } else {
             0
@@ -280,30 +390,7 @@ pub(super) fn weather(seed: u64) -> Weather {
         deeds,
         dies_at,
         timeout,
-        stale: chance.percent(25),
-        at_logout: Vec::new(),
-    };
-    if chance.percent(10) {
-        weather.at_login.extend(nameless(chance));
+        stale: refreshes || !alone && chance.percent(40),
+        at_logout,
     }
-    if chance.percent(20) {
-        weather.at_logout = at_logout(chance);
-    }
-    weather
-}
-
-/// Every place that a fault can meet, by the tenant's own list, is met. Nothing of agentctl asks for `introspect` (that is for
-/// APIs), and a `page` is opened by the person's browser.
-#[test]
-fn no_endpoint_is_left_out() {
-    let schema = include_str!("../../../docs/dev-tenant/manage.schema.json");
-    let schema: Value = serde_json::from_str(schema).unwrap();
-    let known = schema["$defs"]["label"]["enum"].as_array().unwrap();
-    let met: std::collections::BTreeSet<String> = (0..super::SEEDS)
-        .map(weather)
-        .flat_map(|day| [day.at_login, day.faults, day.at_logout].concat())
-        .map(|fault| fault["on"].as_str().unwrap().to_owned())
-        .collect();
-    let left_out: Vec<&str> = known.iter().filter_map(Value::as_str).filter(|label| !met.contains(*label)).collect();
-    assert_eq!(left_out, ["introspect", "page"]);
 }

@@ -27,7 +27,7 @@ pub(crate) use keyring::Keyring;
 pub(crate) use llama::Llama;
 pub(crate) use peers::{node_peer, peer_is_missing, program, run_peer};
 pub(crate) use terminal::{Signal, Terminal};
-pub(crate) use witness::{calls, no_secret_is_seen};
+pub(crate) use witness::{calls, granted_orders, grants, no_secret_is_seen};
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},

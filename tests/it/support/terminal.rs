@@ -85,6 +85,13 @@ impl Terminal {
         self.screen.lock().unwrap().screen().contents()
     }
 
+    /// The same row by row, as they stand there: a line that the terminal itself has broken is several.
+    pub(crate) fn rows(&self) -> Vec<String> {
+        let screen = self.screen.lock().unwrap();
+        let (_, columns) = screen.screen().size();
+        screen.screen().rows(0, columns).collect()
+    }
+
     /// Waits until the screen shows this text, and returns the screen.
     #[track_caller]
     pub(crate) fn wait_for(&self, text: &str) -> String {
@@ -182,6 +189,12 @@ impl Terminal {
     /// Waits for the end and returns the exit code; the screen stays readable in the second value.
     #[track_caller]
     pub(crate) fn finish(mut self) -> (i32, String) {
+        (self.end(|| ()), self.screen())
+    }
+
+    /// Waits for the end, does something again and again meanwhile, and returns the exit code.
+    #[track_caller]
+    pub(crate) fn end(&mut self, mut meanwhile: impl FnMut()) -> i32 {
         let start = Instant::now();
         loop {
             match self.process.status() {
@@ -189,7 +202,7 @@ impl Terminal {
                     if let Some(reader) = self.reader.take() {
                         reader.join().unwrap();
                     }
-                    return (code, self.screen());
+                    return code;
                 }
                 Ok(WaitStatus::Signaled(_, signal, _)) => {
                     panic!("it ended by {signal}; the screen is\n{}", self.screen())
@@ -197,6 +210,7 @@ impl Terminal {
                 _ => {}
             }
             assert!(start.elapsed() < LIMIT, "it did not end; the screen is\n{}", self.screen());
+            meanwhile();
             thread::sleep(Duration::from_millis(5));
         }
     }

@@ -1,10 +1,15 @@
 //! What must be true after every test that lets things go wrong: no secret is seen anywhere, and the log tells what happened.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use serde_json::Value;
 
 use super::{Dev, Home, Output, agentctl};
+use crate::audit::sha256;
 
 /// Fails if a secret of the tenant stands in what was said, in a file of the home, or in a question to the model.
 #[track_caller]
@@ -74,4 +79,30 @@ pub(crate) fn calls(home: &Home) -> BTreeMap<String, Call> {
         }
     }
     calls
+}
+
+/// The tokens that a person's yes to a push has given, as the history shows the header that carries one, and the request
+/// (`auth_req_id`) of each: the tenant's own record.
+pub(crate) fn grants(dev: &Dev) -> BTreeMap<String, String> {
+    let asked: BTreeSet<String> = dev
+        .history("ciba")
+        .iter()
+        .filter_map(|request| Some(request["answer"]["body"]["auth_req_id"].as_str()?.to_owned()))
+        .collect();
+    let granted = |poll: &Value| {
+        let token = poll["answer"]["body"]["access_token"].as_str()?;
+        let request = poll["form"]["auth_req_id"].as_str().filter(|id| asked.contains(*id))?;
+        Some((format!("Bearer sha256:{}", sha256(token)), request.to_owned()))
+    };
+    dev.history("ciba_poll").iter().filter_map(granted).collect()
+}
+
+/// How many grants the requests with these answers used: each must have carried the token of one.
+#[track_caller]
+pub(crate) fn granted_orders(dev: &Dev, counts: impl Fn(&Value) -> bool) -> usize {
+    let grants = grants(dev);
+    let shop = dev.history("shop");
+    let orders = shop.iter().filter(|request| request["method"] == "POST" && counts(&request["answer"]));
+    let of = orders.map(|order| grants.get(order["headers"]["authorization"].as_str().unwrap()).expect("a grant"));
+    of.collect::<BTreeSet<_>>().len()
 }
