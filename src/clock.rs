@@ -53,7 +53,8 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
     fn now(&self) -> DateTime<Utc> {
-        Utc::now()
+        // `Utc::now` panics for a clock that stands before 1970.
+        std::time::SystemTime::now().into()
     }
 
     fn elapsed(&self) -> Duration {

@@ -226,14 +226,14 @@ impl Fga {
             .collect();
         let response = self.post("batch-check", Map::from_iter([("checks".to_owned(), checks.into())])).await?;
         let malformed = || Error::Malformed { status: response.status };
-        let batch = strict(&response).ok_or_else(malformed)?;
+        let batch = strict(&response).filter(|batch| !names_error(batch)).ok_or_else(malformed)?;
         let answer = |index: usize| -> Result<bool, Error> {
             // A question without its answer was not answered.
             let entry = batch.get("result").and_then(|result| result.get(name(index))?.as_object());
             let entry = entry.ok_or_else(malformed)?;
             match entry.get("error") {
                 None | Some(Value::Null) => allowed(entry).ok_or_else(malformed),
-                Some(Value::Object(error)) => Err(entry_error(response.status, error)),
+                Some(Value::Object(error)) => Err(entry_error(&response, error)),
                 Some(_) => Err(malformed()),
             }
         };
@@ -323,11 +323,15 @@ fn strict(response: &Response) -> Option<Map<String, Value>> {
 /// Reads `allowed`. An answer that names an error beside it is none. Protobuf leaves out what is false; a member that is neither true nor false says nothing.
 fn allowed(members: &Map<String, Value>) -> Option<bool> {
     match members.get("allowed") {
-        _ if members.contains_key("code") || members.get("error").is_some_and(|error| !error.is_null()) => None,
+        _ if names_error(members) => None,
         None => Some(false),
         Some(Value::Bool(allowed)) => Some(*allowed),
         Some(_) => None,
     }
+}
+
+fn names_error(members: &Map<String, Value>) -> bool {
+    members.contains_key("code") || members.get("error").is_some_and(|error| !error.is_null())
 }
 
 fn shown(url: &Url) -> String {
@@ -344,16 +348,21 @@ fn is_passing(error: &http::Error) -> bool {
 
 fn refused(response: &Response) -> Error {
     match response.json::<Failure>() {
-        Ok(Failure { code, message }) => Error::Refused { status: response.status, code, message },
+        Ok(Failure { code, message }) => said(response, &code, message.as_deref()),
         Err(_) => Error::Malformed { status: response.status },
     }
 }
 
 /// `{"input_error": "validation_error", "message": ".."}`, or `internal_error` in its place.
-fn entry_error(status: u16, error: &Map<String, Value>) -> Error {
-    let text = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);
-    let code = text("input_error").or_else(|| text("internal_error")).unwrap_or_else(|| "error".to_owned());
-    Error::Refused { status, code, message: text("message") }
+fn entry_error(response: &Response, error: &Map<String, Value>) -> Error {
+    let text = |name: &str| error.get(name).and_then(Value::as_str);
+    let code = text("input_error").or_else(|| text("internal_error")).unwrap_or("error");
+    said(response, code, text("message"))
+}
+
+fn said(response: &Response, code: &str, message: Option<&str>) -> Error {
+    let message = message.map(|text| response.said(text));
+    Error::Refused { status: response.status, code: response.said(code), message }
 }
 
 #[cfg(test)]

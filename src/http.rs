@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use reqwest::{
@@ -19,10 +20,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::{Host, Url};
 
-use crate::secret::AccessToken;
+use crate::{echo::Secrets, escape, secret::AccessToken};
 
 /// What an answer may weigh unless the request says otherwise.
 pub const DEFAULT_MAX_BYTES: usize = 1 << 20;
+
+/// Characters of a server's text that are passed on.
+const LONGEST_SAID: usize = 400;
 
 const USER_AGENT: &str = concat!("agentctl/", env!("CARGO_PKG_VERSION"));
 
@@ -94,6 +98,7 @@ impl Http {
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
         let origin = request.url.origin().ascii_serialization();
         let client = self.client(&request.url)?;
+        let secrets = request.all_secrets();
         tracing::debug!(method = %request.method, %origin, path = request.url.path(), "request");
         let mut builder = client
             .request(request.method, request.url)
@@ -113,7 +118,7 @@ impl Http {
             body.extend_from_slice(&piece);
         }
         tracing::debug!(status, bytes = body.len(), %origin, "answer");
-        Ok(Response { status, headers, body: body.freeze() })
+        Ok(Response { status, headers, body: body.freeze(), secrets })
     }
 }
 
@@ -161,6 +166,8 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// What the answer may weigh, decompressed.
     pub max_bytes: usize,
+    /// What the body holds that no text of the answer may bring back. What stands in `Authorization` is known besides.
+    secrets: Secrets,
 }
 
 impl Request {
@@ -168,7 +175,8 @@ impl Request {
     #[must_use]
     pub fn new(method: Method, url: Url) -> Self {
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
-        Self { method, url, headers, body: None, timeout: None, max_bytes: DEFAULT_MAX_BYTES }
+        let secrets = Secrets::new("(a secret)");
+        Self { method, url, headers, body: None, timeout: None, max_bytes: DEFAULT_MAX_BYTES, secrets }
     }
 
     /// A GET.
@@ -206,6 +214,23 @@ impl Request {
         let mut value = value.map_err(|_| Error::BadToken)?;
         value.set_sensitive(true);
         Ok(self.header(AUTHORIZATION, value))
+    }
+
+    /// Says of a value in the body that it is a secret: [`Response::said`] takes it out of what the server repeats.
+    #[must_use]
+    pub fn secret(mut self, value: &str) -> Self {
+        self.secrets = self.secrets.with(value);
+        self
+    }
+
+    /// Every secret that is sent. Of Basic authentication both forms, and the password that is in it (RFC 6749 §2.3.1).
+    fn all_secrets(&self) -> Secrets {
+        let value = self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let (scheme, credential) = value.split_once(' ').unwrap_or_default();
+        let pair = if scheme == "Basic" { STANDARD.decode(credential).unwrap_or_default() } else { Vec::new() };
+        let password = pair.iter().position(|byte| *byte == b':').map_or(&[][..], |at| &pair[at + 1..]);
+        let password = url::form_urlencoded::parse(password).next().map(|(password, _)| password).unwrap_or_default();
+        self.secrets.clone().with(credential).with(&password)
     }
 
     /// Sets one header.
@@ -246,6 +271,8 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body, decompressed.
     pub body: Bytes,
+    /// What its request held that must not be repeated.
+    pub secrets: Secrets,
 }
 
 impl Response {
@@ -256,10 +283,17 @@ impl Response {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| Error::NotJson {
             status: self.status,
-            content_type: self.content_type().to_owned(),
+            content_type: self.said(self.content_type()),
             line: error.line(),
             column: error.column(),
         })
+    }
+
+    /// A text of the answer as it may be passed on: without the secrets of its request, and shortened. Whatever a server says
+    /// about an error goes this way.
+    #[must_use]
+    pub fn said(&self, text: &str) -> String {
+        escape::shortened(&self.secrets.out_of(text), LONGEST_SAID).into_owned()
     }
 
     /// The media type without its parameters; empty if there is none.

@@ -46,24 +46,6 @@ pub fn strict(text: &str) -> Result<Value, Error> {
     }
 }
 
-/// Takes a secret out of every text and name of a value.
-pub fn take_out(secret: &str, instead: &str, value: &mut Value) {
-    match value {
-        Value::String(text) if text.contains(secret) => *text = text.replace(secret, instead),
-        Value::Array(items) => items.iter_mut().for_each(|item| take_out(secret, instead, item)),
-        Value::Object(members) => {
-            let named: Vec<String> = members.keys().filter(|name| name.contains(secret)).cloned().collect();
-            for name in named {
-                if let Some(value) = members.remove(&name) {
-                    members.insert(name.replace(secret, instead), value);
-                }
-            }
-            members.values_mut().for_each(|member| take_out(secret, instead, member));
-        }
-        _ => {}
-    }
-}
-
 /// A JSON value that was read as part of something else, and whether it had one reading. The last of two equal names is
 /// what counts in `value`.
 #[derive(Clone, Debug, Default, PartialEq)]

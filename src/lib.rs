@@ -6,6 +6,7 @@
 // Ground: what every floor needs.
 pub mod call;
 pub mod clock;
+pub mod echo;
 pub mod escape;
 pub mod event;
 pub mod files;

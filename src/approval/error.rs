@@ -86,6 +86,9 @@ pub enum Error {
     /// The proof of who approved is no good, or names somebody else.
     #[error("the proof of the approval is not acceptable: {0}")]
     Proof(String),
+    /// Nobody can say whether a proof is one.
+    #[error("the authorization server's keys cannot be fetched, and without them no answer is used: {0}")]
+    Keys(oauth::Error),
     /// Nobody waits for the answer any more, or nobody was to wait for it.
     #[error("{NOT_ANSWERED}")]
     Pending {

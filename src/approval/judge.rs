@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Approvals, Error, terms::Terms};
 use crate::{
     oauth::{
-        TokenResponse,
+        self, TokenResponse,
         id_token::{Claims, Expected},
         rar::{self, Comparison},
     },
@@ -39,7 +39,10 @@ impl Approvals {
         };
         let verifier = self.session.verifier().await.map_err(Error::Session)?;
         let proof = verifier.verify_approval(tokens.id_token.as_ref(), &expected, self.clock.now()).await;
-        let claims = proof.map_err(|error| Error::Proof(error.to_string()))?;
+        let claims = proof.map_err(|error| match error {
+            flaw @ oauth::Error::IdToken(_) => Error::Proof(flaw.to_string()),
+            unknown => Error::Keys(unknown),
+        })?;
         if let Some(granted) = tokens.scopes() {
             let missing: Vec<&str> = terms
                 .scopes

@@ -155,6 +155,8 @@ impl Approvals {
         let turn = self.turn(&account).await?;
         self.stop.check()?;
         still()?;
+        // Nobody's device rings for an answer whose proof could not be read.
+        self.session.verifier().await.map_err(Error::Session)?.ready().await.map_err(Error::Keys)?;
         let now = self.clock.now();
         if let Some(wait) =
             self.journal.reserve_push(&account.iss, &account.sub, now, WINDOW, self.pushes_per_minute)?

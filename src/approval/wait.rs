@@ -109,12 +109,6 @@ impl Approvals {
             }
         };
         let (answer, arrived) = request.await;
-        // A yes, or a request whose answer was lost, may have spent the grant: the journal keeps saying so.
-        let spent = match &answer {
-            Answer::Tokens(_) | Answer::Unusable(_) => true,
-            Answer::Unreachable(error) => error.may_have_arrived(),
-            Answer::Refused { .. } | Answer::Garbled { .. } => false,
-        };
         let now = self.clock.elapsed();
         if matches!(answer, Answer::Tokens(_)) && arrived > waiting.poll.deadline() + GRACE {
             return Err(Error::Late);
@@ -123,8 +117,8 @@ impl Approvals {
             waiting.under_way = None;
         }
         let step = waiting.poll.next(now, answer);
-        // Nor is the grant that an earlier request has spent there any more.
-        if !spent && !matches!(step, Step::End(Ending::Lost)) {
+        // A yes, or a request whose answer was lost, may have spent the grant: the journal keeps saying so.
+        if !waiting.poll.may_be_spent() {
             let interval_s = Some(waiting.poll.interval().as_secs());
             let change = ApprovalChange { interval_s, ..ApprovalChange::at(self.clock.now()) };
             waiting.step(self, ApprovalState::Requested, &change)?;

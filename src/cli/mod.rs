@@ -219,6 +219,11 @@ fn work(cli: &Cli, env: EnvVars, ui: &Rc<Ui>) -> Result<(), Failure> {
     let folder =
         std::env::current_dir().map_err(|error| Failure::caused(Kind::Failed, "find the working directory", &error))?;
     let clock = clock(&env);
+    // Ids hold the time since then, and no token could be valid.
+    if clock.now() < chrono::DateTime::UNIX_EPOCH {
+        let message = format!("this machine's clock says {}", clock.now().format("%Y-%m-%d"));
+        return Err(Failure::new(Kind::Failed, message).hint("set the date, then try again"));
+    }
     let app = App::new(Rc::clone(ui), clock, env, overrides(cli), folder);
     let result = runtime.block_on(perform(&cli.command, &app));
     app.tell_log_trouble();

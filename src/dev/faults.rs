@@ -52,6 +52,8 @@ pub(super) enum Kind {
     ContentType,
     /// The next good answer says something else: what a hostile or broken server would send.
     Alter,
+    /// A JSON error with `status` (400) that repeats the request, its body and its credential, as some firewalls do.
+    Echo,
 }
 
 /// Whether the request still has its effect.

@@ -9,6 +9,7 @@ use axum::{
     middleware::Next,
     response::{Html, IntoResponse, Response},
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::stream;
 use serde_json::{Value, json};
 
@@ -41,12 +42,13 @@ pub(super) async fn pass(State(world): State<Arc<World>>, request: Request, next
         (state.history.add(seen), fault)
     });
     let cut = parts.extensions.get::<ConnectInfo<Cut>>().map(|info| info.0.clone()).unwrap_or_default();
+    let echo = format!("{} {}", credential(&parts.headers), String::from_utf8_lossy(&body));
     let request = Request::from_parts(parts, Body::from(body));
 
     let kind = fault.as_ref().map(|fault| fault.kind);
     let response = match fault {
         None => next.run(request).await,
-        Some(fault) => suffer(&world, &fault, request, next, &cut).await,
+        Some(fault) => suffer(&world, &fault, request, next, &cut, &echo).await,
     };
     // The model's answers may be streams, which are not held up, and half a body would be waited for in vain.
     let leave_alone = is_model || kind == Some(Kind::Half);
@@ -64,7 +66,14 @@ pub(super) async fn pass(State(world): State<Arc<World>>, request: Request, next
     response
 }
 
-async fn suffer(world: &World, fault: &Fault, request: Request, next: Next, cut: &Cut) -> Response {
+/// What a request proves itself with, in clear.
+fn credential(headers: &HeaderMap) -> String {
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let pair = value.strip_prefix("Basic ").and_then(|pair| BASE64_STANDARD.decode(pair).ok()).unwrap_or_default();
+    format!("{value} {}", String::from_utf8_lossy(&pair))
+}
+
+async fn suffer(world: &World, fault: &Fault, request: Request, next: Next, cut: &Cut, echo: &str) -> Response {
     if fault.kind == Kind::Alter {
         return alter(world, fault, next.run(request).await).await;
     }
@@ -103,6 +112,13 @@ async fn suffer(world: &World, fault: &Fault, request: Request, next: Next, cut:
                 response.headers_mut().insert(header::CONTENT_TYPE, kind);
             }
             response
+        }
+        Kind::Echo => {
+            let code = "invalid_request";
+            let body = json!({
+                "error": code, "error_description": echo, "code": code, "message": echo, "title": code, "detail": echo,
+            });
+            json_answer(fault.status.unwrap_or(400), &body)
         }
         Kind::Html => {
             let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok());

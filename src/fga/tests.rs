@@ -161,6 +161,24 @@ async fn trouble_is_tried_twice_and_refusals_once() {
 }
 
 #[tokio::test]
+async fn what_the_server_says_comes_short_and_without_the_token() {
+    let token = "a-token-of-the-permission-server";
+    let said = format!("bad Bearer {token} {}", "x".repeat(30_000));
+    let entry = json!({ "error": { "input_error": token, "message": said } });
+    for (status, body, questions) in [
+        (400, json!({ "code": token, "message": said }), 1),
+        (503, json!({ "code": "x", "message": said }), 1),
+        (200, json!({ "result": { "q0": entry.clone(), "q1": entry } }), 2),
+    ] {
+        let server = Server::start(&[(status, body)]).await;
+        let questions = vec![question("read_okta"); questions];
+        let error = fga(&server.url, None, Auth::Token(ApiKey::new(token))).check(&questions).await.unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("(a secret)") && !text.contains(token) && text.len() < 3000, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn two_questions_are_one_request_and_each_needs_its_own_yes() {
     let both = |result: Value| json!({ "result": result });
     for (body, expected) in [
@@ -177,6 +195,8 @@ async fn two_questions_are_one_request_and_each_needs_its_own_yes() {
         ),
         (both(json!({ "q0": { "allowed": true }, "q1": { "allowed": "true" } })), None),
         (both(json!({ "q0": true, "q1": true })), None),
+        (json!({ "result": { "q0": { "allowed": true }, "q1": { "allowed": true } }, "code": "internal_error" }), None),
+        (json!({ "result": { "q0": { "allowed": true }, "q1": { "allowed": true } }, "error": "x" }), None),
         (json!({ "allowed": true }), None),
     ] {
         let (answer, requests) = ask(&[(200, body.clone())], 2).await;

@@ -148,7 +148,7 @@ fn retry_after_in_both_forms() {
         ("-5", None),
     ] {
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
-        let answer = Response { status: 429, headers, body: Bytes::new() };
+        let answer = Response { status: 429, headers, body: Bytes::new(), secrets: Secrets::new("") };
         assert_eq!(answer.retry_after(now), seconds.map(Duration::from_secs), "{value}");
     }
 }
@@ -156,7 +156,7 @@ fn retry_after_in_both_forms() {
 #[test]
 fn errors_hold_no_piece_of_the_body() {
     let body = Bytes::from_static(br#"{"expires_in":"secret"}"#);
-    let answer = Response { status: 200, headers: HeaderMap::new(), body };
+    let answer = Response { status: 200, headers: HeaderMap::new(), body, secrets: Secrets::new("") };
     let error = answer.json::<std::collections::BTreeMap<String, u64>>().unwrap_err();
     assert!(!format!("{error} {error:?} {answer:?}").contains("secret"));
 }

@@ -3,12 +3,10 @@
 
 use serde_json::Value;
 
-use crate::{json, secret::ApiKey};
+use crate::{echo::Secrets, secret::ApiKey};
 
 const INSTEAD: &str = "(the key)";
 
-/// What is shorter may stand in an error by chance.
-const SHORTEST_IN_ERRORS: usize = 8;
 /// Servers on the person's own machine want any word as a key, and an answer may hold that word.
 const SHORTEST_IN_ANSWERS: usize = 20;
 
@@ -27,9 +25,7 @@ impl Key {
 
     /// An error without it.
     pub(super) fn out_of_error(&self, mut error: Value) -> Value {
-        if let Some(key) = self.of_length(SHORTEST_IN_ERRORS) {
-            json::take_out(key, INSTEAD, &mut error);
-        }
+        Secrets::new(INSTEAD).with(self.of_length(0).unwrap_or_default()).out_of_json(&mut error);
         error
     }
 
@@ -52,7 +48,7 @@ impl Key {
         let read = || {
             let mut value = serde_json::from_str::<Value>(part).unwrap_or_default();
             let before = value.clone();
-            json::take_out(key, INSTEAD, &mut value);
+            Secrets::new(INSTEAD).with(key).out_of_json(&mut value);
             value != before
         };
         part.contains(key) || (part.contains('\\') && read())

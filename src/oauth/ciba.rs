@@ -78,7 +78,8 @@ pub async fn request(caller: &Caller<'_>, wanted: &Request<'_>) -> Result<Acknow
 
     let response = caller.post(endpoint, &fields).await?;
     let body: Body = match response.json() {
-        Ok(body) if response.status == 200 => body,
+        // One that names an error acknowledges nothing, whatever else it says.
+        Ok(body) if response.status == 200 && Refusal::read(&response).is_none() => body,
         _ => return Err(Refusal::or_malformed(&response, WHAT)),
     };
     let missing = |name: &str| Error::Unusable { what: WHAT, why: format!("it has no {name}") };
@@ -224,6 +225,11 @@ mod tests {
                 (status, code, Some("why"))
             );
         }
+        // Also in an answer that would be an acknowledgement.
+        let both = json!({"auth_req_id": "req", "expires_in": 120, "error": "access_denied"});
+        peer.server.answer("/ciba", Script::json(200, both));
+        let error = request(&peer.caller(), &minimal()).await.unwrap_err();
+        assert_eq!(error.code(), Some("access_denied"));
         peer.server.answer("/ciba", Script::text(502, "<html>hunter2"));
         let error = request(&peer.caller(), &minimal()).await.unwrap_err();
         assert!(matches!(error, Error::Malformed { status: 502, .. }), "{error}");

@@ -132,11 +132,11 @@ fn read(kind: Exchange, response: &Response) -> Result<Exchanged, Error> {
         return Err(unusable("it has no access_token".to_owned()));
     }
     if let Some(issued) = wire.issued_token_type.filter(|issued| issued != kind.requested_token_type()) {
-        return Err(unusable(format!("tokens of issued_token_type {issued:?}")));
+        return Err(unusable(format!("tokens of issued_token_type {:?}", response.said(&issued))));
     }
     // `N_A` says that it is no access token.
     if let Some(other) = wire.token_type.filter(|kind| !kind.eq_ignore_ascii_case("bearer")) {
-        return Err(unusable(format!("tokens of type {other:?}")));
+        return Err(unusable(format!("tokens of type {:?}", response.said(&other))));
     }
     Ok(Exchanged { token: wire.access_token, expires_in: wire.expires_in, scopes: wire.scope })
 }
@@ -190,6 +190,7 @@ pub fn meaning(kind: Exchange, error: &Error) -> Meaning {
     let refusal = match error {
         Error::Http(_) => return Meaning::Transient,
         Error::Malformed { status, .. } if *status == 429 || *status >= 500 => return Meaning::Transient,
+        Error::Refused(refusal) if refusal.is_passing() => return Meaning::Transient,
         Error::Refused(refusal) => refusal,
         _ => return Meaning::Other,
     };
@@ -211,7 +212,6 @@ pub fn meaning(kind: Exchange, error: &Error) -> Meaning {
         (Exchange::Rfc8693, "not_linked") => Meaning::NotConnected,
         (Exchange::Rfc8693, "token_expired") => Meaning::Revoked,
         _ if refusal.status == 403 => Meaning::ClientRefused,
-        _ if refusal.status == 429 || refusal.status >= 500 => Meaning::Transient,
         _ => Meaning::Other,
     }
 }
@@ -371,6 +371,8 @@ mod tests {
             (vault, 429, "too_many_requests", M::Transient),
             (vault, 503, "server_error", M::Transient),
             (vault, 500, "something_new", M::Transient),
+            (vault, 500, "invalid_grant", M::Transient),
+            (standard, 429, "access_denied", M::Transient),
             (vault, 400, "invalid_request", M::Other),
             (vault, 400, "invalid_target", M::Other),
             (vault, 401, "something_new", M::Other),

@@ -4,7 +4,10 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{Error, Provider};
-use crate::http::{self, Http, Request};
+use crate::{
+    escape,
+    http::{self, Http, Request},
+};
 
 /// An authorization server's endpoints and abilities.
 #[derive(Clone, Debug)]
@@ -73,7 +76,8 @@ impl Metadata {
     /// What the document of an issuer says, if it may say so.
     fn read(document: Document, issuer: &str, base: &Url, provider: Provider) -> Result<Self, Error> {
         if document.issuer != issuer {
-            return Err(Error::OtherIssuer { expected: issuer.to_owned(), found: document.issuer });
+            let found = escape::shortened(&document.issuer, 400).into_owned();
+            return Err(Error::OtherIssuer { expected: issuer.to_owned(), found });
         }
         let endpoint = |name: &'static str, value: Option<String>| -> Result<Option<Url>, Error> {
             if let Some(value) = value {
@@ -122,12 +126,16 @@ pub(super) fn parse_issuer(issuer: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
-/// An endpoint must be fit for credentials, and a server elsewhere must not send them to this machine's http ports.
+/// An endpoint must be fit for credentials: https, or the very origin of an issuer on this machine. A user name in it would
+/// be one more credential.
 fn parse_endpoint(issuer: &Url, name: &'static str, value: &str) -> Result<Url, Error> {
     let unusable = |why: String| Error::Unusable { what: "issuer's configuration", why };
     let url = Url::parse(value).map_err(|_| unusable(format!("its {name} is not a URL")))?;
-    let fit = http::check_url(&url).is_ok() && (url.scheme() == "https" || http::is_loopback(issuer));
-    if !fit || url.fragment().is_some() {
+    // Over TLS an endpoint may be on another host (RFC 8414 §2), as it is at large providers. Without it, who else serves a
+    // port of this machine is not known.
+    let fit = http::check_url(&url).is_ok() && (url.scheme() == "https" || url.origin() == issuer.origin());
+    let named = !url.username().is_empty() || url.password().is_some();
+    if !fit || named || url.fragment().is_some() {
         return Err(unusable(format!("its {name} is not a place for credentials")));
     }
     Ok(url)
@@ -266,7 +274,16 @@ mod tests {
     #[test]
     fn a_server_elsewhere_gets_nothing_sent_to_this_machine() {
         let issuer = Url::parse("https://acme.example/").unwrap();
-        assert!(parse_endpoint(&issuer, "token_endpoint", "http://127.0.0.1:80/t").is_err());
-        assert!(parse_endpoint(&issuer, "token_endpoint", "https://login.acme.example/t").is_ok());
+        let may = |issuer: &Url, endpoint: &str| parse_endpoint(issuer, "token_endpoint", endpoint).is_ok();
+        assert!(!may(&issuer, "http://127.0.0.1:80/t"));
+        assert!(may(&issuer, "https://login.acme.example/t"));
+        // A name and a password in it would be sent along.
+        assert!(!may(&issuer, "https://user@acme.example/t") && !may(&issuer, "https://:pw@acme.example/t"));
+        // Who serves another port of this machine is not known.
+        let here = Url::parse("http://127.0.0.1:8080/realms/x").unwrap();
+        assert!(may(&here, "http://127.0.0.1:8080/t") && may(&here, "https://login.acme.example/t"));
+        for elsewhere in ["http://127.0.0.1:8081/t", "http://localhost:8080/t", "http://[::1]:8080/t"] {
+            assert!(!may(&here, elsewhere), "{elsewhere}");
+        }
     }
 }

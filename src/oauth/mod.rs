@@ -25,6 +25,8 @@ pub mod userinfo;
 mod through;
 
 #[cfg(test)]
+mod echo_tests;
+#[cfg(test)]
 pub(crate) mod testing;
 
 use serde::Deserialize;
@@ -66,8 +68,38 @@ impl Caller<'_> {
         if let Some(value) = proof.authorization {
             request = request.header(reqwest::header::AUTHORIZATION, value);
         }
-        Ok(self.http.send(request).await?)
+        Ok(send(self.http, request).await?)
     }
+}
+
+/// Fields of a form that are no secrets (RFC 6749, 7009, 7523, 8628, 8693, 8707 and 9396; CIBA Core). Each other one is.
+const PUBLIC_FIELDS: [&str; 15] = [
+    "acr_values",
+    "audience",
+    "authorization_details",
+    "binding_message",
+    "client_assertion_type",
+    "client_id",
+    "connection",
+    "grant_type",
+    "login_hint",
+    "requested_expiry",
+    "requested_token_type",
+    "resource",
+    "scope",
+    "subject_token_type",
+    "token_type_hint",
+];
+
+/// Sends a form, of which no secret comes back in a text of the answer.
+async fn send(http: &Http, mut request: Request) -> Result<Response, http::Error> {
+    let form = request.body.clone().unwrap_or_default();
+    for (name, value) in url::form_urlencoded::parse(&form) {
+        if !PUBLIC_FIELDS.contains(&&*name) {
+            request = request.secret(&value);
+        }
+    }
+    http.send(request).await
 }
 
 /// Waits for a person: sleeps, asks, lets [`Poll`] decide, until there is an end. `ask` makes exactly one token request; if
@@ -99,7 +131,8 @@ pub async fn wait<E>(
     }
 }
 
-/// A server's `error` answer (RFC 6749 §5.2). Texts are the server's own and not to be trusted.
+/// A server's `error` answer (RFC 6749 §5.2). Texts are the server's own and not to be trusted, but they are short and hold
+/// no secret of the request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{error} (status {status}){}", description.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
 pub struct Refusal {
@@ -121,11 +154,22 @@ struct ErrorBody {
 }
 
 impl Refusal {
+    /// What this answer says about an error.
+    fn of(response: &Response, error: &str, description: Option<&str>) -> Self {
+        let description = description.map(|text| response.said(text));
+        Self { status: response.status, error: response.said(error), description }
+    }
+
+    /// Whether this is what a server in trouble, or a limiter before it, says: then nothing was refused, whatever the code.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        self.status == 429 || self.status >= 500
+    }
+
     /// Reads an `error` answer; none if the answer is not one.
     fn read(response: &Response) -> Option<(Self, Option<u64>)> {
         let body: ErrorBody = response.json().ok()?;
-        let refusal = Self { status: response.status, error: body.error, description: body.error_description };
-        Some((refusal, body.interval))
+        Some((Self::of(response, &body.error, body.error_description.as_deref()), body.interval))
     }
 
     /// The answer to a request that is not a token request: a refusal if it is one, else something that makes no sense.
@@ -199,7 +243,7 @@ pub enum Error {
 
 impl Error {
     fn malformed(what: &'static str, response: &Response) -> Self {
-        Self::Malformed { what, status: response.status, content_type: response.content_type().to_owned() }
+        Self::Malformed { what, status: response.status, content_type: response.said(response.content_type()) }
     }
 
     /// The server's error code, if it sent one.

@@ -201,7 +201,7 @@ impl<'a> Api<'a> {
         if !wanted.scopes.is_empty() {
             body["scopes"] = json!(wanted.scopes);
         }
-        let request = Request::post_json(self.url(&["connect"]), &body).bearer(token)?;
+        let request = Request::post_json(self.url(&["connect"]), &body).bearer(token)?.secret(wanted.state);
         let body: StartedBody = read(&self.http.send(request).await?, &[201, 200], WHAT)?;
         let unusable = |why: &str| Error::Unusable { what: WHAT, why: why.to_owned() };
         let mut link = Url::parse(&body.connect_uri).map_err(|_| unusable("its connect_uri is not a URL"))?;
@@ -232,7 +232,10 @@ impl<'a> Api<'a> {
             "redirect_uri": redirect_uri,
             "code_verifier": verifier.expose(),
         });
-        let request = Request::post_json(self.url(&["complete"]), &body).bearer(token)?;
+        let mut request = Request::post_json(self.url(&["complete"]), &body).bearer(token)?;
+        for secret in [session.expose(), code.expose(), verifier.expose()] {
+            request = request.secret(secret);
+        }
         // The API's description says 201, its text says 200.
         read(&self.http.send(request).await?, &[201, 200], "answer to the completed connection")
     }
@@ -278,11 +281,8 @@ fn refusal(response: &Response, what: &'static str) -> Error {
         .into_iter()
         .chain(problem.validation_errors.into_iter().filter_map(|flaw| flaw.detail))
         .collect();
-    Error::Refused(Refusal {
-        status: response.status,
-        error: problem.title,
-        description: Some(details.join("; ")).filter(|text| !text.is_empty()),
-    })
+    let details = Some(details.join("; ")).filter(|text| !text.is_empty());
+    Error::Refused(Refusal::of(response, &problem.title, details.as_deref()))
 }
 
 #[cfg(test)]

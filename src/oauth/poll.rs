@@ -45,6 +45,23 @@ pub enum Answer {
     Unreachable(http::Error),
 }
 
+impl Answer {
+    /// Whether the request may have spent the grant. What is no word of the authorization server about this request (a
+    /// proxy's page, an answer that cannot be read, an error of a server in trouble) may stand in the place of the tokens.
+    fn may_have_spent(&self) -> bool {
+        match self {
+            Self::Tokens(_) | Self::Unusable(_) | Self::Garbled { .. } => true,
+            Self::Unreachable(error) => error.may_have_arrived(),
+            Self::Refused { refusal, .. } => refusal.is_passing() && !is_pending(&refusal.error),
+        }
+    }
+}
+
+/// Both say that nobody has answered yet (RFC 8628 §3.5).
+fn is_pending(code: &str) -> bool {
+    matches!(code, "authorization_pending" | "slow_down")
+}
+
 /// How a wait ended.
 #[derive(Clone, Debug)]
 pub enum Ending {
@@ -87,7 +104,7 @@ pub struct Poll {
     first: Duration,
     /// Failures in a row.
     failures: u32,
-    /// A request got no answer although it may have arrived.
+    /// A request may have spent the grant, and its answer did not say so.
     lost: bool,
     denial_may_mean_expiry: bool,
 }
@@ -158,6 +175,12 @@ impl Poll {
         self.interval
     }
 
+    /// Whether a request may have spent the grant without anybody having learnt the answer.
+    #[must_use]
+    pub fn may_be_spent(&self) -> bool {
+        self.lost
+    }
+
     /// When the wait is over, on the clock it was begun with.
     #[must_use]
     pub fn deadline(&self) -> Duration {
@@ -173,6 +196,7 @@ impl Poll {
     /// The next step, given what was answered and when.
     #[must_use]
     pub fn next(&mut self, now: Duration, answer: Answer) -> Step {
+        self.lost |= answer.may_have_spent();
         match answer {
             Answer::Tokens(tokens) => Step::End(Ending::Approved(tokens)),
             Answer::Refused { refusal, interval, retry_after } => self.refused(now, refusal, interval, retry_after),
@@ -185,14 +209,14 @@ impl Poll {
                 if matches!(error, InsecureUrl { .. } | Client { .. } | BadToken) {
                     return Step::End(Ending::Failed(error.into()));
                 }
-                self.lost |= error.may_have_arrived();
                 self.backoff(now, error.to_string(), None)
             }
         }
     }
 
-    /// Decides by the error code. The status matters twice: `access_denied` with 401 is about the client, and a code that no
-    /// specification lists is a passing trouble if the status says so.
+    /// Decides by the error code. The status matters twice: `access_denied` with 401 is about the client, and a server in
+    /// trouble, or the limiter before it, has neither decided about the grant nor said anything by a code that no
+    /// specification lists.
     fn refused(
         &mut self,
         now: Duration,
@@ -201,6 +225,9 @@ impl Poll {
         retry_after: Option<Duration>,
     ) -> Step {
         let past = now >= self.deadline;
+        if is_pending(&refusal.error) {
+            self.lost = false;
+        }
         match refusal.error.as_str() {
             "authorization_pending" => {
                 let after = self.interval.max(retry_after.unwrap_or_default());
@@ -214,7 +241,13 @@ impl Poll {
                 news.push(WaitNews::SlowDown { interval_s: self.interval.as_secs() });
                 self.ask_after(now, self.interval, news)
             }
-            "expired_token" => Step::End(Ending::Expired),
+            "expired_token" | "access_denied" | "invalid_grant" if refusal.is_passing() => {
+                self.backoff(now, format!("answered {refusal}"), retry_after)
+            }
+            "expired_token" => {
+                self.lost = false;
+                Step::End(Ending::Expired)
+            }
             "access_denied" if refusal.status != 401 => {
                 let expired = self.denial_may_mean_expiry && past;
                 Step::End(if expired { Ending::Expired } else { Ending::Denied })
@@ -232,9 +265,7 @@ impl Poll {
             | "invalid_scope"
             | "invalid_target"
             | "transaction_failed" => Step::End(Ending::Failed(Error::Refused(refusal))),
-            _ if refusal.status == 429 || refusal.status >= 500 => {
-                self.backoff(now, format!("answered {refusal}"), retry_after)
-            }
+            _ if refusal.is_passing() => self.backoff(now, format!("answered {refusal}"), retry_after),
             _ => Step::End(Ending::Failed(Error::Refused(refusal))),
         }
     }

@@ -6,7 +6,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Number, Value, json};
 
-use crate::{json::Read, secret::AccessToken};
+use crate::{escape, json::Read, secret::AccessToken};
 
 /// What one call asks for, before it is put into a schema.
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +103,8 @@ pub fn compare(requested: &Value, granted: Option<&Read>) -> Comparison {
     let different = |at: String| Comparison::Different { at };
     let granted = match granted {
         None | Some(Read { value: Value::Null, twice: None }) => return Comparison::NotReturned,
-        Some(Read { twice: Some(at), .. }) => return different(at.clone()),
+        // Its names are the server's, and as long as it likes.
+        Some(Read { twice: Some(at), .. }) => return different(escape::shortened(at, 200).into_owned()),
         Some(Read { value, .. }) => value,
     };
     let (Value::Array(requested), Value::Array(granted)) = (requested, granted) else {

@@ -11,8 +11,8 @@ use oauth2::{
 };
 use url::Url;
 
-use super::{Client, ClientAuth, Error, Refusal, token::Wire};
-use crate::http::{self, Http, Request};
+use super::{Client, ClientAuth, Error, Refusal, send, token::Wire};
+use crate::http::{self, Http, Request, Response};
 
 /// The crate's client, reading token answers in our lenient way.
 pub(super) type Crate = oauth2::Client<
@@ -34,10 +34,10 @@ pub(super) fn client(client: &Client) -> Crate {
     }
 }
 
-/// Carries the crate's requests and remembers what the crate forgets: the status and type of the last answer.
+/// Carries the crate's requests and remembers what the crate forgets: the last answer.
 pub(super) struct Through<'a> {
     http: &'a Http,
-    last: RefCell<(u16, String)>,
+    last: RefCell<Option<Response>>,
 }
 
 impl<'a> Through<'a> {
@@ -51,18 +51,20 @@ impl<'a> Through<'a> {
         what: &'static str,
         error: RequestTokenError<http::Error, oauth2::StandardErrorResponse<T>>,
     ) -> Error {
-        let (status, content_type) = self.last.borrow().clone();
-        match error {
-            RequestTokenError::Request(error) => Error::Http(error),
-            RequestTokenError::ServerResponse(answer) => Error::Refused(Refusal {
-                status,
-                error: answer.error().to_string(),
-                description: answer.error_description().cloned(),
-            }),
-            RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-                Error::Malformed { what, status, content_type }
+        match (error, &*self.last.borrow()) {
+            (RequestTokenError::Request(error), _) => Error::Http(error),
+            (RequestTokenError::ServerResponse(answer), Some(response)) => {
+                let description = answer.error_description().map(String::as_str);
+                Error::Refused(Refusal::of(response, &answer.error().to_string(), description))
             }
+            (_, Some(response)) => Error::malformed(what, response),
+            (_, None) => Error::Malformed { what, status: 0, content_type: String::new() },
         }
+    }
+
+    /// A text of the last answer, as it may be passed on.
+    pub(super) fn said(&self, text: &str) -> String {
+        self.last.borrow().as_ref().map_or_else(String::new, |response| response.said(text))
     }
 }
 
@@ -78,8 +80,8 @@ impl<'c> AsyncHttpClient<'c> for Through<'_> {
             let mut request = Request::new(head.method, url);
             request.headers.extend(head.headers);
             request.body = Some(Bytes::from(body));
-            let response = self.http.send(request).await?;
-            self.last.replace((response.status, response.content_type().to_owned()));
+            let response = send(self.http, request).await?;
+            self.last.replace(Some(response.clone()));
             let mut answer = HttpResponse::new(response.body.to_vec());
             *answer.status_mut() =
                 oauth2::http::StatusCode::from_u16(response.status).map_err(|_| unsent("the status is no status"))?;

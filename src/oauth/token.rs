@@ -37,7 +37,7 @@ impl TokenResponse {
     /// Reads a successful answer.
     fn read(response: &Response) -> Result<Self, Error> {
         let wire: Wire = response.json().map_err(|_| Error::malformed(WHAT, response))?;
-        wire.try_into()
+        wire.granted(|text| response.said(text))
     }
 
     /// The granted scopes; none if the server did not say.
@@ -74,7 +74,7 @@ pub async fn refresh(caller: &Caller<'_>, token: &RefreshToken, wanted: &Refresh
     }
     let through = through::Through::new(caller.http);
     let answer = request.request_async(&through).await;
-    answer.map_err(|error| through.error(WHAT, error))?.try_into()
+    answer.map_err(|error| through.error(WHAT, error))?.granted(|text| through.said(text))
 }
 
 /// The token's own id (RFC 7519 §4.1.7), if it is a JWT that has one. For the log: it is looked at, not verified.
@@ -144,21 +144,23 @@ impl oauth2::TokenResponse for Wire {
     }
 }
 
-impl TryFrom<Wire> for TokenResponse {
-    type Error = Error;
-
-    fn try_from(wire: Wire) -> Result<Self, Error> {
-        if !wire.token_type.as_ref().eq_ignore_ascii_case("bearer") {
-            return Err(Error::Unusable { what: WHAT, why: format!("tokens of type {:?}", wire.token_type.as_ref()) });
+impl Wire {
+    /// The tokens, if they are of a kind that can be used. `said` makes a text of the answer fit to be passed on.
+    fn granted(self, said: impl FnOnce(&str) -> String) -> Result<TokenResponse, Error> {
+        let kind = self.token_type.as_ref();
+        if !kind.eq_ignore_ascii_case("bearer") {
+            return Err(Error::Unusable { what: WHAT, why: format!("tokens of type {:?}", said(kind)) });
         }
         let scope = |scopes: Vec<Scope>| scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ");
-        Ok(Self {
-            access_token: AccessToken::new(wire.access_token.into_secret()),
-            expires_in: wire.expires_in,
-            scope: wire.scope.map(scope),
-            refresh_token: wire.refresh_token.map(|token| RefreshToken::new(token.into_secret())),
-            id_token: wire.id_token,
-            authorization_details: wire.authorization_details,
+        // An empty one is none: it must not take the place of the one that is good.
+        let refresh_token = self.refresh_token.filter(|token| !token.secret().is_empty());
+        Ok(TokenResponse {
+            access_token: AccessToken::new(self.access_token.into_secret()),
+            expires_in: self.expires_in,
+            scope: self.scope.map(scope),
+            refresh_token: refresh_token.map(|token| RefreshToken::new(token.into_secret())),
+            id_token: self.id_token,
+            authorization_details: self.authorization_details,
         })
     }
 }

@@ -217,7 +217,9 @@ impl Session {
     /// # Errors
     /// If discovery fails.
     pub async fn verifier(&self) -> Result<&Verifier, Error> {
-        let make = async || Ok::<_, Error>(Verifier::new(self.parts.http.clone(), self.metadata().await?));
+        let make = async || {
+            Ok::<_, Error>(Verifier::new(self.parts.http.clone(), self.parts.clock.clone(), self.metadata().await?))
+        };
         self.verifier.get_or_try_init(make).await
     }
 

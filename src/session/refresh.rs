@@ -80,7 +80,7 @@ impl Session {
             tries += 1;
             match token::refresh(&caller, &token, &refresh).await {
                 Ok(tokens) => break tokens,
-                Err(error) if error.code() == Some("invalid_grant") => {
+                Err(error) if refuses_grant(&error) => {
                     // Somebody who does not know this lock may have been faster.
                     let newer = self.grant().await?.filter(|stored| differs(stored, &token));
                     match newer.and_then(|stored| stored.refresh_token.clone().map(|token| (stored, token))) {
@@ -194,6 +194,11 @@ impl Session {
             && claims.azp.is_none_or(|azp| azp == client);
         if same { Ok(()) } else { Err(Error::SomebodyElse) }
     }
+}
+
+/// Whether the server takes this grant no more. One in trouble has not said so, whatever the code.
+fn refuses_grant(error: &oauth::Error) -> bool {
+    matches!(error, oauth::Error::Refused(refusal) if refusal.error == "invalid_grant" && !refusal.is_passing())
 }
 
 fn differs(stored: &Grant, used: &RefreshToken) -> bool {

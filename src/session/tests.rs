@@ -174,6 +174,27 @@ async fn trouble_on_the_way_ends_nothing() {
     assert!(!error.login_needed(), "{error}");
     world.idp().broken = false;
     assert_eq!(session.access_token(&wanted(&["x"])).await.unwrap().token.expose(), "at-2");
+    // A server in trouble has not refused the grant, whatever its code says.
+    for status in [500, 503, 429] {
+        world.server.handle(move |seen| {
+            (seen.path == "/token").then(|| Script::json(status, json!({"error": "invalid_grant"})))
+        });
+        let error = session.access_token(&wanted(&["y"])).await.unwrap_err();
+        assert!(!error.login_needed() && world.session().account().await.unwrap().is_some(), "{status}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_refresh_token_does_not_take_the_place_of_the_good_one() {
+    let world = World::new().await;
+    let session = world.logged_in().await;
+    let before = session.grant().await.unwrap().unwrap().refresh_token;
+    world.server.handle(|seen| {
+        let answer = json!({"access_token": "at-x", "expires_in": 60, "refresh_token": ""});
+        (seen.path == "/token").then(|| Script::json(200, answer))
+    });
+    session.access_token(&wanted(&["x"])).await.unwrap();
+    assert_eq!(world.session().grant().await.unwrap().unwrap().refresh_token, before);
 }
 
 #[tokio::test]

@@ -10,10 +10,10 @@ use super::{Plan, Tool, manifest::Answers, plan::PlannedRequest, template::Templ
 use crate::{
     call::{Outcome, ToolOutput},
     clock::Clock,
+    echo::Secrets,
     escape,
     guard::Permit,
     http::{self, Http, Request, Response},
-    json,
     secret::AccessToken,
 };
 
@@ -80,11 +80,11 @@ impl Plan {
 
 impl Executed {
     /// Whether the same request may bring something better later: there was no answer, or one of a server that is busy or
-    /// broken.
+    /// broken, or (409) still at work on an earlier try with this key.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         self.output.outcome != Outcome::Done
-            && self.http_status.is_none_or(|status| status >= 500 || matches!(status, 408 | 425 | 429))
+            && self.http_status.is_none_or(|status| status >= 500 || matches!(status, 408 | 409 | 425 | 429))
     }
 
     /// What the last try brought, in the light of those before it.
@@ -131,14 +131,13 @@ fn sent_token(request: &Request) -> Option<AccessToken> {
 /// What an answer says, as data. An API that repeats what it was sent would bring the token before the model, so it is taken
 /// out; after the JSON is read, because there are many ways to write a text in JSON.
 fn read(response: &Response, token: Option<&AccessToken>) -> Value {
-    let token = token.map(AccessToken::expose).filter(|token| !token.is_empty());
     let mut data = serde_json::from_slice::<Value>(&response.body).unwrap_or_else(|_| {
         let text = String::from_utf8_lossy(&response.body);
         // A page of HTML helps neither the model nor the person.
         if is_page(response) { json!(null) } else { Value::String(text.into_owned()) }
     });
     if let Some(token) = token {
-        json::take_out(token, "[the token]", &mut data);
+        Secrets::new("[the token]").with(token.expose()).out_of_json(&mut data);
     }
     data
 }
@@ -284,7 +283,12 @@ mod tests {
         let url = url::Url::parse("https://shop.example/").unwrap();
         let request = Request::get(url).bearer(&AccessToken::new("eyJh.b.c")).unwrap();
         let token = sent_token(&request);
-        let answer = |body: &'static str| Response { status: 200, headers: Default::default(), body: body.into() };
+        let answer = |body: &'static str| Response {
+            status: 200,
+            headers: Default::default(),
+            body: body.into(),
+            secrets: Secrets::new(""),
+        };
         let cleaned = |body| read(&answer(body), token.as_ref());
         for echo in [
             r#"{"headers":{"authorization":"Bearer eyJh.b.c"},"again":["eyJh.b.c"]}"#,
@@ -297,6 +301,18 @@ mod tests {
         assert_eq!(cleaned("said: eyJh.b.c"), json!("said: [the token]"));
         assert_eq!(cleaned("\"eyJ and nothing else\""), json!("eyJ and nothing else"));
         assert_eq!(read(&answer("\"eyJh.b.c\""), None), json!("eyJh.b.c"));
+        // A JWT's signature by itself, and what an encoder makes of a token.
+        let signed = AccessToken::new("eyJh.eyJz.c2lnbmF0/dXJl");
+        for echo in ["c2lnbmF0/dXJl", "eyJh%2EeyJz.c2lnbmF0%2FdXJl"] {
+            assert_eq!(read(&answer(echo), Some(&signed)), json!("[the token]"), "{echo}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_still_works_at_may_be_asked_again() {
+        let ended = |status| Executed { output: ToolOutput::refused(Outcome::Failed, "no"), http_status: Some(status) };
+        let passing = [400, 401, 403, 404, 409, 422, 425, 429, 503].map(|status| ended(status).may_pass());
+        assert_eq!(passing, [false, false, false, false, true, false, true, true, true]);
     }
 
     #[test]
@@ -309,7 +325,7 @@ mod tests {
             if !kind.is_empty() {
                 headers.insert(reqwest::header::CONTENT_TYPE, kind.parse().unwrap());
             }
-            let response = Response { status, headers, body: body.into() };
+            let response = Response { status, headers, body: body.into(), secrets: Secrets::new("") };
             judge(&response, read(&response, None), reads, tool).output
         };
         let outcome = |answers, answer| judged(answers, false, answer).outcome;

@@ -224,14 +224,47 @@ fn an_answer_that_never_came_is_not_called_nobodys() {
 /// The request that spent the yes got no answer; that the grant is gone when it is asked for again proves it.
 #[test]
 fn a_yes_that_was_spent_without_an_answer_is_called_lost() {
+    for fault in [
+        json!({ "kind": "drop" }),
+        json!({ "kind": "half" }),
+        // The tokens were in an answer that a proxy put its own in the place of.
+        json!({ "kind": "html", "status": 502 }),
+        json!({ "kind": "html", "status": 200 }),
+        json!({ "kind": "status", "status": 504 }),
+        json!({ "kind": "status", "status": 429 }),
+    ] {
+        let dev = Dev::start();
+        let home = logged_in(&dev);
+        dev.auto("approve", "approve");
+        let mut ordered = fault.clone();
+        ordered["on"] = json!("ciba_poll");
+        ordered["when"] = json!("after");
+        dev.fault(&ordered);
+        let output = buy(&home).code(21).err(&["lost on the way"]);
+        let kept = agentctl(&home).args(["approvals", "list", "--all", "--json"]).run().code(0).json();
+        assert_eq!(kept["approvals"][0]["state"], "credential_lost", "{fault}: {kept}");
+        assert!(dev.orders().is_empty() && pushes(&dev) == 1, "{fault}\n{output}");
+    }
+}
+
+/// Login and purchase are two processes, and each fetches the keys.
+#[test]
+fn keys_that_cannot_be_had_for_a_moment_throw_no_yes_away() {
     let dev = Dev::start();
     let home = logged_in(&dev);
     dev.auto("approve", "approve");
-    dev.fault(&json!({ "on": "ciba_poll", "kind": "drop", "when": "after" }));
-    buy(&home).code(21).err(&["lost on the way"]);
-    let kept = agentctl(&home).args(["approvals", "list", "--all", "--json"]).run().code(0).json();
-    assert_eq!(kept["approvals"][0]["state"], "credential_lost", "{kept}");
-    assert!(dev.orders().is_empty() && pushes(&dev) == 1);
+    dev.fault(&json!({ "on": "jwks", "kind": "status", "status": 503, "times": 2 }));
+    buy(&home).code(0);
+    // Without them nobody is asked: the answer could not be read.
+    dev.fault(&json!({ "on": "jwks", "kind": "status", "status": 503, "times": 9 }));
+    buy(&home).code(21).err(&["keys cannot be fetched"]);
+    assert!(dev.orders().len() == 1 && pushes(&dev) == 1);
+    // A yes that is found later is not called forbidden because of them.
+    dev.delete("/faults", &json!({}));
+    agentctl(&home).args(["run", "--on-approval", "detach", "buy 2 phones"]).run().code(10);
+    dev.fault(&json!({ "on": "jwks", "kind": "status", "status": 503, "times": 9 }));
+    agentctl(&home).args(["resume", "--last"]).run().code(21).err(&["keys cannot be fetched"]);
+    assert_eq!(dev.orders().len(), 1);
 }
 
 #[test]

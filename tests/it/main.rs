@@ -31,6 +31,7 @@ mod disk;
 mod doctor;
 mod documents;
 mod durable;
+mod echo;
 mod exit_codes;
 mod faults;
 mod forged_rows;

@@ -6,6 +6,7 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use aws_lc_rs::digest;
@@ -21,6 +22,7 @@ use url::Url;
 
 use super::{Error, Metadata};
 use crate::{
+    clock::SharedClock,
     http::{Http, Request},
     secret::{AccessToken, AuthReqId, IdToken},
 };
@@ -31,6 +33,11 @@ const ALGORITHMS: [Algorithm; 4] = [Algorithm::RS256, Algorithm::PS256, Algorith
 const SKEW: i64 = 30;
 /// A login's ID token that was signed longer ago than this is somebody's old one.
 const MAX_AGE: i64 = 24 * 60 * 60;
+
+/// Between tries to fetch the keys: a yes whose proof cannot be read is lost, so a moment's trouble must not be its end.
+const PAUSES: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(2)];
+/// For one try.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What an ID token says, once it has been verified.
 #[derive(Clone, Debug, Deserialize)]
@@ -120,6 +127,9 @@ pub enum Flaw {
     /// Signed in a way that is not accepted.
     #[error("its signature is of a kind that is not accepted")]
     Algorithm,
+    /// Its header asks for something that must be understood, and is not.
+    #[error("its header asks for what is not understood here")]
+    Header,
     /// Signed with a key that the server has not published.
     #[error("it is signed with an unknown key")]
     UnknownKey,
@@ -153,6 +163,7 @@ pub enum Flaw {
 /// key that is not among them.
 pub struct Verifier {
     http: Http,
+    clock: SharedClock,
     issuer: String,
     jwks_uri: Url,
     keys: Mutex<Option<Arc<JwkSet>>>,
@@ -167,8 +178,24 @@ impl fmt::Debug for Verifier {
 impl Verifier {
     /// A verifier for this issuer.
     #[must_use]
-    pub fn new(http: Http, metadata: &Metadata) -> Self {
-        Self { http, issuer: metadata.issuer.clone(), jwks_uri: metadata.jwks_uri.clone(), keys: Mutex::default() }
+    pub fn new(http: Http, clock: SharedClock, metadata: &Metadata) -> Self {
+        let (issuer, jwks_uri) = (metadata.issuer.clone(), metadata.jwks_uri.clone());
+        Self { http, clock, issuer, jwks_uri, keys: Mutex::default() }
+    }
+
+    /// Fetches the keys, unless they are here.
+    ///
+    /// # Errors
+    /// If they cannot be had: then it is better not to ask for a token that they would have to prove.
+    pub async fn ready(&self) -> Result<(), Error> {
+        if self.known().is_none() {
+            self.fetch_keys().await?;
+        }
+        Ok(())
+    }
+
+    fn known(&self) -> Option<Arc<JwkSet>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Verifies the ID token of a login.
@@ -207,8 +234,7 @@ impl Verifier {
         now: DateTime<Utc>,
     ) -> Result<Claims, Error> {
         let token = token.ok_or(Flaw::Missing)?;
-        let cached = self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let claims = match cached.map(|keys| signed_claims(token, &keys)) {
+        let claims = match self.known().map(|keys| signed_claims(token, &keys)) {
             Some(Ok(claims)) => claims,
             Some(Err(flaw)) if flaw != Flaw::UnknownKey => return Err(flaw.into()),
             _ => signed_claims(token, &*self.fetch_keys().await?)?,
@@ -221,12 +247,22 @@ impl Verifier {
     /// not a JWT, or not signed with a key that is known since the last ID token.
     #[must_use]
     pub fn other_jwt(&self, jwt: &str) -> Option<(Value, Jwk)> {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        signed(jwt, &keys).ok().map(|signed| (signed.payload, signed.jwk))
+        signed(jwt, &*self.known()?).ok().map(|signed| (signed.payload, signed.jwk))
     }
 
     async fn fetch_keys(&self) -> Result<Arc<JwkSet>, Error> {
-        let response = self.http.send(Request::get(self.jwks_uri.clone())).await?;
+        for pause in PAUSES {
+            match self.fetch_keys_once().await {
+                Ok(keys) => return Ok(keys),
+                Err(error) => tracing::debug!(%error, "the issuer's keys cannot be fetched, trying again"),
+            }
+            self.clock.sleep(pause).await;
+        }
+        self.fetch_keys_once().await
+    }
+
+    async fn fetch_keys_once(&self) -> Result<Arc<JwkSet>, Error> {
+        let response = self.http.send(Request::get(self.jwks_uri.clone()).timeout(TIMEOUT)).await?;
         let set: KeySet = match response.json() {
             Ok(set) if response.status == 200 => set,
             _ => return Err(Error::malformed("issuer's key set", &response)),
@@ -276,6 +312,12 @@ fn signed(token: &str, keys: &JwkSet) -> Result<Signed, Flaw> {
     if !ALGORITHMS.contains(&header.alg) {
         return Err(Flaw::Algorithm);
     }
+    // What `crit` names must be understood (RFC 7515 §4.1.11), and none of it is; the other two change what was signed
+    // (RFC 7797 §3, RFC 7516 §4.1.3).
+    let extended = |header: Value| header.get("crit").or(header.get("zip")).is_some() || header["b64"] == false;
+    if raw_header(token).is_none_or(extended) {
+        return Err(Flaw::Header);
+    }
     let fitting = keys.keys.iter().filter(|key| fits(key, header.alg));
     let candidates: Vec<&Jwk> = match &header.kid {
         Some(kid) => fitting.filter(|key| key.common.key_id.as_ref() == Some(kid)).collect(),
@@ -310,9 +352,13 @@ fn signed(token: &str, keys: &JwkSet) -> Result<Signed, Flaw> {
 
 /// Whether the header could not be read because of its `alg`.
 fn algorithm_or_malformed(token: &str) -> Flaw {
-    let header = token.split('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
-    let header: Option<Value> = header.and_then(|json| serde_json::from_slice(&json).ok());
-    if header.is_some_and(|header| header["alg"].is_string()) { Flaw::Algorithm } else { Flaw::Malformed }
+    if raw_header(token).is_some_and(|header| header["alg"].is_string()) { Flaw::Algorithm } else { Flaw::Malformed }
+}
+
+/// The header with members that the library has no field for.
+fn raw_header(token: &str) -> Option<Value> {
+    let json = URL_SAFE_NO_PAD.decode(token.split('.').next()?).ok()?;
+    serde_json::from_slice(&json).ok()
 }
 
 /// Whether a published key may be used for this kind of signature: what it says about itself counts.

@@ -10,7 +10,10 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 
 use super::*;
-use crate::oauth::testing::{Script, Server, serve};
+use crate::{
+    clock::ManualClock,
+    oauth::testing::{Script, Server, serve},
+};
 
 const CLIENT: &str = "cli";
 const SUB: &str = "auth0|ada";
@@ -66,7 +69,8 @@ fn publish(server: &Server, keys: &[&Key]) {
 
 fn verifier(server: &Server) -> Verifier {
     let jwks_uri = Url::parse(&format!("{}/jwks", server.issuer())).unwrap();
-    Verifier { http: Http::default(), issuer: server.issuer(), jwks_uri, keys: Mutex::default() }
+    let clock = Arc::new(ManualClock::new(now()));
+    Verifier { http: Http::default(), clock, issuer: server.issuer(), jwks_uri, keys: Mutex::default() }
 }
 
 fn approval() -> Expected<'static> {
@@ -192,6 +196,44 @@ async fn every_wrong_signature() {
     }
     let missing = verifier.verify_approval(None, &approval(), now()).await.unwrap_err();
     assert!(matches!(missing, Error::IdToken(Flaw::Missing)));
+}
+
+/// RFC 7515 §4.1.11: whoever does not understand what `crit` names must not accept the signature.
+#[tokio::test]
+async fn a_header_that_asks_for_more_is_refused() {
+    let server = serve().await;
+    let key = key(Algorithm::ES256, Some("k1"));
+    publish(&server, &[&key]);
+    let verifier = verifier(&server);
+    for (header, expected) in [
+        (json!({}), None),
+        (json!({"new": 1, "b64": true}), None),
+        (json!({"crit": ["exp2"], "exp2": 1}), Some(Flaw::Header)),
+        (json!({"crit": []}), Some(Flaw::Header)),
+        (json!({"crit": null}), Some(Flaw::Header)),
+        (json!({"b64": false, "crit": ["b64"]}), Some(Flaw::Header)),
+        (json!({"b64": false}), Some(Flaw::Header)),
+        (json!({"zip": "DEF"}), Some(Flaw::Header)),
+    ] {
+        let mut whole = json!({"alg": "ES256", "kid": "k1"});
+        whole.as_object_mut().unwrap().extend(header.as_object().unwrap().clone());
+        let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", encode(&whole), encode(&claims(&server)));
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key.private, key.alg).unwrap();
+        let token = IdToken::new(format!("{message}.{signature}"));
+        assert_eq!(flaw(&verifier, &token, &approval()).await, expected, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn keys_that_come_late_are_waited_for() {
+    let server = serve().await;
+    let key = key(Algorithm::ES256, Some("k1"));
+    let token = sign(&key, Some("k1"), &claims(&server));
+    let good = Script::json(200, json!({"keys": [key.public]}));
+    server.answers("/jwks", [Script::text(503, "busy"), Script::text(200, "<html>"), good]);
+    assert_eq!(flaw(&verifier(&server), &token, &approval()).await, None);
+    assert_eq!(server.seen("/jwks").len(), 3);
 }
 
 #[tokio::test]

@@ -149,6 +149,16 @@ fn a_key_that_is_gone_from_the_keyring() {
 }
 
 #[test]
+fn a_clock_before_1970_is_named() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    // 1963, or thereabouts.
+    dev.set_wall_clocks(-2_000_000_000);
+    agentctl(&home).args(["run", "buy 2 phones"]).run().code(1).err(&["this machine's clock says 196", "set the date"]);
+    assert_eq!(pushes(&dev), 0);
+}
+
+#[test]
 fn a_wall_clock_that_is_set_in_the_middle_of_a_wait() {
     for seconds in [86_400, -86_400] {
         let dev = Dev::start();
