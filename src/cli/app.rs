@@ -1,7 +1,9 @@
 //! Everything a command may need, built when it is first asked for: `--help` touches nothing, `whoami` no network.
 
+mod beginning;
+
 use std::{
-    cell::OnceCell,
+    cell::{Cell, OnceCell},
     convert::Infallible,
     path::{Path, PathBuf},
     rc::Rc,
@@ -77,6 +79,9 @@ pub(crate) struct App {
     store: OnceCell<Arc<Store>>,
     session: OnceCell<Rc<Session>>,
     journal: OnceCell<Rc<Journal>>,
+    mark: OnceCell<StopMark>,
+    /// Input was waited for without knowing for whom.
+    unsaid: Cell<bool>,
 }
 
 impl App {
@@ -96,6 +101,8 @@ impl App {
             store: OnceCell::new(),
             session: OnceCell::new(),
             journal: OnceCell::new(),
+            mark: OnceCell::new(),
+            unsaid: Cell::default(),
         }
     }
 
@@ -153,7 +160,13 @@ impl App {
         let config = Config::load(&self.env, &overrides, &self.folder)?;
         let other =
             Self::new(Rc::clone(&self.ui), self.clock.clone(), self.env.clone(), overrides, self.folder.clone());
-        Ok(Self { config: OnceCell::from(config), http: self.http.clone(), store: self.store.clone(), ..other })
+        Ok(Self {
+            config: OnceCell::from(config),
+            http: self.http.clone(),
+            store: self.store.clone(),
+            mark: self.mark.clone(),
+            ..other
+        })
     }
 
     /// The model that was asked for by name.
@@ -225,7 +238,7 @@ impl App {
             let config = self.config()?;
             let limit = if self.ui.can_ask() { KEYRING_WITH_PERSON } else { KEYRING_ALONE };
             Ok(Arc::new(match config.store.value {
-                StoreKind::Keyring => Store::keyring(&config.dirs.locks, limit),
+                StoreKind::Keyring => Store::keyring(&config.dirs.keyring, limit),
                 StoreKind::Memory => Store::memory(),
                 StoreKind::File => {
                     let unlock = match (&config.store_passphrase, &config.store_key_file) {
@@ -343,6 +356,7 @@ impl App {
             resource: config.resource.as_ref().map(|setting| setting.value.clone()),
             scopes: config.scopes.value.clone(),
             state_dir: config.dirs.state.clone(),
+            stop: self.mark()?.clone(),
         };
         Ok(self.session.get_or_init(|| Rc::new(Session::new(parts))))
     }
@@ -414,7 +428,7 @@ impl App {
             locks: config.dirs.locks.clone(),
             patience: self.patience.clone(),
             left: Left::default(),
-            stop: StopMark::open(&config.dirs.state),
+            stop: self.mark()?.clone(),
         })
     }
 

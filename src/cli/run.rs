@@ -172,7 +172,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         let mut stop = app.stop(args.waiting.timeout)?;
         args.waiting.apply(app);
         let way = args.way()?;
-        let task = stop.or(prompt::read(app, &args.task)).await?;
+        let task = stop.or(app.beginning(prompt::read(app, &args.task))).await?;
         go(app, &task, &args.limits, &way, &mut stop).await
     };
     result.await.map_err(|failure| close(&app.ui, app.clock.now(), failure))
@@ -198,6 +198,7 @@ async fn go(app: &App, task: &str, limits: &LimitArgs, way: &Way<'_>, stop: &mut
         Ok((account, app.agent(limits).await?))
     };
     let (account, mut agent) = stop.or(set_up).await?;
+    app.say_for_whom(&account);
     if let Some((names, why)) = way.tools {
         let registry = &mut agent.dispatcher.registry;
         if let Err(unknown) = registry.keep_only(names, why) {

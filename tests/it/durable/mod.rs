@@ -5,6 +5,7 @@ mod kill;
 mod panic;
 mod proof;
 mod sealed;
+mod stop;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
