@@ -80,8 +80,8 @@ pub(crate) struct App {
     session: OnceCell<Rc<Session>>,
     journal: OnceCell<Rc<Journal>>,
     mark: OnceCell<StopMark>,
-    /// Input was waited for without knowing for whom.
-    unsaid: Cell<bool>,
+    /// Since when input is waited for without knowing for whom.
+    unsaid: Cell<Option<Duration>>,
 }
 
 impl App {

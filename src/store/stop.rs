@@ -317,6 +317,8 @@ mod tests {
         std::fs::write(dir.path("stop.json"), "x").unwrap();
         let stop = open(&dir);
         assert!(matches!(stop.check(), Err(Error::Unknown(_))));
+        std::fs::create_dir(dir.path("folder")).unwrap();
+        assert!(matches!(Stop::open([dir.path("folder")]).check(), Err(Error::Unknown(_))));
         stop.raise(DateTime::from_timestamp(1_800_000_000, 0).unwrap()).unwrap();
         assert!(matches!(stop.check(), Err(Error::Stopped { .. })));
         open(&dir).lift().unwrap();

@@ -25,11 +25,12 @@ impl App {
         self.mark()?;
         let begun = self.clock.elapsed();
         let found = async {
-            self.unsaid.set(true);
+            self.unsaid.set(Some(begun));
             // The session remembers whom it saw. What cannot be found out now is told when it is needed.
             let account = async { Ok::<_, Failure>(self.session().await?.account().await?) };
-            let known = matches!(account.await, Ok(Some(_)));
-            self.unsaid.set(!known || self.clock.elapsed().saturating_sub(begun) > EARLY);
+            if matches!(account.await, Ok(Some(_))) && self.is_early(begun) {
+                self.unsaid.set(None);
+            }
             std::future::pending().await
         };
         tokio::select! {
@@ -41,8 +42,12 @@ impl App {
 
     /// Says for whom this process acts, if that was not known when it began: somebody may have logged in meanwhile.
     pub(crate) fn say_for_whom(&self, account: &Account) {
-        if self.unsaid.take() {
+        if self.unsaid.take().is_some_and(|begun| !self.is_early(begun)) {
             self.ui.say(Line::new().plain("Acting as ").bold(&whoami::name(account)).plain("."));
         }
+    }
+
+    fn is_early(&self, begun: Duration) -> bool {
+        self.clock.elapsed().saturating_sub(begun) <= EARLY
     }
 }
