@@ -80,7 +80,7 @@ pub(crate) struct App {
     session: OnceCell<Rc<Session>>,
     journal: OnceCell<Rc<Journal>>,
     mark: OnceCell<StopMark>,
-    /// Since when input is waited for without knowing for whom.
+    /// While it is not known for whom input is waited for: from when on the person has to be told.
     unsaid: Cell<Option<Duration>>,
 }
 

@@ -305,14 +305,14 @@ mod tests {
                 (2, Outcome::Unknown, "the effect may have happened; it was not sent again: stopped"),
                 (3, Outcome::Unknown, "the effect may have happened"),
             ] {
-                let plan = tool.plan(r#"{"product":"phones","qty":2}"#).unwrap();
-                let (permit, asked) = (Permit::of(&plan.action), Cell::new(0));
+                let planned = tool.plan(r#"{"product":"phones","qty":2}"#).unwrap();
+                let (permit, asked) = (Permit::of(&planned.action), Cell::new(0));
                 let may = || {
                     asked.set(asked.get() + 1);
                     if asked.get() > allowed { Err("stopped".to_owned()) } else { Ok(()) }
                 };
                 seen.set(0);
-                let executed = plan.execute(permit, tool, &Http::default(), &clock, &may).await;
+                let executed = planned.execute(permit, tool, &Http::default(), &clock, &may).await;
                 assert_eq!((seen.get(), executed.output.outcome), (allowed, outcome), "{executed:?}");
                 assert!(executed.output.message.ends_with(words), "{executed:?}");
             }

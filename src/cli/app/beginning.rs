@@ -23,14 +23,13 @@ impl App {
     /// is locked.
     pub(crate) async fn beginning<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         self.mark()?;
-        let begun = self.clock.elapsed();
+        let early = self.clock.elapsed() + EARLY;
         let found = async {
-            self.unsaid.set(Some(begun));
+            self.unsaid.set(Some(early));
             // The session remembers whom it saw. What cannot be found out now is told when it is needed.
             let account = async { Ok::<_, Failure>(self.session().await?.account().await?) };
-            if matches!(account.await, Ok(Some(_))) && self.is_early(begun) {
-                self.unsaid.set(None);
-            }
+            let known = matches!(account.await, Ok(Some(_))) && self.clock.elapsed() <= early;
+            self.unsaid.set((!known).then_some(Duration::ZERO));
             std::future::pending().await
         };
         tokio::select! {
@@ -42,12 +41,8 @@ impl App {
 
     /// Says for whom this process acts, if that was not known when it began: somebody may have logged in meanwhile.
     pub(crate) fn say_for_whom(&self, account: &Account) {
-        if self.unsaid.take().is_some_and(|begun| !self.is_early(begun)) {
+        if self.unsaid.take().is_some_and(|from| self.clock.elapsed() > from) {
             self.ui.say(Line::new().plain("Acting as ").bold(&whoami::name(account)).plain("."));
         }
-    }
-
-    fn is_early(&self, begun: Duration) -> bool {
-        self.clock.elapsed().saturating_sub(begun) <= EARLY
     }
 }
