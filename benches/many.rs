@@ -219,6 +219,7 @@ async fn ask(home: &Path, env: &BTreeMap<String, String>, number: usize) {
         resource: None,
         scopes: ["openid", "profile", "email", "offline_access"].map(str::to_owned).to_vec(),
         state_dir: config.dirs.state.clone(),
+        stop: Stop::open(config.stop_files()),
     }));
     let secret = ClientSecret::new(env["AGENTCTL_APPROVAL_CLIENT_SECRET"].as_str());
     let client = Client { id: env["AGENTCTL_APPROVAL_CLIENT_ID"].clone(), auth: ClientAuth::SecretPost(secret) };
@@ -238,7 +239,7 @@ async fn ask(home: &Path, env: &BTreeMap<String, String>, number: usize) {
         locks: home.join("locks"),
         patience,
         left: agentctl::approval::Left::default(),
-        stop: Stop::open(&config.dirs.state),
+        stop: Stop::open(config.stop_files()),
     };
     let vault = Vault::new(VaultParts {
         http: http.clone(),

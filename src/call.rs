@@ -198,6 +198,13 @@ impl ToolOutput {
         object.to_string()
     }
 
+    /// What the body of a response in the audit log says of it.
+    #[must_use]
+    pub fn from_log(body: &Value) -> Self {
+        let outcome = serde_json::from_value(body["outcome"].clone()).unwrap_or(Outcome::Unknown);
+        Self::refused(outcome, body["message"].as_str().unwrap_or_default())
+    }
+
     /// Reads that text again, where it stands in a saved conversation.
     #[must_use]
     pub fn from_model(content: &Value) -> Option<Self> {

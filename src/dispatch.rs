@@ -8,7 +8,7 @@ mod kept;
 mod over;
 mod resume;
 
-pub use over::{forget, given_up, given_up_and_open};
+pub use over::{Ended, forget, given_up, given_up_and_open, stopped};
 
 use std::{rc::Rc, sync::Arc};
 
@@ -235,7 +235,8 @@ impl Dispatcher {
             )?;
         }
         entry.doing.replace(Some(record));
-        let mut executed = plan.execute(permit, tool, &self.http, &*self.clock).await;
+        let may = || self.guard.approvals.stop.check().map_err(|stopped| stopped.to_string());
+        let mut executed = plan.execute(permit, tool, &self.http, &*self.clock, &may).await;
         let record = entry.doing.take().unwrap_or_default();
         if progress == Progress::Begun && executed.may_pass() {
             return Ok(entry.leave(&not_again_yet(&executed.output.message), tell));

@@ -44,7 +44,7 @@ use crate::{
     session::{Account, Session},
     store::{
         credentials::Store,
-        journal::{ApprovalChange, ApprovalState, Journal, NewApproval},
+        journal::{self, ApprovalChange, ApprovalState, Journal, NewApproval},
         lock::GrantLock,
         sealed,
         stop::Stop,
@@ -251,13 +251,7 @@ impl Approvals {
     /// # Errors
     /// If it cannot be written.
     pub fn executed(&self, id: &ApprovalId, outcome: Outcome) -> Result<(), Error> {
-        let state = match outcome {
-            Outcome::Done => ApprovalState::Done,
-            Outcome::Unknown => ApprovalState::UnknownOutcome,
-            _ => ApprovalState::Failed,
-        };
-        let change = ApprovalChange::at(self.clock.now());
-        Ok(self.journal.move_approval(id, ApprovalState::Executing, state, &change)?)
+        Ok(executed(&self.journal, id, outcome, self.clock.now())?)
     }
 
     /// Gives up what was not used, and erases its secrets. If that cannot be written down, nothing is done with it all the
@@ -403,6 +397,19 @@ impl Shown<'_> {
             expires_at: self.expires_at.to_rfc3339_opts(SecondsFormat::Secs, true),
         }))
     }
+}
+
+/// Writes down how the action of an approval ended that was being done, and erases the token.
+///
+/// # Errors
+/// If it was not being done, or the journal cannot be written.
+pub fn executed(journal: &Journal, id: &ApprovalId, outcome: Outcome, at: DateTime<Utc>) -> Result<(), journal::Error> {
+    let state = match outcome {
+        Outcome::Done => ApprovalState::Done,
+        Outcome::Unknown => ApprovalState::UnknownOutcome,
+        _ => ApprovalState::Failed,
+    };
+    journal.move_approval(id, ApprovalState::Executing, state, &ApprovalChange::at(at))
 }
 
 fn terms(

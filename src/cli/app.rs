@@ -1,7 +1,10 @@
 //! Everything a command may need, built when it is first asked for: `--help` touches nothing, `whoami` no network.
 
+mod beginning;
+mod dotenv;
+
 use std::{
-    cell::OnceCell,
+    cell::{Cell, OnceCell},
     convert::Infallible,
     path::{Path, PathBuf},
     rc::Rc,
@@ -15,14 +18,14 @@ use super::{
     signals::Stop,
     spinner::{HEARTBEAT, Wait},
     stdin::Lines,
-    ui::{Line, Ui},
+    ui::Ui,
 };
 use crate::{
     agent::{Agent, Limits},
     approval::{Approvals, Left, Patience},
     call::RunId,
     clock::SharedClock,
-    config::{self, Config, DotEnv, EnvVars, Overrides, Permission, PolicyText, StoreKind, UserClaim, VaultSubject},
+    config::{self, Config, EnvVars, Overrides, Permission, PolicyText, StoreKind, UserClaim, VaultSubject},
     dispatch::{Actor, Dispatcher},
     guard::{Asked, Guard, Permissions},
     http::{self, Http},
@@ -76,6 +79,9 @@ pub(crate) struct App {
     store: OnceCell<Arc<Store>>,
     session: OnceCell<Rc<Session>>,
     journal: OnceCell<Rc<Journal>>,
+    mark: OnceCell<StopMark>,
+    /// While it is not known for whom input is waited for: from when on the person has to be told.
+    unsaid: Cell<Option<Duration>>,
 }
 
 impl App {
@@ -95,6 +101,8 @@ impl App {
             store: OnceCell::new(),
             session: OnceCell::new(),
             journal: OnceCell::new(),
+            mark: OnceCell::new(),
+            unsaid: Cell::default(),
         }
     }
 
@@ -112,32 +120,6 @@ impl App {
             }
             Ok(config)
         })
-    }
-
-    /// Asks the person about a `.env` that nobody has decided about yet. Without a person it stays unread.
-    pub(crate) async fn settle(&self) -> Result<(), Failure> {
-        // Not through `config`: its settings would stay as they are before the answer. Settings that cannot be read are
-        // the command's to report.
-        let Ok(config) = Config::load(&self.env, &self.overrides, &self.folder) else { return Ok(()) };
-        let DotEnv::Untrusted { path, hash, names } = &config.dotenv else { return Ok(()) };
-        let shown = path.display().to_string();
-        if !self.ui.can_ask() {
-            self.ui.warn(&format!("{shown} is not read: nobody has trusted it"));
-            self.ui.hint("`--env-file .env` reads it for this once; at a terminal you are asked");
-            return Ok(());
-        }
-        self.ui.say(Line::new().bold(&shown).plain(" would set:"));
-        for name in names {
-            self.ui.say(Line::new().plain("    ").field(name));
-        }
-        self.ui.say("It could send your login, your messages or your orders elsewhere.");
-        let question = Line::new().plain("Type trust to read it from now on; anything else leaves it unread:");
-        let answer = self.lines.ask(&self.ui, &*self.clock, question).await;
-        let answer = answer.map_err(|error| Failure::caused(Kind::Failed, "read your answer", &error))?;
-        // The end of the input is no answer, so the question comes again next time.
-        let Some(answer) = answer else { return Ok(()) };
-        config::remember(&config.dirs, path, hash, answer.trim() == "trust")?;
-        Ok(())
     }
 
     /// The same program for another profile.
@@ -161,6 +143,7 @@ impl App {
             store: self.store.clone(),
             session: self.session.clone(),
             journal: self.journal.clone(),
+            mark: self.mark.clone(),
             ..Self::new(ui, self.clock.clone(), env, overrides, folder)
         })
     }
@@ -234,7 +217,7 @@ impl App {
             let config = self.config()?;
             let limit = if self.ui.can_ask() { KEYRING_WITH_PERSON } else { KEYRING_ALONE };
             Ok(Arc::new(match config.store.value {
-                StoreKind::Keyring => Store::keyring(&config.dirs.locks, limit),
+                StoreKind::Keyring => Store::keyring(&config.dirs.keyring, limit),
                 StoreKind::Memory => Store::memory(),
                 StoreKind::File => {
                     let unlock = match (&config.store_passphrase, &config.store_key_file) {
@@ -355,6 +338,7 @@ impl App {
             resource: config.resource.as_ref().map(|setting| setting.value.clone()),
             scopes: config.scopes.value.clone(),
             state_dir: config.dirs.state.clone(),
+            stop: self.mark()?.clone(),
         };
         Ok(self.session.get_or_init(|| Rc::new(Session::new(parts))))
     }
@@ -426,7 +410,7 @@ impl App {
             locks: config.dirs.locks.clone(),
             patience: self.patience.clone(),
             left: Left::default(),
-            stop: StopMark::open(&config.dirs.state),
+            stop: self.mark()?.clone(),
         })
     }
 

@@ -248,6 +248,7 @@ impl From<session::Error> for Failure {
         match error {
             E::Store(error) => error.into(),
             E::OAuth(error) => error.into(),
+            E::Stopped(error) => error.into(),
             error if error.login_needed() => Self::new(Kind::LoginNeeded, message).hint("run `agentctl login`"),
             E::Denied => Self::new(Kind::Denied, message),
             E::Expired => Self::new(Kind::Expired, message).hint("run `agentctl login` again"),
@@ -255,6 +256,7 @@ impl From<session::Error> for Failure {
                 Self::new(Kind::Pending, message).hint("finish it in the browser; `agentctl login --complete` goes on")
             }
             E::NoPendingLogin => Self::new(Kind::Usage, message).hint("`agentctl login --no-wait` begins one"),
+            E::Changed => Self::new(Kind::Failed, message).hint("start it again to act for whoever is logged in now"),
             E::Lost | E::SomebodyElse => Self::new(Kind::Failed, message).hint("run `agentctl login` again"),
             E::NotGranted { .. } => Self::new(Kind::NotPermitted, message)
                 .hint("`agentctl login --scope ...` asks for more; the server may have to allow it to this client"),

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     config::Source,
     session::{self, Account, DeviceLogin, Extra, Session},
-    store::stop::Stop,
+    store::stop,
 };
 
 /// Log in with your browser, on this device or another
@@ -138,6 +138,7 @@ async fn finish(app: &App, args: &Args, session: &Session, login: DeviceLogin) -
     let left = login.deadline().saturating_sub(app.clock.elapsed());
     ui.begin_wait(Wait::for_person("Waiting for you to finish in the browser", left, "^C to cancel", &app.clock));
     let tell = |news| ui.wait_news(&news_text(&news));
+    let stop = login.stop().clone();
     let mut finished = pin!(session.finish_login(login, args.timeout, &tell));
     let mut page = page;
     let account = loop {
@@ -160,15 +161,27 @@ async fn finish(app: &App, args: &Args, session: &Session, login: DeviceLogin) -
             Failure::new(Kind::Timeout, "the time given by --timeout is over, and the login is not finished")
                 .hint("run `agentctl login` again; what --no-wait begins, --complete can go on with")
         }
+        session::Error::Stopped(error) => stopped(error),
         error => error.into(),
     })?;
-    welcome(app, &account).await
-}
-
-async fn welcome(app: &App, account: &Account) -> Result<(), Failure> {
-    if Stop::open(&app.dirs()?.state).lift().map_err(|error| Failure::caused(Kind::Failed, "end the stop", &error))? {
+    if stop.lift().map_err(stopped)? {
         app.ui.status("The stop of `agentctl panic` is over.");
     }
+    welcome(app, &account)
+}
+
+/// A login that began before a stop comes to nothing: it may be what the person stopped.
+fn stopped(error: stop::Error) -> Failure {
+    match error {
+        stop::Error::Stopped { at, .. } => {
+            let what = format!("everything was stopped with `agentctl panic` at {at}, after this login had begun");
+            Failure::new(Kind::NotPermitted, format!("{what}; nothing came of it")).hint("run `agentctl login` again")
+        }
+        error => Failure::caused(Kind::Failed, "end the stop", &error),
+    }
+}
+
+fn welcome(app: &App, account: &Account) -> Result<(), Failure> {
     let (profile, store) = (&app.config()?.profile.value, app.store()?.describe());
     if app.ui.json() {
         let object: Value =

@@ -34,7 +34,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
 
 async fn log_out(app: &App, args: &Args) -> Result<(), Failure> {
     if !args.all {
-        let report = app.patiently(async { Ok(app.session().await?.logout().await?) }).await?;
+        let report = app.patiently(async { Ok(app.session().await?.logout(None).await?) }).await?;
         return tell(app, &[(app.config()?.profile.value.clone(), report)]);
     }
     let profiles = profile::names(app)?;
@@ -58,7 +58,7 @@ async fn log_out(app: &App, args: &Args) -> Result<(), Failure> {
             app.ui.warn(&format!("profile {profile} is left out: {}", failure.message));
             continue;
         }
-        reports.push((profile, app.session().await?.logout().await?));
+        reports.push((profile, app.session().await?.logout(None).await?));
     }
     tell(app, &reports)
 }

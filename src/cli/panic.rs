@@ -1,7 +1,8 @@
 //! `agentctl panic`: stop everything, now.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
+use chrono::{DateTime, Utc};
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 
@@ -11,23 +12,28 @@ use super::{
     ui::Line,
 };
 use crate::{
-    call::{ActionId, ApprovalId},
-    dispatch,
+    call::{ActionId, ApprovalId, Outcome},
+    dispatch::{self, Ended},
     session::Revoked,
     store::{
-        journal::{ApprovalFilter, ApprovalState, Journal},
+        journal::{ApprovalFilter, ApprovalRow, ApprovalState, Journal},
         seal::DataKey,
         stop::Stop,
     },
 };
 
-/// How long the credential store and the server may take.
+/// How long the credential store may take.
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long the server may take, and another process that is renewing the login.
+const OF_OTHERS: Duration = Duration::from_secs(4);
 
 /// Stop everything: nothing more is carried out, what waits is given up, and this login is revoked
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "It asks nothing. Every agentctl process of yours stops at its next step, and
-stays stopped. After a new `agentctl login` new ones can act again. The exit
+#[command(after_help = "It asks nothing. Every agentctl process with this state folder or this
+credential store stops before its next step, and stays stopped; a request that
+has left cannot be called back. What waits in this state folder is given up,
+calls that were cut off included. After a new `agentctl login` new processes
+can act again; a login that began before the stop comes to nothing. The exit
 code is 1 if a part could not be done; the receipt on stdout says which. Run it
 again if it was cut off.
 
@@ -46,17 +52,17 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
     let mut receipt = Receipt { done: Vec::new(), not_done: Vec::new() };
     let now = app.clock.now();
     // Not through the settings: a broken configuration must not keep the stop from being written.
-    let raised = Stop::open(&app.dirs()?.state).raise(now);
-    let generation = match raised {
-        Ok(generation) => {
-            receipt.done.push("nothing more is carried out by any agentctl process of yours".to_owned());
-            Some(generation)
-        }
-        Err(error) => {
-            receipt.not_done.push(format!("the stop could not be written: {error}; end the processes yourself"));
-            None
-        }
-    };
+    let state = app.dirs()?.state;
+    let generation = raise(vec![state.join("stop.json")], now, &mut receipt, &format!("in {}", state.display()));
+    // Other state folders may share the login. Which store that is, only the settings say.
+    match app.config().and_then(|config| Ok((config.stop_files().split_off(1), app.store()?.describe()))) {
+        Ok((files, _)) if files.is_empty() => {}
+        Ok((files, store)) => drop(raise(files, now, &mut receipt, &format!("with the credentials in {store}"))),
+        Err(failure) => receipt.not_done.push(format!(
+            "agentctl processes that have their state elsewhere go on: which credential store they share is not known: {}",
+            failure.message
+        )),
+    }
     // The log first, like before any call; what came of it follows at the end.
     let action = ActionId::mint();
     let requested = app.audit().and_then(|audit| {
@@ -110,34 +116,81 @@ async fn unlock(app: &App) -> Option<(&DataKey, bool)> {
     }
 }
 
-/// Gives up whatever waits. What is being carried out right now cannot be called back.
+/// Writes the mark into these files.
+fn raise(files: Vec<PathBuf>, at: DateTime<Utc>, receipt: &mut Receipt, whose: &str) -> Option<u64> {
+    match Stop::open(files).raise(at) {
+        Ok(generation) => {
+            receipt.done.push(format!("nothing more is carried out by any agentctl process of yours {whose}"));
+            Some(generation)
+        }
+        Err(error) => {
+            let why = format!("the stop could not be written for those {whose}: {error}; end the processes yourself");
+            receipt.not_done.push(why);
+            None
+        }
+    }
+}
+
+/// Gives up whatever waits, and ends whatever was cut off. What is being carried out right now cannot be called back.
 fn abandon_all(app: &App, receipt: &mut Receipt) -> Result<Vec<Value>, Failure> {
     let (journal, audit, now) = (app.journal()?, app.audit()?, app.clock.now());
     let mut abandoned = Vec::new();
     let open = journal.approvals(&ApprovalFilter { run: None, open: true })?;
     journal.passes("after:stop_raised");
     for row in open {
-        let what = format!("{} ({}, {})", row.asked.id, row.asked.tool, row.asked.binding_message);
         if row.state == ApprovalState::Executing {
-            receipt.not_done.push(format!("{what} was being carried out and may have happened"));
-        } else if journal.abandon(&row.asked.id, now)? || is_abandoned(&journal, &row.asked.id)? {
+            continue;
+        }
+        if journal.abandon(&row.asked.id, now)? || is_abandoned(&journal, &row.asked.id)? {
             abandoned.push(json!(row.asked.id));
-            receipt.done.push(format!("given up: {what}; your device may still show it"));
+            receipt.done.push(format!("given up: {}; your device may still show it", in_words(&row)));
         }
     }
-    // Also of those that were given up by somebody who was killed before this could be written down.
-    for row in dispatch::given_up_and_open(&journal)? {
-        // A process that waits for it learns it at its next step, and writes the end of its call itself.
-        let ended = match app.is_held(row.asked.run.as_ref()) {
-            Ok(true) => continue,
-            Ok(false) => dispatch::given_up(&audit, &journal, &row, now).map_err(|error| error.to_string()),
+    // Also of those that were given up, denied or cut off before, and whose end nobody could write down.
+    for run in journal.waiting_runs()? {
+        // A process that has it in hand learns of the stop at its next step, and writes the ends of its calls itself.
+        // Meanwhile nobody takes it up.
+        let ended = match app.try_lease(&run.row.id) {
+            Ok(None) => continue,
+            Ok(Some(_lease)) => {
+                dispatch::stopped(&audit, &journal, &run.row.id, now).map_err(|error| error.to_string())
+            }
             Err(failure) => Err(failure.message),
         };
-        if let Err(why) = ended {
-            receipt.not_done.push(format!("the end of {} is not in the audit log: {why}", row.asked.id));
+        match ended {
+            Ok(calls) => calls.iter().for_each(|call| tell_end(call, &abandoned, receipt)),
+            Err(why) => {
+                for call in journal.open_calls(&run.row.id)? {
+                    let approval = journal.approval_of(&call.action)?.map(|row| row.asked.id.to_string());
+                    let name = approval.unwrap_or_else(|| call.action.to_string());
+                    receipt.not_done.push(format!("the end of {name} is not in the audit log: {why}"));
+                }
+            }
+        }
+    }
+    for row in journal.approvals(&ApprovalFilter { run: None, open: true })? {
+        if row.state == ApprovalState::Executing {
+            receipt.not_done.push(format!("{} is being carried out and may have happened", in_words(&row)));
         }
     }
     Ok(abandoned)
+}
+
+fn in_words(row: &ApprovalRow) -> String {
+    format!("{} ({}, {})", row.asked.id, row.asked.tool, row.asked.binding_message)
+}
+
+/// What became of a call that was cut off. One whose approval was given up just now was named with it.
+fn tell_end(call: &Ended, abandoned: &[Value], receipt: &mut Receipt) {
+    let Ended { name, approval, tool, output } = call;
+    if approval.as_ref().is_some_and(|id| abandoned.contains(&json!(id))) {
+        return;
+    }
+    let what = format!("{name} ({tool}): {}", output.message);
+    match output.outcome {
+        Outcome::Unknown => receipt.not_done.push(what),
+        outcome => receipt.done.push(format!("ended as {}: {what}", outcome.word())),
+    }
 }
 
 /// Whether the process that waited for it was faster.
@@ -145,14 +198,16 @@ fn is_abandoned(journal: &Journal, id: &ApprovalId) -> Result<bool, Failure> {
     Ok(journal.approval(id)?.is_some_and(|row| row.state == ApprovalState::Abandoned))
 }
 
-/// Revokes this device's grant, within limits: neither a server nor a keyring that hangs holds up the rest.
+/// Revokes this device's grant, within limits: neither a server nor a keyring that hangs holds up the rest, and what the
+/// server does not do in time is deleted here all the same.
 async fn revoke(app: &App, receipt: &mut Receipt) {
-    let work = async { Ok::<_, Failure>(app.session().await?.logout().await?) };
+    let work = async { Ok::<_, Failure>(app.session().await?.logout(Some(OF_OTHERS)).await?) };
+    let limit = LIMIT + 2 * OF_OTHERS;
     let logout = tokio::select! {
         biased;
         report = work => report,
-        () = app.clock.sleep(LIMIT) => {
-            let why = format!("the login was not revoked: no answer within {} s", LIMIT.as_secs());
+        () = app.clock.sleep(limit) => {
+            let why = format!("the login was not revoked: no answer within {} s", limit.as_secs());
             receipt.not_done.push(format!("{why}; end it on the server's own pages, and run `agentctl logout`"));
             return;
         }

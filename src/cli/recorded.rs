@@ -31,7 +31,7 @@ impl<'a> Recorded<'a> {
         arguments: Value,
     ) -> Result<Self, Failure> {
         let config = app.config()?;
-        let stop = Stop::open(&config.dirs.state);
+        let stop = app.mark()?.clone();
         stop.check()?;
         let (audit, store) = (app.audit()?, app.store()?);
         audit.unlock(app.patiently(async { Ok(store.data_key().await?) }).await?, store.lasts());

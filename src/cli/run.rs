@@ -179,7 +179,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         let mut stop = app.stop(args.waiting.timeout)?;
         args.waiting.apply(app);
         let way = args.way(app)?;
-        let task = stop.or(prompt::read(app, &args.task)).await?;
+        let task = stop.or(app.beginning(prompt::read(app, &args.task))).await?;
         go(app, &task, &way, &mut stop).await
     };
     result.await.map_err(|failure| close(&app.ui, app.clock.now(), failure))
@@ -205,6 +205,7 @@ async fn go(app: &App, task: &str, way: &Way<'_>, stop: &mut Stop) -> Result<(),
         Ok((account, app.agent(app.model().await?, &way.bounds).await?))
     };
     let (account, agent) = stop.or(set_up).await?;
+    app.say_for_whom(&account);
     if let Some(names) = &way.bounds.tools {
         let all = app.registry()?;
         if let Some(unknown) = names.iter().find(|name| all.get(name).is_none()) {

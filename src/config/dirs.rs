@@ -17,8 +17,11 @@ pub struct Dirs {
     pub data: PathBuf,
     /// What can be had again.
     pub cache: PathBuf,
-    /// Locks of what all processes of this person share, such as the keyring: the same whatever `AGENTCTL_HOME` says.
+    /// Locks of what all processes of this person share: the same whatever `AGENTCTL_HOME` says.
     pub locks: PathBuf,
+    /// Locks of the keyring, and the mark of `agentctl panic` for whoever uses it: the same whatever `AGENTCTL_HOME` and
+    /// `XDG_STATE_HOME` say, as the keyring is.
+    pub keyring: PathBuf,
 }
 
 impl Dirs {
@@ -31,15 +34,20 @@ impl Dirs {
         // Only Linux has a folder for state.
         let state = |project: &ProjectDirs| project.state_dir().unwrap_or(project.data_local_dir()).to_owned();
         let locks = |state: &Path| state.join("locks");
+        let keyring = BaseDirs::new()
+            .filter(|_| project.as_ref().is_some_and(|project| project.state_dir().is_some()))
+            .map(|base| base.home_dir().join(".local/state/agentctl/locks"));
         match (home, project) {
             (Some(home), project) => {
                 let home = std::path::absolute(home).map_err(|source| Error::Read { path: home.to_owned(), source })?;
+                let locks = locks(&project.as_ref().map_or_else(|| home.join("state"), state));
                 Ok(Self {
                     config: home.clone(),
                     state: home.join("state"),
                     data: home.join("data"),
                     cache: home.join("cache"),
-                    locks: locks(&project.as_ref().map_or_else(|| home.join("state"), state)),
+                    keyring: keyring.unwrap_or_else(|| locks.clone()),
+                    locks,
                 })
             }
             (None, Some(project)) => Ok(Self {
@@ -47,6 +55,7 @@ impl Dirs {
                 data: project.data_local_dir().to_owned(),
                 cache: project.cache_dir().to_owned(),
                 locks: locks(&state(&project)),
+                keyring: keyring.unwrap_or_else(|| locks(&state(&project))),
                 state: state(&project),
             }),
             (None, None) => Err(Error::NoHome),

@@ -87,8 +87,8 @@ pub(super) fn load(vars: &EnvVars, overrides: &Overrides, cwd: &Path, text: Opti
     }
     let home = layers.get("AGENTCTL_HOME").map(|home| cwd.join(home.value));
     let dirs = Dirs::find(home.as_deref())?;
-    let ours = [&dirs.state, &dirs.data, &dirs.cache, &dirs.locks].map(PathBuf::as_path);
-    for folder in ours.into_iter().chain(dirs.locks.parent()) {
+    let ours = [&dirs.state, &dirs.data, &dirs.cache, &dirs.locks, &dirs.keyring].map(PathBuf::as_path);
+    for folder in ours.into_iter().chain(dirs.locks.parent()).chain(dirs.keyring.parent()) {
         files::own_dir(folder)?;
     }
     let file = match (&overrides.config, layers.get("AGENTCTL_CONFIG")) {

@@ -409,6 +409,19 @@ impl Config {
     pub fn credentials_file(&self) -> PathBuf {
         self.dirs.data.join("credentials")
     }
+
+    /// The files in which `agentctl panic` leaves its mark: whoever works in this state folder looks at the one, whoever
+    /// uses this credential store at the other.
+    #[must_use]
+    pub fn stop_files(&self) -> Vec<PathBuf> {
+        let of_store = match self.store.value {
+            StoreKind::Keyring => Some(self.dirs.keyring.join("stop.json")),
+            StoreKind::File => Some(files::beside(&self.credentials_file(), ".stop.json")),
+            // It ends with its process, which has a state folder.
+            StoreKind::Memory => None,
+        };
+        [Some(self.dirs.state.join("stop.json")), of_store].into_iter().flatten().collect()
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Calls that end while nobody is at work on them: given up by the person, or forgotten with their run.
+//! Calls that end while nobody is at work on them: given up by the person, stopped, or forgotten with their run.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -6,16 +6,113 @@ use serde_json::json;
 use super::{
     Error,
     entry::{Logged, Proven},
+    resume::{ended, over_as},
 };
 use crate::{
-    call::{Outcome, RunId, ToolOutput},
+    approval,
+    call::{ApprovalId, Outcome, RunId, ToolOutput},
     store::{
         audit::{self, Audit},
-        journal::{self, ApprovalRow, ApprovalState, ExecutionRow, Journal},
+        journal::{self, ApprovalRow, ApprovalState, CallRow, ExecutionEnd, ExecutionRow, Journal},
     },
 };
 
 const GIVEN_UP: &str = "the approval was given up; nothing was done";
+const STOPPED: &str = "everything was stopped before anything was done";
+const CUT: &str = "it was cut off while it was being carried out, and everything was stopped: it may have happened, and is \
+                   not sent again";
+
+/// A call whose end was written down because everything was stopped.
+#[derive(Debug)]
+pub struct Ended {
+    /// What it is known by: its approval, or else its action.
+    pub name: String,
+    /// Its approval.
+    pub approval: Option<ApprovalId>,
+    /// Which tool.
+    pub tool: String,
+    /// How it ended.
+    pub output: ToolOutput,
+}
+
+/// Writes down the end of every open call of a run that no process is at work on, because everything was stopped: nothing
+/// that was in hand then is gone on with. What may have been sent is unknown, and the token for it is erased. Says which
+/// calls had no end yet. Whoever is killed in between does it again.
+///
+/// # Errors
+/// If the log or the journal cannot be read or written.
+pub fn stopped(audit: &Audit, journal: &Journal, run: &RunId, at: DateTime<Utc>) -> Result<Vec<Ended>, Error> {
+    let single = journal.run(run)?.is_some_and(|run| run.row.is_single_call());
+    let mut all = Vec::new();
+    for row in journal.open_calls(run)? {
+        let (output, logged) = end_stopped(audit, journal, &row, at)?;
+        // A conversation learns from the log what came of its call, when it goes on. What the log does not know, and a
+        // single call, which has none, are answered here.
+        if single || !logged.request {
+            let message = json!({ "role": "tool", "tool_call_id": row.call, "content": output.for_model() });
+            journal.append_result(run, Some(&row.action), &message, at)?;
+        }
+        if logged.response.is_none() {
+            let approval = journal.approval_of(&row.action)?.map(|row| row.asked.id);
+            let name = approval.as_ref().map_or_else(|| row.action.to_string(), ToString::to_string);
+            all.push(Ended { name, approval, tool: row.tool, output });
+        }
+    }
+    Ok(all)
+}
+
+/// The end of one of them, and what the log held of it before.
+pub(super) fn end_stopped(
+    audit: &Audit,
+    journal: &Journal,
+    row: &CallRow,
+    at: DateTime<Utc>,
+) -> Result<(ToolOutput, Logged), Error> {
+    let action = &row.action;
+    let logged = Logged::of(audit, action)?;
+    if let Some(approval) = journal.approval_of(action)? {
+        journal.abandon(&approval.asked.id, at)?;
+    }
+    let approval = journal.approval_of(action)?;
+    let execution = journal.execution(action)?;
+    let executing = approval.as_ref().filter(|row| row.state == ApprovalState::Executing);
+    let output = match (&logged.response, &execution, &approval) {
+        (Some(body), ..) => ToolOutput::from_log(body),
+        (None, Some(execution), _) => ended(execution).unwrap_or_else(|| ToolOutput::refused(Outcome::Unknown, CUT)),
+        // A read, or the moment before it would have been sent; which of them nobody can tell.
+        (None, None, _) if executing.is_some() => ToolOutput::refused(Outcome::Unknown, CUT),
+        (None, None, Some(over)) if over.state == ApprovalState::Abandoned => {
+            ToolOutput::refused(Outcome::Cancelled, GIVEN_UP)
+        }
+        (None, None, Some(over)) => {
+            let (outcome, why) = over_as(over);
+            ToolOutput::refused(outcome, why)
+        }
+        (None, None, None) => ToolOutput::refused(Outcome::Cancelled, STOPPED),
+    };
+    if execution.as_ref().is_some_and(|execution| execution.ended_at.is_none()) {
+        let text = serde_json::to_string(&output).unwrap_or_default();
+        let end = ExecutionEnd { outcome: output.outcome.word(), http_status: None, output: &text };
+        journal.end_execution(action, at, end)?;
+    }
+    if let Some(executing) = executing {
+        approval::executed(journal, &executing.asked.id, output.outcome, at)?;
+    }
+    if logged.request && logged.response.is_none() {
+        let Proven { approval, asked } = Proven::by(journal.approval_of(action)?.as_ref());
+        let body = json!({
+            "outcome": output.outcome.word(), "message": output.message,
+            "http_status": execution.and_then(|execution| execution.http_status), "asked": asked, "approval": approval,
+        });
+        journal.passes("before:given_up");
+        audit.response(action, at, body)?;
+        journal.passes("after:given_up");
+    }
+    if output.outcome.is_without_effect() {
+        journal.release_spend(action)?;
+    }
+    Ok((output, logged))
+}
 
 /// Writes down the end of a call whose approval the person gave up while no process was at work on it, unless it stands
 /// there: whoever was killed in between does it again. Says whether there was anything to write.

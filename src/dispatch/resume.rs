@@ -7,7 +7,7 @@ use super::{
     Dispatcher, Error, Progress,
     entry::{Entry, Logged},
     kept::digest_of,
-    planned,
+    over, planned,
 };
 use crate::{
     call::{Outcome, ToolOutput},
@@ -25,6 +25,14 @@ impl Dispatcher {
     pub async fn resume(&self, row: &CallRow, anew: bool, tell: Tell<'_>) -> Result<ToolOutput, Error> {
         self.unlock_log().await?;
         let row = &self.opened(row).await?;
+        // What was in hand when everything was stopped is over, also if `panic` knew nothing of it: it looks into one state
+        // folder, and may be killed on its way.
+        if self.guard.approvals.stop.last().is_some_and(|stop| row.started_at <= stop) {
+            let (output, logged) = over::end_stopped(&self.audit, &self.journal, row, self.clock.now())?;
+            if !logged.request {
+                return Ok(output);
+            }
+        }
         let logged = Logged::of(&self.audit, &row.action)?;
         let plan = self.plan_again(row);
         let approval = self.journal.approval_of(&row.action)?;
@@ -47,10 +55,7 @@ impl Dispatcher {
         }
         let record = Record::proven_by(evidence(approval.as_ref()));
         if let Some(body) = &logged.response {
-            let output = execution.and_then(|row| ended(&row)).unwrap_or_else(|| {
-                let outcome = serde_json::from_value(body["outcome"].clone()).unwrap_or(Outcome::Unknown);
-                ToolOutput::refused(outcome, body["message"].as_str().unwrap_or_default())
-            });
+            let output = execution.and_then(|row| ended(&row)).unwrap_or_else(|| ToolOutput::from_log(body));
             return entry.close(output, None, &record, tell);
         }
         match execution {
@@ -134,15 +139,8 @@ impl Dispatcher {
                 let decision = self.guard.restore(&plan.action, Journaled::Asked(asked), Some(run), tell).await;
                 self.follow(decision, tool, plan, entry, Progress::Asked, tell).await
             }
-            (Some(over), Some((_, state))) => {
-                let outcome = match state {
-                    S::Denied => Outcome::Denied,
-                    S::Expired => Outcome::Expired,
-                    S::Abandoned => Outcome::Cancelled,
-                    S::Done | S::UnknownOutcome => Outcome::Unknown,
-                    _ => Outcome::Failed,
-                };
-                let why = over.error.clone().unwrap_or_else(|| format!("the approval ended as {state}"));
+            (Some(over), Some(_)) => {
+                let (outcome, why) = over_as(over);
                 self.nothing_done(entry, outcome, &why, &record, tell)
             }
         }
@@ -186,8 +184,21 @@ impl Dispatcher {
     }
 }
 
+/// How a call ended whose approval is over and of which nothing was sent.
+pub(super) fn over_as(row: &ApprovalRow) -> (Outcome, String) {
+    use ApprovalState as S;
+    let outcome = match row.state {
+        S::Denied => Outcome::Denied,
+        S::Expired => Outcome::Expired,
+        S::Abandoned => Outcome::Cancelled,
+        S::Done | S::UnknownOutcome => Outcome::Unknown,
+        _ => Outcome::Failed,
+    };
+    (outcome, row.error.clone().unwrap_or_else(|| format!("the approval ended as {}", row.state)))
+}
+
 /// What an execution brought, if that was learnt.
-fn ended(row: &ExecutionRow) -> Option<ToolOutput> {
+pub(super) fn ended(row: &ExecutionRow) -> Option<ToolOutput> {
     row.ended_at?;
     row.output.as_deref().and_then(|text| serde_json::from_str(text).ok())
 }

@@ -14,7 +14,11 @@ use crate::{
         id_token::Expected,
         userinfo,
     },
+    store::stop::Stop,
 };
+
+/// How long the server may take to end a login that must not be.
+const MOMENT: Duration = Duration::from_secs(5);
 
 /// What a login asks for beyond the session's own settings.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +48,8 @@ pub struct DeviceLogin {
     poll: Poll,
     /// Whether the store holds a record of it.
     parked: bool,
+    /// How things stood when it was begun.
+    stop: Stop,
 }
 
 impl DeviceLogin {
@@ -81,6 +87,12 @@ impl DeviceLogin {
     #[must_use]
     pub fn deadline(&self) -> Duration {
         self.poll.deadline()
+    }
+
+    /// The mark of `agentctl panic` as it stood when this login was begun: the login ends no later stop.
+    #[must_use]
+    pub fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     /// Its name.
@@ -128,8 +140,9 @@ impl Session {
             expires_at: now + expires_in,
             interval_s: poll.interval().as_secs(),
             not_before: now + poll.interval(),
+            stops: self.parts.stop.seen(),
         };
-        Ok(DeviceLogin { record, poll, parked: false })
+        Ok(DeviceLogin { record, poll, parked: false, stop: self.parts.stop.clone() })
     }
 
     /// Writes the login down, so that another process can finish it; an earlier one is forgotten.
@@ -162,11 +175,13 @@ impl Session {
         let first = (record.not_before - now).to_std().unwrap_or_default();
         let interval = Duration::from_secs(record.interval_s);
         let poll = Poll::resume(elapsed, remaining, Some(interval)).first_after(first.min(interval));
-        Ok(DeviceLogin { record, poll, parked: true })
+        let stop = self.parts.stop.since(&record.stops);
+        Ok(DeviceLogin { record, poll, parked: true, stop })
     }
 
     /// Waits until the person has finished the login, verifies who it was, and keeps the grant in the place of an earlier
-    /// one. With a `limit` it waits no longer than that. Only what ends the login changes anything here.
+    /// one. With a `limit` it waits no longer than that. Only what ends the login changes anything here. Nothing is kept if
+    /// everything was stopped since the login was begun.
     ///
     /// # Errors
     /// [`Error::StillPending`] at the limit; otherwise how the login ended, if not well.
@@ -205,6 +220,7 @@ impl Session {
         let field = self.parts.provider.audience_field(None, login.record.resource.as_deref());
         let resource = field.map(|(_, value)| value);
         let ask = async || {
+            login.stop.unchanged()?;
             asking.set(true);
             let answer = device::poll_once(&caller, &record.device_code, resource).await;
             if let Answer::Refused { refusal, interval, retry_after } = &answer
@@ -276,6 +292,13 @@ impl Session {
             }
         }
         let _hold = self.hold().await?;
+        if let Err(stopped) = login.stop.unchanged() {
+            // Nobody's login any more: it ends at the server, too, if that can be.
+            if let Some(token) = &tokens.refresh_token {
+                self.within(MOMENT, self.revoke(token)).await;
+            }
+            return Err(stopped.into());
+        }
         self.forget_tokens();
         self.memory().subject = Some(account.sub.clone());
         self.keep(&Grant { account: account.clone(), refresh_token: tokens.refresh_token.clone() }).await?;

@@ -32,10 +32,12 @@ pub use self::{
 };
 use crate::{
     clock::SharedClock,
-    http::Http,
+    http::{self, Http},
     oauth::{self, Caller, Client, Metadata, Provider, id_token::Verifier, revoke},
+    secret::RefreshToken,
     store::{
         credentials::{self, Hold, Key, Store},
+        stop::{self, Stop},
         tokens::TokenCache,
     },
 };
@@ -68,6 +70,8 @@ pub struct SessionParts {
     pub scopes: Vec<String>,
     /// Where sealed access tokens are kept.
     pub state_dir: PathBuf,
+    /// Whether everything was stopped since this process began.
+    pub stop: Stop,
 }
 
 /// One grant. Building it does no work.
@@ -137,6 +141,9 @@ pub enum Error {
     /// The server issued a new refresh token and it could not be kept: unless it is, this login ends with this process.
     #[error("the renewed login could not be kept: {0}")]
     NotKept(#[source] credentials::Error),
+    /// Everything was stopped meanwhile.
+    #[error(transparent)]
+    Stopped(#[from] stop::Error),
     /// The credential store.
     #[error(transparent)]
     Store(#[from] credentials::Error),
@@ -208,8 +215,12 @@ impl Session {
     /// # Errors
     /// If it cannot be had.
     pub async fn metadata(&self) -> Result<&Metadata, Error> {
+        Ok(self.discovered().await?)
+    }
+
+    async fn discovered(&self) -> Result<&Metadata, oauth::Error> {
         let discover = || Metadata::discover(&self.parts.http, &self.parts.issuer, self.parts.provider);
-        Ok(self.metadata.get_or_try_init(discover).await?)
+        self.metadata.get_or_try_init(discover).await
     }
 
     /// What verifies the issuer's ID tokens.
@@ -243,25 +254,30 @@ impl Session {
     }
 
     /// Revokes the grant at the server and forgets it here, in this order; if the server cannot be reached or refuses, it is
-    /// forgotten all the same, and the report says so.
+    /// forgotten all the same, and the report says so. With a `limit` neither the server nor another process that holds the
+    /// grant is waited for any longer than that.
     ///
     /// # Errors
     /// If the store cannot be used: then the grant is still here.
-    pub async fn logout(&self) -> Result<LogoutReport, Error> {
-        let _hold = self.hold().await?;
+    pub async fn logout(&self, limit: Option<Duration>) -> Result<LogoutReport, Error> {
+        let _hold = match limit {
+            None => Some(self.hold().await?),
+            // Only after a stop: whoever holds it keeps nothing any more.
+            Some(limit) => self.within(limit, self.hold()).await.transpose()?,
+        };
         let grant = match self.grant().await {
             Err(Error::Damaged) => None,
             other => other?,
         };
         let revoked = match grant.as_ref().and_then(|grant| grant.refresh_token.as_ref()) {
             None => Revoked::Nothing,
-            Some(token) => match self.metadata().await {
-                Err(Error::OAuth(error)) => Revoked::Failed(error),
-                Err(other) => return Err(other),
-                Ok(metadata) => match revoke::refresh_token(&self.caller(metadata), token).await {
-                    Ok(()) => Revoked::Done,
-                    Err(error) => Revoked::Failed(error),
-                },
+            Some(token) => match limit {
+                None => self.revoke(token).await,
+                Some(limit) => {
+                    let late = || http::Error::Timeout { origin: self.parts.issuer.clone() };
+                    let revoked = self.within(limit, self.revoke(token)).await;
+                    revoked.unwrap_or_else(|| Revoked::Failed(late().into()))
+                }
             },
         };
         self.forget_tokens();
@@ -270,6 +286,23 @@ impl Session {
         self.parts.store.delete(&self.key).await?;
         self.parts.store.delete(&self.pending_key).await?;
         Ok(LogoutReport { account: grant.map(|grant| grant.account), revoked })
+    }
+
+    async fn revoke(&self, token: &RefreshToken) -> Revoked {
+        let revoking = async {
+            let metadata = self.discovered().await?;
+            revoke::refresh_token(&self.caller(metadata), token).await
+        };
+        revoking.await.map_or_else(Revoked::Failed, |()| Revoked::Done)
+    }
+
+    /// Nothing, if it takes longer.
+    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = self.parts.clock.sleep(limit) => None,
+        }
     }
 
     fn caller<'a>(&'a self, metadata: &'a Metadata) -> Caller<'a> {
@@ -298,8 +331,10 @@ impl Session {
         Ok(self.parts.store.lock(&self.key, &*self.parts.clock, LOCK_LIMIT).await?)
     }
 
-    /// Writes the grant down. The caller holds the lock.
+    /// Writes the grant down, unless everything was stopped meanwhile: what was deleted then is not brought back. The caller
+    /// holds the lock.
     async fn keep(&self, grant: &Grant) -> Result<(), Error> {
+        self.parts.stop.unchanged()?;
         const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
         let bytes = grant.to_bytes();
         let mut kept = self.parts.store.set(&self.key, &bytes).await;

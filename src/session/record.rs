@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use crate::{
     oauth::id_token::Claims,
     secret::{DeviceCode, RefreshToken},
+    store::stop::Seen,
 };
 
 /// Who is logged in.
@@ -101,6 +102,8 @@ pub(super) struct Pending {
     pub(super) interval_s: u64,
     /// No poll before this.
     pub(super) not_before: DateTime<Utc>,
+    /// The last stops when it was begun.
+    pub(super) stops: Seen,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -117,6 +120,8 @@ struct PendingForm {
     expires_at: DateTime<Utc>,
     interval_s: u64,
     not_before: DateTime<Utc>,
+    #[serde(default)]
+    stops: Seen,
 }
 
 impl Pending {
@@ -135,6 +140,7 @@ impl Pending {
             expires_at: this.expires_at,
             interval_s: this.interval_s,
             not_before: this.not_before,
+            stops: this.stops,
         })
     }
 
@@ -153,6 +159,7 @@ impl Pending {
             expires_at: form.expires_at,
             interval_s: form.interval_s,
             not_before: form.not_before,
+            stops: form.stops,
         })
     }
 }

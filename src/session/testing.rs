@@ -20,7 +20,10 @@ use crate::{
         Client, Provider,
         testing::{Script, Seen, Server, serve},
     },
-    store::credentials::{Store, Unlock},
+    store::{
+        credentials::{Store, Unlock},
+        stop::Stop,
+    },
 };
 
 /// What the server knows.
@@ -200,5 +203,6 @@ pub(crate) fn parts(issuer: &str, dir: &Path) -> SessionParts {
         resource: None,
         scopes: vec!["openid".to_owned(), "offline_access".to_owned()],
         state_dir: dir.to_owned(),
+        stop: Stop::open([dir.join("stop.json")]),
     }
 }

@@ -237,13 +237,13 @@ async fn what_cannot_be_kept_is_not_used() {
 async fn logout_revokes_and_forgets() {
     let world = World::new().await;
     let session = world.logged_in().await;
-    let report = session.logout().await.unwrap();
+    let report = session.logout(None).await.unwrap();
     assert!(matches!(report.revoked, Revoked::Done));
     assert_eq!(report.account.unwrap().sub, "ada");
     assert_eq!(world.idp().revoked, ["rt-1"]);
     assert_eq!(world.session().account().await.unwrap(), None);
     assert!(matches!(session.access_token(&Wanted::default()).await, Err(Error::NotLoggedIn)));
-    let again = session.logout().await.unwrap();
+    let again = session.logout(None).await.unwrap();
     assert!(matches!((again.account, again.revoked), (None, Revoked::Nothing)));
 }
 
@@ -252,8 +252,32 @@ async fn logout_forgets_also_when_the_server_is_away() {
     let world = World::new().await;
     let session = world.logged_in().await;
     world.idp().broken = true;
-    let report = session.logout().await.unwrap();
+    let report = session.logout(None).await.unwrap();
     assert!(matches!(report.revoked, Revoked::Failed(oauth::Error::Malformed { .. })), "{report:?}");
+    assert_eq!(world.session().account().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn nothing_is_kept_after_a_stop() {
+    let world = World::new().await;
+    let session = world.logged_in().await;
+    let login = session.begin_login(&Extra::default()).await.unwrap();
+    session.parts.stop.raise(chrono::DateTime::UNIX_EPOCH).unwrap();
+    assert!(matches!(session.access_token(&wanted(&["x"])).await, Err(Error::Stopped(_))));
+    assert!(matches!(session.finish_login(quick(login), None, &|_| {}).await, Err(Error::Stopped(_))));
+    // One that begins after it is a login.
+    let session = world.logged_in().await;
+    assert!(session.parts.stop.lift().unwrap());
+    session.access_token(&wanted(&["x"])).await.unwrap();
+}
+
+#[tokio::test]
+async fn logout_with_a_limit_waits_for_nobody() {
+    let world = World::new().await;
+    let session = world.logged_in().await;
+    let _renewing = world.session().hold().await.unwrap();
+    let report = session.logout(Some(Duration::from_millis(50))).await.unwrap();
+    assert_eq!(report.account.unwrap().sub, "ada");
     assert_eq!(world.session().account().await.unwrap(), None);
 }
 
@@ -263,7 +287,7 @@ async fn a_damaged_grant_is_said_and_can_be_logged_out() {
     let session = world.logged_in().await;
     session.parts.store.set(&session.key, b"not a grant").await.unwrap();
     assert!(matches!(world.session().account().await, Err(Error::Damaged)));
-    assert!(session.logout().await.unwrap().account.is_none());
+    assert!(session.logout(None).await.unwrap().account.is_none());
     assert_eq!(world.session().account().await.unwrap(), None);
 }
 
@@ -382,7 +406,7 @@ async fn who_is_still_logged_in_is_what_the_store_says() {
     world.idp().sub = "grace".to_owned();
     let second = world.logged_in().await;
     assert!(matches!(first.still(&ada).await, Err(Error::Changed)));
-    second.logout().await.unwrap();
+    second.logout(None).await.unwrap();
     assert!(first.account().await.unwrap().is_some());
     assert!(matches!(first.still(&ada).await, Err(Error::NotLoggedIn)));
     assert!(Error::Changed.login_needed());

@@ -1,18 +1,20 @@
-//! The stop: a mark in the state folder that keeps every process of this person from carrying anything out.
+//! The stop: a mark that keeps every process of this person from carrying anything out.
 //!
-//! It is a file of its own and not a row of the journal: it must hold also when the journal is locked or damaged. Each stop
-//! raises a number. A process remembers the number it began with and stops for good when it changes, also if a new login
-//! has lifted the stop meanwhile.
+//! It is a file of its own and not a row of the journal: it must hold also when the journal is locked or damaged. It lies in
+//! the state folder and beside the credential store, because two state folders may share one login; a mark in either place
+//! stops. Each stop raises a number. A process remembers the numbers it began with and stops for good when one changes, also
+//! if a new login has lifted the stop meanwhile.
 
-use std::{
-    cell::Cell,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::lock::GrantLock;
 use crate::files;
+
+/// How long another process that writes the mark is waited for: it is done within a millisecond, unless it hangs.
+const LIMIT: Duration = Duration::from_secs(2);
 
 /// Why nothing is carried out.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,9 @@ pub enum Error {
     /// The mark cannot be written.
     #[error(transparent)]
     File(#[from] files::Error),
+    /// Another process writes the mark, and does not end.
+    #[error(transparent)]
+    Lock(#[from] super::lock::Error),
 }
 
 /// A process that was stopped is never set going again from outside: what it had in hand is not what the person logs in for.
@@ -53,21 +58,36 @@ struct Mark {
     at: String,
 }
 
+impl Mark {
+    /// When it was, for a person.
+    fn when(&self) -> String {
+        let at = self.at.parse::<DateTime<Utc>>();
+        at.map_or_else(|_| self.at.clone(), |at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+    }
+}
+
+/// The numbers of the last stops by place, as somebody saw them; the form in which they are kept.
+pub type Seen = BTreeMap<String, u64>;
+
 /// The mark, as this process sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Stop {
+    places: Vec<Place>,
+}
+
+/// One of the files.
+#[derive(Clone, Debug)]
+struct Place {
     path: PathBuf,
-    /// The number that this process began with.
-    began: Cell<Option<u64>>,
+    /// The number that this process began with; none if it could not be read then.
+    began: OnceLock<u64>,
 }
 
 impl Stop {
-    /// The mark of a state folder. The first check remembers how things stood.
+    /// The mark in these files. How things stand now is remembered.
     #[must_use]
-    pub fn open(folder: &Path) -> Self {
-        let stop = Self { path: folder.join("stop.json"), began: Cell::default() };
-        stop.began.set(stop.read().ok().map(|mark| mark.generation));
-        stop
+    pub fn open(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self { places: paths.into_iter().map(Place::open).collect() }
     }
 
     /// Whether this process may carry something out.
@@ -75,34 +95,116 @@ impl Stop {
     /// # Errors
     /// If it was stopped, or that cannot be found out.
     pub fn check(&self) -> Result<(), Error> {
-        let mark = self.read()?;
-        let began = self.began.get().unwrap_or(mark.generation);
-        self.began.set(Some(began));
-        let (this, lifted) = (mark.generation != began, !mark.stopped);
-        if this || !lifted { Err(Error::Stopped { at: mark.at, this, lifted }) } else { Ok(()) }
+        for place in &self.places {
+            let mark = place.read()?;
+            let this = mark.generation != *place.began.get_or_init(|| mark.generation);
+            if this || mark.stopped {
+                return Err(Error::Stopped { this, lifted: !mark.stopped, at: mark.when() });
+            }
+        }
+        Ok(())
     }
 
-    /// Stops everything, in every process. Returns the number of this stop.
+    /// Whether there was no stop since this process began. One from before does not count: a login is made while it holds.
     ///
     /// # Errors
-    /// If the mark cannot be written.
+    /// If there was one, or that cannot be found out.
+    pub fn unchanged(&self) -> Result<(), Error> {
+        for place in &self.places {
+            let Some(began) = place.began.get() else { continue };
+            place.is_still(&place.read()?, *began)?;
+        }
+        Ok(())
+    }
+
+    /// When the last stop was, lifted or not, as far as that can be read.
+    #[must_use]
+    pub fn last(&self) -> Option<DateTime<Utc>> {
+        self.places.iter().filter_map(|place| place.read().ok()?.at.parse().ok()).max()
+    }
+
+    /// The numbers that this process began with, for another that goes on with what it began.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.places.iter().filter_map(|place| Some((place.name(), *place.began.get()?))).collect()
+    }
+
+    /// The same mark for somebody who began when the numbers were these. About a place that is not among them nothing is
+    /// known.
+    #[must_use]
+    pub fn since(&self, seen: &Seen) -> Self {
+        let began = |place: &Place| seen.get(&place.name()).copied().map(OnceLock::from).unwrap_or_default();
+        Self {
+            places: self.places.iter().map(|place| Place { path: place.path.clone(), began: began(place) }).collect(),
+        }
+    }
+
+    /// Stops everything, in every process that looks at one of the files. Returns the number of this stop in the first.
+    ///
+    /// # Errors
+    /// If one of the files cannot be written; the others are.
     pub fn raise(&self, at: DateTime<Utc>) -> Result<u64, Error> {
-        // A mark that cannot be read is replaced: its number is not worth more than the stop.
-        let generation = self.read().unwrap_or_default().generation + 1;
-        let at = at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-        self.write(&Mark { generation, stopped: true, at })?;
-        Ok(generation)
+        let raised: Vec<_> = self.places.iter().map(|place| place.raise(at)).collect();
+        let raised = raised.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(raised.first().copied().unwrap_or_default())
     }
 
-    /// Ends a stop. Processes that were stopped stay so. Whether there was one.
+    /// Ends a stop that was there when this process began. Processes that were stopped stay so. Whether there was one.
     ///
     /// # Errors
-    /// If the mark cannot be read or written.
+    /// If there was another stop since, or a file cannot be read or written.
     pub fn lift(&self) -> Result<bool, Error> {
-        let mark = self.read()?;
-        if !mark.stopped {
+        let mut lifted = false;
+        for place in &self.places {
+            lifted |= place.lift()?;
+        }
+        Ok(lifted)
+    }
+}
+
+impl Place {
+    fn open(path: PathBuf) -> Self {
+        let place = Self { path, began: OnceLock::new() };
+        if let Ok(mark) = place.read() {
+            place.began.get_or_init(|| mark.generation);
+        }
+        place
+    }
+
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn is_still(&self, mark: &Mark, began: u64) -> Result<(), Error> {
+        if mark.generation == began {
+            return Ok(());
+        }
+        Err(Error::Stopped { at: mark.when(), this: true, lifted: !mark.stopped })
+    }
+
+    /// One process at a time reads and writes the mark: a login must not put back what it read before a stop.
+    fn lock(&self) -> Result<GrantLock, Error> {
+        Ok(GrantLock::take_blocking(&files::beside(&self.path, ".lock"), LIMIT)?)
+    }
+
+    fn raise(&self, at: DateTime<Utc>) -> Result<u64, Error> {
+        // A stop is worth more than its order: whoever holds the lock and hangs does not keep it from being written.
+        let _lock = self.lock().ok();
+        // A mark that cannot be read is replaced, by a number that no process can have begun with.
+        let before = self.read().map_or_else(|_| u64::try_from(at.timestamp()).unwrap_or(0), |mark| mark.generation);
+        let at = at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        self.write(&Mark { generation: before + 1, stopped: true, at })?;
+        Ok(before + 1)
+    }
+
+    fn lift(&self) -> Result<bool, Error> {
+        if !self.read()?.stopped {
             return Ok(false);
         }
+        let _lock = self.lock()?;
+        let mark = self.read()?;
+        let Some(began) = self.began.get().filter(|_| mark.stopped) else { return Ok(false) };
+        self.is_still(&mark, *began)?;
         self.write(&Mark { stopped: false, ..mark })?;
         Ok(true)
     }
@@ -129,30 +231,99 @@ mod tests {
     use super::*;
     use crate::files::tests::TempDir;
 
+    fn open(dir: &TempDir) -> Stop {
+        Stop::open([dir.path("stop.json")])
+    }
+
     #[test]
     fn a_stop_holds_until_a_login_and_for_whoever_was_there() {
         let dir = TempDir::new();
-        let before = Stop::open(&dir.0);
+        let before = open(&dir);
         before.check().unwrap();
         assert!(!before.lift().unwrap());
-        assert_eq!(Stop::open(&dir.0).raise(DateTime::UNIX_EPOCH).unwrap(), 1);
+        assert_eq!(open(&dir).raise(DateTime::UNIX_EPOCH).unwrap(), 1);
         let said = |stop: &Stop| stop.check().unwrap_err().to_string();
         assert!(said(&before).ends_with("then start it again"), "{}", said(&before));
-        let during = Stop::open(&dir.0);
+        let during = open(&dir);
         assert!(said(&during).ends_with("`agentctl login` ends that"), "{}", said(&during));
         assert!(during.lift().unwrap());
         assert!(said(&before).ends_with("this process too; start it again"), "the login is not for what was stopped");
-        Stop::open(&dir.0).check().unwrap();
+        open(&dir).check().unwrap();
         assert_eq!(during.raise(DateTime::UNIX_EPOCH).unwrap(), 2);
+    }
+
+    #[test]
+    fn a_login_ends_no_stop_that_came_after_it_began() {
+        let dir = TempDir::new();
+        let login = open(&dir);
+        login.unchanged().unwrap();
+        open(&dir).raise(DateTime::UNIX_EPOCH).unwrap();
+        let (seen, early) = (open(&dir).seen(), login.seen());
+        for stop in [&login, &open(&dir).since(&early)] {
+            assert!(matches!(stop.unchanged(), Err(Error::Stopped { this: true, .. })));
+            assert!(matches!(stop.lift(), Err(Error::Stopped { this: true, .. })));
+        }
+        // Who does not know when it was begun ends nothing either.
+        assert!(!open(&dir).since(&Seen::new()).lift().unwrap());
+        assert!(open(&dir).check().is_err());
+        let late = open(&dir).since(&seen);
+        late.unchanged().unwrap();
+        assert!(late.lift().unwrap());
+        open(&dir).check().unwrap();
+    }
+
+    #[test]
+    fn a_mark_in_any_place_stops() {
+        let dir = TempDir::new();
+        let (a, b, shared) = (dir.path("a/stop.json"), dir.path("b/stop.json"), dir.path("credentials.stop.json"));
+        let both = |own: &PathBuf| Stop::open([own.clone(), shared.clone()]);
+        let (here, there) = (both(&a), both(&b));
+        here.raise(DateTime::UNIX_EPOCH).unwrap();
+        assert!(matches!(there.check(), Err(Error::Stopped { this: true, .. })));
+        assert!(both(&b).lift().unwrap());
+        both(&b).check().unwrap();
+        // The state folder that was stopped, too, waits for a login of its own.
+        assert!(both(&a).check().is_err());
+    }
+
+    #[test]
+    fn stops_and_logins_at_once_leave_no_older_stop_than_the_last() {
+        let dir = TempDir::new();
+        std::thread::scope(|scope| {
+            let lifting = scope.spawn(|| (0..400).for_each(|_| drop(open(&dir).lift())));
+            for count in 1..=100 {
+                assert_eq!(open(&dir).raise(DateTime::UNIX_EPOCH).unwrap(), count, "a stop was taken back");
+            }
+            lifting.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn who_hangs_with_the_lock_keeps_no_stop_from_being_written() {
+        let dir = TempDir::new();
+        let _held = GrantLock::try_take(&dir.path("stop.json.lock")).unwrap().unwrap();
+        open(&dir).raise(DateTime::UNIX_EPOCH).unwrap();
+        assert!(matches!(open(&dir).lift(), Err(Error::Lock(_))));
+        assert!(open(&dir).check().is_err());
     }
 
     #[test]
     fn what_cannot_be_read_stops_too() {
         let dir = TempDir::new();
+        let before = open(&dir);
+        open(&dir).raise(DateTime::UNIX_EPOCH).unwrap();
+        open(&dir).lift().unwrap();
+        let between = open(&dir);
         std::fs::write(dir.path("stop.json"), "x").unwrap();
-        let stop = Stop::open(&dir.0);
+        let stop = open(&dir);
         assert!(matches!(stop.check(), Err(Error::Unknown(_))));
-        stop.raise(DateTime::UNIX_EPOCH).unwrap();
+        std::fs::create_dir(dir.path("folder")).unwrap();
+        assert!(matches!(Stop::open([dir.path("folder")]).check(), Err(Error::Unknown(_))));
+        stop.raise(DateTime::from_timestamp(1_800_000_000, 0).unwrap()).unwrap();
         assert!(matches!(stop.check(), Err(Error::Stopped { .. })));
+        open(&dir).lift().unwrap();
+        for there in [before, between] {
+            assert!(matches!(there.check(), Err(Error::Stopped { this: true, .. })));
+        }
     }
 }

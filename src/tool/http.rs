@@ -31,8 +31,16 @@ pub struct Executed {
 
 impl Plan {
     /// Sends the request, with the credential that the permit carries, and consumes both. A request with an idempotency
-    /// key is repeated under the same key when its answer is lost; any other is sent once.
-    pub async fn execute(self, permit: Permit, tool: &Tool, http: &Http, clock: &dyn Clock) -> Executed {
+    /// key is repeated under the same key when its answer is lost; any other is sent once. Right before each time `may`
+    /// says whether it still may leave, or why not: a pause between two tries is long enough for a stop.
+    pub async fn execute(
+        self,
+        permit: Permit,
+        tool: &Tool,
+        http: &Http,
+        clock: &dyn Clock,
+        may: &dyn Fn() -> Result<(), String>,
+    ) -> Executed {
         let reads = self.action.effect == "read";
         if !permit.covers(&self.action) {
             return Executed {
@@ -54,6 +62,10 @@ impl Plan {
         let mut tried = 0;
         // Whether an earlier try may have had the effect: then no later answer but a success can say that it has not.
         let mut unclear = false;
+        if let Err(why) = may() {
+            let output = ToolOutput::refused(Outcome::NotPermitted, format!("{why}; nothing was done"));
+            return Executed { output, http_status: None };
+        }
         loop {
             tried += 1;
             let answer = http.send(request.clone()).await;
@@ -74,6 +86,13 @@ impl Plan {
             };
             tracing::debug!(tool = tool.name(), tried, "repeating the request");
             clock.sleep(pause).await;
+            if let Err(why) = may() {
+                let last = match &answer {
+                    Ok(response) => judge(response, read(response, token.as_ref()), reads, tool),
+                    Err(error) => unanswered(error, reads),
+                };
+                return last.not_again(&why).after(unclear);
+            }
         }
     }
 }
@@ -85,6 +104,12 @@ impl Executed {
     pub fn may_pass(&self) -> bool {
         self.output.outcome != Outcome::Done
             && self.http_status.is_none_or(|status| status >= 500 || matches!(status, 408 | 409 | 425 | 429))
+    }
+
+    /// What the last try brought, and why there was no other.
+    fn not_again(mut self, why: &str) -> Self {
+        self.output.message = format!("{}; it was not sent again: {why}", self.output.message);
+        self
     }
 
     /// What the last try brought, in the light of those before it.
@@ -266,7 +291,7 @@ mod tests {
         // One more piece, and the same call at another moment: each call has an action of its own.
         for other in [plan(3), plan(2)] {
             let permit = Permit::of(&approved);
-            let executed = other.execute(permit, tool, &Http::default(), &clock).await;
+            let executed = other.execute(permit, tool, &Http::default(), &clock, &|| Ok(())).await;
             assert_eq!((executed.output.outcome, executed.http_status), (Outcome::NotPermitted, None));
             assert!(executed.output.message.contains("nothing was done"), "{}", executed.output.message);
             assert!(listener.accept().is_err(), "somebody came");
@@ -274,8 +299,53 @@ mod tests {
         // What was approved is changed on the way.
         let mut changed = planned;
         changed.action.arguments.insert("qty".to_owned(), json!(9));
-        let executed = changed.execute(Permit::of(&approved), tool, &Http::default(), &clock).await;
+        let executed = changed.execute(Permit::of(&approved), tool, &Http::default(), &clock, &|| Ok(())).await;
         assert_eq!((executed.output.outcome, listener.accept().is_err()), (Outcome::NotPermitted, true));
+    }
+
+    #[tokio::test]
+    async fn each_time_it_leaves_it_must_still_be_allowed_to() {
+        use std::{cell::Cell, rc::Rc};
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/orders", listener.local_addr().unwrap());
+        let seen = Rc::new(Cell::new(0));
+        let count = Rc::clone(&seen);
+        let busy = async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                count.set(count.get() + 1);
+                assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+                let answer = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                stream.write_all(answer).await.unwrap();
+            }
+        };
+        let work = async {
+            let registry = shop(&[("SHOP_API_URL", &url)]);
+            let tool = registry.get("buy_product").unwrap();
+            let clock = ManualClock::new(chrono::DateTime::UNIX_EPOCH);
+            for (allowed, outcome, words) in [
+                (0, Outcome::NotPermitted, "stopped; nothing was done"),
+                (1, Outcome::Unknown, "the effect may have happened; it was not sent again: stopped"),
+                (2, Outcome::Unknown, "the effect may have happened; it was not sent again: stopped"),
+                (3, Outcome::Unknown, "the effect may have happened"),
+            ] {
+                let planned = tool.plan(r#"{"product":"phones","qty":2}"#).unwrap();
+                let (permit, asked) = (Permit::of(&planned.action), Cell::new(0));
+                let may = || {
+                    asked.set(asked.get() + 1);
+                    if asked.get() > allowed { Err("stopped".to_owned()) } else { Ok(()) }
+                };
+                seen.set(0);
+                let executed = planned.execute(permit, tool, &Http::default(), &clock, &may).await;
+                assert_eq!((seen.get(), executed.output.outcome), (allowed, outcome), "{executed:?}");
+                assert!(executed.output.message.ends_with(words), "{executed:?}");
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = busy => {}
+        }
     }
 
     #[test]

@@ -305,6 +305,7 @@ impl Desk {
             resource: None,
             scopes: ["openid", "profile", "email", "offline_access"].map(str::to_owned).to_vec(),
             state_dir: folder.path().join("state"),
+            stop: Stop::default(),
         }));
         let login = session.begin_login(&agentctl::session::Extra::default()).await.unwrap();
         tenant.phone().approve_login(login.user_code()).unwrap();
@@ -365,7 +366,7 @@ impl Desk {
             locks: self.folder.path().join("locks"),
             patience: Patience::default(),
             left: agentctl::approval::Left::default(),
-            stop: Stop::open(&self.folder.path().join("state")),
+            stop: Stop::default(),
         };
         let fga = |api_url: &str| {
             let auth = Auth::Token(ApiKey::new(self.env["AGENTCTL_FGA_API_TOKEN"].as_str()));

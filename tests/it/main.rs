@@ -39,6 +39,7 @@ mod guard;
 mod hints;
 mod hostile;
 mod hygiene;
+mod identity;
 mod keyring;
 mod ladder;
 mod limits;

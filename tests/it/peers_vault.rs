@@ -11,7 +11,7 @@ use agentctl::{
         Extra, Session, SessionParts,
         vault::{Connected, Subject, Vault, VaultParts},
     },
-    store::credentials::Store,
+    store::{credentials::Store, stop::Stop},
 };
 use serde_json::json;
 
@@ -32,6 +32,7 @@ async fn vault(idp: &Idp, provider: Provider, resource: Option<&str>, client: Cl
         resource: resource.map(str::to_owned),
         scopes: ["openid", "offline_access"].map(str::to_owned).to_vec(),
         state_dir: "/nonexistent".into(),
+        stop: Stop::default(),
     });
     idp.auto("approve", "off");
     let login = session.begin_login(&Extra::default()).await.unwrap();

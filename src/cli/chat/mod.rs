@@ -64,7 +64,8 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     }
     app.tenant()?;
     let mut signals = Signals::listen().map_err(|error| Failure::caused(Kind::Failed, "listen for signals", &error))?;
-    // The prompt comes first; the journal, the keyring and the rest are asked when there is something to ask them.
+    // The prompt comes first; the journal and the rest are asked when there is something to ask them. Only who is logged in
+    // is looked up behind it: what is typed is their word.
     let mut reader = Reader::start(app, app.ui.can_ask() && std::io::stdout().is_terminal())?;
     let mut talk = Talk::new(app, args.limits.clone());
     let shell = async {
@@ -73,7 +74,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         talk.leave(ended.as_ref().err(), reader.is_interactive()).await?;
         ended
     };
-    tokio::task::LocalSet::new().run_until(shell).await
+    tokio::task::LocalSet::new().run_until(app.beginning(shell)).await
 }
 
 async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: &mut Signals) -> Result<(), Failure> {

@@ -323,6 +323,7 @@ impl<'a> Talk<'a> {
     pub(super) async fn ready(&mut self) -> Result<(), Failure> {
         let app = self.app;
         let account = app.logged_in().await?;
+        app.say_for_whom(&account);
         self.person = Some(account.display_name().to_owned());
         if self.agent.is_none() {
             let of_shell = self.of_shell()?;

@@ -195,7 +195,7 @@ async fn without_a_login_there_is_no_token() {
     setup.answers(200, json!({"access_token": "third", "expires_in": 600}));
     let vault = setup.vault();
     vault.token("okta", &[]).await.unwrap();
-    setup.parts.session.logout().await.unwrap();
+    setup.parts.session.logout(None).await.unwrap();
     let error = vault.token("okta", &[]).await.unwrap_err();
     assert!(error.login_needed(), "{error}");
     assert_eq!(setup.asked("subject_token").len(), 1);

@@ -305,6 +305,7 @@ impl World {
             resource: None,
             scopes: ["openid", "offline_access", "look"].map(str::to_owned).to_vec(),
             state_dir: folder.path().join("state"),
+            stop: Stop::default(),
         }));
         let journal = Rc::new(Journal::open(&folder.path().join("state")).unwrap());
         Self { server, clock, http, store, session, journal, folder }
@@ -348,7 +349,7 @@ impl World {
             locks: self.folder.path().join("locks"),
             patience: Patience::default(),
             left: agentctl::approval::Left::default(),
-            stop: Stop::open(&self.folder.path().join("state")),
+            stop: Stop::default(),
         };
         let vault = Vault::new(VaultParts {
             http: self.http.clone(),
