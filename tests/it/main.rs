@@ -32,6 +32,7 @@ mod documents;
 mod durable;
 mod exit_codes;
 mod faults;
+mod forger;
 mod guard;
 mod hints;
 mod hostile;
