@@ -6,7 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "a bench looks at the clock")]
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::OpenOptions,
     io::Write as _,
     path::Path,
     process::{Command, Stdio},
@@ -16,10 +16,7 @@ use std::{
 use agentctl::{
     call::ActionId,
     proof::Grader,
-    store::{
-        audit::{Audit, hash_of},
-        seal::DataKey,
-    },
+    store::{audit::Audit, seal::DataKey},
 };
 use chrono::DateTime;
 use serde_json::{Value, json};
@@ -67,7 +64,7 @@ fn append() {
 
 /// The whole log, chain, seals and pairs, beside `sha256sum` over the same bytes.
 fn verify(entries: u64) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick();
     let audit = write(folder.path(), entries);
     let key = DataKey::from_bytes(&[7; 32]).unwrap();
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
@@ -79,7 +76,7 @@ fn verify(entries: u64) {
         ours.push(timed(|| {
             let mut grader = Grader::new(&audit, Some(&key));
             let verdict = audit.verify(|link, line| grader.entry(link, line)).unwrap();
-            assert!(verdict.is_whole() && verdict.entries == entries, "{verdict:?}");
+            assert!(verdict.is_whole() && verdict.unproven.is_empty() && verdict.entries >= entries, "{verdict:?}");
         }));
     }
     let (ours, floor) = (median(ours), median(floor));
@@ -88,31 +85,27 @@ fn verify(entries: u64) {
     println!("sha256sum of the same bytes        {floor:?}   ratio {:.2}", ratio(ours, floor));
 }
 
-/// A log of so many entries. They are written at once: a million times an fsync is another bench.
+/// A folder in memory where there is one: a million times an fsync is another bench.
+fn quick() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// A log of so many entries and their seals, in one file.
 fn write(folder: &Path, entries: u64) -> Audit {
-    let audit = Audit::open(folder);
-    let mut file = std::io::BufWriter::new(File::create(audit.path()).unwrap());
-    let mut prev = "0".repeat(64);
-    let (request, response) = (
-        body().to_string(),
-        json!({
+    let audit = Audit::open(folder).with_file_size(u64::MAX);
+    audit.unlock(&DataKey::from_bytes(&[7; 32]).unwrap(), true);
+    let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    for _ in 0..entries / 2 {
+        let action = ActionId::mint();
+        audit.request(&action, at, body()).unwrap();
+        let response = json!({
             "outcome": "done", "message": "order ord_81: 2 x Finch Mini for 398.00 EUR", "http_status": 201,
             "permission": "not required", "approval": null,
             "token": {"audience": "sample-shop-api", "scopes": ["openid", "product:buy"]},
-        })
-        .to_string(),
-    );
-    for seq in 1..=entries {
-        let pair = seq.div_ceil(2);
-        let (kind, body) = if seq % 2 == 1 { ("request", &request) } else { ("response", &response) };
-        let line = format!(
-            "{{\"seq\":{seq},\"time\":\"2026-01-01T00:00:00.000Z\",\"prev\":\"{prev}\",\"kind\":\"{kind}\",\
-             \"action\":\"act_{pair:032x}\",\"body\":{body}}}"
-        );
-        prev = hash_of(line.as_bytes());
-        writeln!(file, "{line}").unwrap();
+        });
+        audit.response(&action, at, response).unwrap();
     }
-    file.flush().unwrap();
+    audit.seal(at).unwrap();
     audit
 }
 

@@ -36,7 +36,7 @@ pub enum Error {
 pub fn strict(text: &str) -> Result<Value, Error> {
     let mut found = Found { deepest: Some(MAX_DEPTH), ..Found::default() };
     let mut reader = serde_json::Deserializer::from_str(text);
-    let read = Place { found: &mut found, at: String::new(), depth: 0 }.deserialize(&mut reader);
+    let read = Place { found: &mut found, depth: 0 }.deserialize(&mut reader);
     let read = read.and_then(|value| reader.end().map(|()| value));
     match (read, found) {
         (_, Found { too_deep: true, .. }) => Err(Error::TooDeep),
@@ -65,7 +65,7 @@ impl From<Value> for Read {
 impl<'de> Deserialize<'de> for Read {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut found = Found::default();
-        let value = Place { found: &mut found, at: String::new(), depth: 0 }.deserialize(deserializer)?;
+        let value = Place { found: &mut found, depth: 0 }.deserialize(deserializer)?;
         Ok(Self { value, twice: found.twice })
     }
 }
@@ -80,13 +80,19 @@ struct Found {
 /// Where the reader is.
 struct Place<'a> {
     found: &'a mut Found,
-    at: String,
     depth: usize,
 }
 
 impl Place<'_> {
-    fn below(&mut self, name: impl fmt::Display) -> Place<'_> {
-        Place { at: format!("{}/{name}", self.at), depth: self.depth + 1, found: self.found }
+    /// Reads what lies one level deeper. The path of a name that stands twice is put together on the way back, so that what
+    /// has one reading costs nothing.
+    fn below<T, E>(&mut self, name: impl fmt::Display, read: impl FnOnce(Place<'_>) -> Result<T, E>) -> Result<T, E> {
+        let known = self.found.twice.is_some();
+        let read = read(Place { depth: self.depth + 1, found: self.found });
+        if let Some(at) = self.found.twice.as_mut().filter(|_| !known) {
+            at.insert_str(0, &format!("/{name}"));
+        }
+        read
     }
 
     fn enter<E: serde::de::Error>(&mut self) -> Result<(), E> {
@@ -144,7 +150,7 @@ impl<'de> Visitor<'de> for Place<'_> {
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<Value, A::Error> {
         self.enter()?;
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(self.below(list.len()))? {
+        while let Some(item) = self.below(list.len(), |place| items.next_element_seed(place))? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -154,9 +160,9 @@ impl<'de> Visitor<'de> for Place<'_> {
         self.enter()?;
         let mut map = Map::new();
         while let Some(name) = members.next_key::<String>()? {
-            let value = members.next_value_seed(self.below(&name))?;
+            let value = self.below(&name, |place| members.next_value_seed(place))?;
             if map.contains_key(&name) {
-                self.found.twice.get_or_insert_with(|| format!("{}/{name}", self.at));
+                self.found.twice.get_or_insert_with(|| format!("/{name}"));
             }
             map.insert(name, value);
         }

@@ -42,6 +42,7 @@ use crate::{
         credentials::{Store, Unlock},
         journal::{Bounds, Journal},
         lock::GrantLock,
+        seal::DataKey,
         stop::Stop as StopMark,
     },
     tool::{OriginRules, Registry},
@@ -276,12 +277,27 @@ impl App {
     /// The log.
     pub(crate) fn audit(&self) -> Result<Audit, Failure> {
         let audit = Audit::open(&self.config()?.dirs.state).troubling(Rc::clone(&self.log_trouble));
+        // What is written without the key is nobody's for ever. Nobody is asked for it here.
+        if let Some((store, key)) = self.store.get().and_then(|store| Some((store, store.known_data_key()?))) {
+            audit.unlock(key, store.lasts());
+        }
         #[cfg(feature = "test-clock")]
         let audit = match self.env.get("AGENTCTL_TEST_LOG_SIZE").and_then(|size| size.parse().ok()) {
             Some(bytes) => audit.with_file_size(bytes),
             None => audit,
         };
         Ok(audit)
+    }
+
+    /// The key of the log, if the credential store has one and can be used; logs that are opened from then on have it. Without
+    /// it everything else still works.
+    pub(crate) async fn log_key(&self) -> Result<Option<&DataKey>, Failure> {
+        let store = self.store()?;
+        let found = self.patiently(async { Ok(store.existing_data_key().await) }).await?;
+        Ok(found.unwrap_or_else(|error| {
+            self.ui.warn(&format!("the credential store cannot be used: {}", failure::chain(&error)));
+            None
+        }))
     }
 
     /// The tools of the profile.

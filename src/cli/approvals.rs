@@ -102,7 +102,12 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         What::List { all } => list(app, *all),
         What::Show { id } => show(app, &find(app, id)?),
         What::Wait(args) => wait(app, args).await,
-        What::Abandon { id } => abandon(app, &find(app, id)?),
+        What::Abandon { id } => {
+            let row = find(app, id)?;
+            // The end of the call is written down.
+            app.log_key().await?;
+            abandon(app, &row)
+        }
     }
 }
 

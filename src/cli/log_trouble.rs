@@ -8,7 +8,7 @@ impl App {
         let Ok(config) = self.config() else { return };
         let files = format!("the audit* files in {}", config.dirs.state.display());
         if let Some(log) = self.log_trouble.missing() {
-            self.ui.warn(&format!("the audit log {log}, which was here before, is gone; a new one was begun"));
+            self.ui.warn(&format!("the audit log {log}, which was here before, is gone; another one is in its place"));
             self.ui.hint(&format!(
                 "put {files} back as they were; if the old ones are lost, move the new ones away together"
             ));

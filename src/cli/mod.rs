@@ -244,7 +244,7 @@ async fn perform(command: &Command, app: &App) -> Result<(), Failure> {
         Command::Chat(args) => chat::run(app, args).await,
         Command::Resume(args) => resume::run(app, args).await,
         Command::Approvals(args) => approvals::run(app, args).await,
-        Command::Runs(args) => runs::run(app, args),
+        Command::Runs(args) => runs::run(app, args).await,
         Command::Tools(args) => tools::run(app, args).await,
         Command::Can(args) => can::run(app, args).await,
         Command::Why(args) => why::run(app, args),

@@ -68,12 +68,17 @@ enum What {
 }
 
 /// Does it.
-pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
+pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let journal = app.journal()?;
     match &args.what {
         What::List { all } => list(app, &journal, *all),
         What::Show { id } => show(app, &journal, &find(&journal, id)?),
-        What::Delete { id, force } => delete(app, &journal, &find(&journal, id)?, *force),
+        What::Delete { id, force } => {
+            let run = find(&journal, id)?;
+            // The end of its open calls is written down.
+            app.log_key().await?;
+            delete(app, &journal, &run, *force)
+        }
     }
 }
 

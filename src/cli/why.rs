@@ -139,7 +139,7 @@ mod tests {
 
     fn entry(action: &str, kind: EntryKind, body: Value) -> Entry {
         let action = Some(ActionId::from_text(action));
-        Entry { seq: 1, time: "2026-01-01T00:00:00Z".into(), prev: String::new(), kind, action, body }
+        Entry { seq: 1, time: "2026-01-01T00:00:00Z".into(), prev: String::new(), kind, action, body, mac: None }
     }
 
     #[test]

@@ -222,7 +222,8 @@ impl Logged {
         for entry in audit.entries_of(action)? {
             match entry.kind {
                 Kind::Request => logged.request = true,
-                Kind::Response => logged.response = Some(entry.body),
+                // The first one says how it ended.
+                Kind::Response => drop(logged.response.get_or_insert(entry.body)),
                 _ => {}
             }
         }

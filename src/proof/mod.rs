@@ -6,7 +6,7 @@ mod receipt;
 #[cfg(test)]
 mod tests;
 
-pub use receipt::{Entries, Problem, Receipt, TokenInClear};
+pub use receipt::{Entries, Problem, Receipt, TokenInClear, covered};
 
 use std::{collections::HashMap, fmt};
 
@@ -16,7 +16,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     call::{ApprovalId, Digest},
-    oauth::id_token::{self, Claims},
+    oauth::{
+        ciba,
+        id_token::{self, Claims},
+    },
     policy::{Action, Binding},
     store::{
         audit::{Audit, Kind, Link, Signed, Token, hash_of},
@@ -26,6 +29,8 @@ use crate::{
 
 /// How far the issuer's clock and ours may be apart, in seconds.
 const SKEW: i64 = 30;
+/// How long a request for approval may wait for its answer, in seconds.
+const LONGEST: i64 = ciba::MAX_LIFETIME.as_secs().cast_signed();
 /// What begins a digest that is hidden because it was made from sensitive values.
 const HIDDEN: &str = "hmac-sha-256:";
 
@@ -137,7 +142,7 @@ pub struct Evidence {
     pub auth_req_id_sha256: String,
     /// SHA-256 of the ID token as it was signed.
     pub id_token_sha256: String,
-    /// When it was asked.
+    /// When the person was asked.
     pub requested_at: String,
     /// When the yes arrived.
     pub approved_at: String,
@@ -190,6 +195,8 @@ pub struct Grader<'a> {
     open: HashMap<String, (u64, Asked)>,
     /// Each issuer's keys by their names.
     keys: HashMap<(String, String), Value>,
+    /// What one approval alone has, and the entry that has it, by the beginning of its hash.
+    used: HashMap<String, u64>,
     grades: Grades,
 }
 
@@ -197,7 +204,7 @@ impl<'a> Grader<'a> {
     /// Without a key the kept tokens stay sealed.
     #[must_use]
     pub fn new(audit: &'a Audit, key: Option<&'a DataKey>) -> Self {
-        Self { audit, key, open: HashMap::new(), keys: HashMap::new(), grades: Grades::default() }
+        Self { audit, key, open: HashMap::new(), keys: HashMap::new(), used: HashMap::new(), grades: Grades::default() }
     }
 
     /// Looks at one entry.
@@ -208,14 +215,17 @@ impl<'a> Grader<'a> {
         let Some(action) = link.action else { return Ok(()) };
         match link.kind {
             Kind::Request => {
-                if let Some(asked) = body::<Asked>(line) {
-                    self.open.insert(action.to_owned(), (link.seq, asked));
-                }
+                let asked: Asked = body(line).ok_or("its call cannot be read")?;
+                self.open.insert(action.to_owned(), (link.seq, asked));
                 Ok(())
             }
             Kind::Response => {
-                let Some((_, asked)) = self.open.remove(action) else { return Ok(()) };
                 let ended: Ended = body(line).ok_or("its approval cannot be read")?;
+                if let Some(evidence) = &ended.approval {
+                    self.one_use(evidence, link.seq)?;
+                }
+                // That there is a request is looked at with the chain; it may have been removed.
+                let Some((_, asked)) = self.open.remove(action) else { return Ok(()) };
                 self.ended(&asked, ended)
             }
             _ => Ok(()),
@@ -260,6 +270,23 @@ impl<'a> Grader<'a> {
             },
         };
         *count += 1;
+        Ok(())
+    }
+
+    /// One yes is good for one call. Whoever copies what proves it to another action must copy one of these.
+    fn one_use(&mut self, evidence: &Evidence, seq: u64) -> Result<(), String> {
+        for (what, value) in [
+            ("approval", evidence.approval.as_str()),
+            ("request to the issuer", &evidence.auth_req_id_sha256),
+            ("ID token", &evidence.id_token_sha256),
+        ] {
+            let mut name = hash_of(format!("{what} {value}").as_bytes());
+            name.truncate(32);
+            let first = *self.used.entry(name).or_insert(seq);
+            if first != seq && !value.is_empty() {
+                return Err(format!("its {what} was used by entry {first} already: one yes is good for one call"));
+            }
+        }
         Ok(())
     }
 
@@ -379,7 +406,7 @@ fn fits(payload: &Value, token: Token, evidence: &Evidence) -> Result<(), String
     }
     let issued = payload["iat"].as_f64().unwrap_or_default();
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 have no more than 53 bits")]
-    let within = issued >= (requested - SKEW) as f64 && issued <= (approved + SKEW) as f64;
+    let within = issued >= (requested - SKEW) as f64 && issued <= (approved.min(requested + LONGEST) + SKEW) as f64;
     if !within {
         return wrong("was not signed between the request and the answer");
     }
@@ -390,6 +417,10 @@ fn fits(payload: &Value, token: Token, evidence: &Evidence) -> Result<(), String
             };
             if claims.aud != [evidence.client.as_str()] {
                 return wrong("is for another client");
+            }
+            // It was good when it arrived.
+            if approved > claims.exp + SKEW {
+                return wrong("had expired before the answer");
             }
             let answers = payload["urn:openid:params:jwt:claim:auth_req_id"].as_str();
             if answers.is_some_and(|id| hash_of(id.as_bytes()) != evidence.auth_req_id_sha256) {

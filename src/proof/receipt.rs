@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use super::{Asked, Ended, Evidence, Grade, body, judge, open};
 use crate::{
+    call::ActionId,
     oauth::id_token,
     store::{
-        audit::{Kind, Link, Token, hash_of},
+        audit::{Entry, Kind, Token, hash_of},
         seal::DataKey,
     },
 };
@@ -129,16 +130,20 @@ impl Receipt {
             return wrong("it is no receipt of a kind that is known here");
         }
         let request = self.entries.request.as_bytes();
-        let link = Link::read(request).filter(|link| link.kind == Kind::Request && link.action == Some(&self.action));
+        // Of which there is one reading: who reads it with another program is to see the same.
+        let is = |entry: &Entry, kind: Kind| {
+            entry.kind == kind && entry.action.as_ref().map(ActionId::as_str) == Some(&self.action)
+        };
+        let link = Entry::read(request).filter(|entry| is(entry, Kind::Request));
         let (Some(link), Some(asked)) = (link, body::<Asked>(request)) else {
             return wrong("its request entry is not one of this action");
         };
         let mut lines = vec![request];
         if let Some(response) = &self.entries.response {
             let response = response.as_bytes();
-            let end =
-                Link::read(response).filter(|link| link.kind == Kind::Response && link.action == Some(&self.action));
-            let Some(end) = end else { return wrong("its response entry is not one of this action") };
+            let Some(end) = Entry::read(response).filter(|entry| is(entry, Kind::Response)) else {
+                return wrong("its response entry is not one of this action");
+            };
             if end.seq <= link.seq || (end.seq == link.seq + 1 && end.prev != hash_of(request)) {
                 return wrong("its response entry was not written after its request entry");
             }
@@ -169,6 +174,32 @@ impl Receipt {
             return wrong("it claims another grade than it proves");
         }
         Ok(Some(grade))
+    }
+}
+
+/// The members that the issuer's signature covers, if a token of that grade is checked, and those for which there is only the
+/// word of whoever exported the receipt: unless a log that is sealed holds lines with these hashes.
+#[must_use]
+pub fn covered(grade: Option<Grade>) -> (&'static [&'static str], &'static [&'static str]) {
+    const WHO: [&str; 6] = ["issuer", "subject", "client", "tool", "origin", "arguments"];
+    const OURS: [&str; 12] = [
+        "tool",
+        "origin",
+        "arguments",
+        "outcome",
+        "message",
+        "http_status",
+        "effect",
+        "spend",
+        "run",
+        "policy",
+        "permission",
+        "times",
+    ];
+    match grade {
+        Some(Grade::A) => (&WHO, &OURS[3..]),
+        Some(Grade::B | Grade::C) => (&WHO[..3], &OURS),
+        None => (&[], &[]),
     }
 }
 

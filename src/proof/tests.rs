@@ -70,6 +70,15 @@ fn seal(token: Token, jwt: &str, jwk: &Value) -> Signed {
     Signed::seal(&key(), &ApprovalId::from_text("apr_1"), token, jwt, jwk.clone()).unwrap()
 }
 
+/// The same of another approval.
+fn evidence_of(number: u32, tokens: &[(Token, String)], jwk: &Value) -> Evidence {
+    let approval = ApprovalId::from_text(format!("apr_{number}"));
+    let seal = |(token, jwt): &(Token, String)| Signed::seal(&key(), &approval, *token, jwt, jwk.clone()).unwrap();
+    let signed = tokens.iter().map(seal).collect();
+    let auth_req_id_sha256 = hash_of(format!("request {number}").as_bytes());
+    Evidence { approval: approval.clone(), auth_req_id_sha256, ..evidence(signed) }
+}
+
 /// The digest of the call.
 fn digest() -> String {
     let arguments = json!({"qty": 2});
@@ -184,6 +193,8 @@ fn what_does_not_fit_is_named_with_its_line() {
             evidence(vec![seal(Token::AccessToken, &jwt, &issuer.jwk)])
         }),
         ("times cannot be read", Evidence { approved_at: "soon".to_owned(), ..good() }),
+        ("between the request", Evidence { requested_at: "1970-01-01T00:00:00Z".to_owned(), ..good() }),
+        ("had expired before the answer", Evidence { approved_at: "2029-01-01T00:00:00Z".to_owned(), ..good() }),
     ];
     for (wanted, evidence) in cases {
         let found = verdict(&evidence).unwrap_err();
@@ -227,6 +238,9 @@ fn a_call_with_hidden_values_rests_on_our_word() {
     assert_eq!(receipt.check(), Ok(Some(Grade::B)));
     assert!(Receipt { grade: Some(Grade::A), ..receipt }.check().is_err());
     // A digest of another call is hidden in another way.
+    let tokens =
+        [(Token::IdToken, issuer.sign(&id_claims())), (Token::AccessToken, issuer.sign(&access_claims(&digest())))];
+    let evidence = evidence_of(2, &tokens, &issuer.jwk);
     write_call(&audit, &json!({}), &audit.hide(at(), "digest", &json!("sha-256:other")).unwrap(), &evidence);
     assert!(verdict_of(&audit).unwrap_err().contains("signed another call"));
 }
@@ -236,8 +250,9 @@ fn one_name_of_a_key_is_one_key() {
     let (issuer, foreign) = (Issuer::new(), Issuer::new());
     let dir = TempDir::new();
     let audit = Audit::open(&dir.0);
-    for issuer in [&issuer, &issuer, &foreign] {
-        write(&audit, &evidence(vec![seal(Token::IdToken, &issuer.sign(&id_claims()), &issuer.jwk)]));
+    for (number, issuer) in [&issuer, &issuer, &foreign].into_iter().enumerate() {
+        let number = u32::try_from(number).unwrap();
+        write(&audit, &evidence_of(number, &[(Token::IdToken, issuer.sign(&id_claims()))], &issuer.jwk));
     }
     let key = key();
     let mut grader = Grader::new(&audit, Some(&key));
@@ -245,6 +260,36 @@ fn one_name_of_a_key_is_one_key() {
     assert_eq!(verdict.bad.len(), 1);
     assert!(verdict.bad[0].place.line == 7 && verdict.bad[0].why.contains("key k1 is another one"), "{verdict:?}");
     assert_eq!(verdict.entries, 7, "the chain behind it is looked at all the same");
+}
+
+/// Each of the three that one approval alone has is enough to know it again.
+#[test]
+fn one_yes_is_good_for_one_call() {
+    let issuer = Issuer::new();
+    let of = |number: u32| evidence_of(number, &[(Token::IdToken, issuer.sign(&id_claims()))], &issuer.jwk);
+    let again = |change: fn(&mut Evidence, &Evidence)| {
+        let dir = TempDir::new();
+        let audit = Audit::open(&dir.0);
+        let (first, mut second) = (of(1), of(2));
+        change(&mut second, &first);
+        write(&audit, &first);
+        write(&audit, &second);
+        verdict_of(&audit)
+    };
+    assert_eq!(again(|_, _| {}), Ok(Grades { c: 2, ..Grades::default() }));
+    type Copy = fn(&mut Evidence, &Evidence);
+    let changes: [(&str, Copy); 4] = [
+        ("its approval was used by entry 3", |second, first| *second = first.clone()),
+        ("its approval was", |second, first| second.approval = first.approval.clone()),
+        ("its request to the issuer was", |second, first| {
+            second.auth_req_id_sha256.clone_from(&first.auth_req_id_sha256);
+        }),
+        ("its ID token was", |second, first| second.id_token_sha256.clone_from(&first.id_token_sha256)),
+    ];
+    for (wanted, change) in changes {
+        let found = again(change).unwrap_err();
+        assert!(found.starts_with("line 5: ") && found.contains(wanted), "{wanted}: {found}");
+    }
 }
 
 #[test]
@@ -299,19 +344,24 @@ fn a_receipt_proves_itself() {
     assert_eq!(serde_json::from_str::<Receipt>(&text).unwrap(), receipt);
 
     type Change = fn(&mut Receipt);
-    let changes: [(&str, Change); 11] = [
+    fn relined(r: &mut Receipt, old: &str, new: &str) {
+        assert!(r.entries.request.contains(old));
+        r.entries.request = r.entries.request.replacen(old, new, 1);
+        let response = r.entries.response.take().unwrap();
+        let response = response.replace(&r.hashes[0], &hash_of(r.entries.request.as_bytes()));
+        r.hashes = vec![hash_of(r.entries.request.as_bytes()), hash_of(response.as_bytes())];
+        r.entries.response = Some(response);
+    }
+    let changes: [(&str, Change); 14] = [
+        ("request entry", |r| relined(r, "\"qty\":2", "\"qty\":900,\"qty\":2")),
+        ("request entry", |r| relined(r, "\"time\":", "\"time\":\"2020-01-01T00:00:00Z\",\"time\":")),
+        ("request entry", |r| relined(r, "\"effect\":", "\"effect\":\"read\",\"effect\":")),
         ("no receipt", |r| r.kind = "other".to_owned()),
         ("request entry", |r| r.action = "act_other".to_owned()),
         ("hashes", |r| r.entries.response = r.entries.response.as_ref().map(|line| line.replace("done", "nope"))),
         ("written after", |r| r.entries.request = r.entries.request.replace("\"qty\":2", "\"qty\":50")),
         // The same with every hash made anew.
-        ("another call", |r| {
-            r.entries.request = r.entries.request.replace("\"qty\":2", "\"qty\":50");
-            let response = r.entries.response.take().unwrap();
-            let response = response.replace(&r.hashes[0], &hash_of(r.entries.request.as_bytes()));
-            r.hashes = vec![hash_of(r.entries.request.as_bytes()), hash_of(response.as_bytes())];
-            r.entries.response = Some(response);
-        }),
+        ("another call", |r| relined(r, "\"qty\":2", "\"qty\":50")),
         ("hashes", |r| r.hashes.clear()),
         ("keys", |r| r.keys.clear()),
         ("tokens are not those", |r| drop(r.tokens.pop())),

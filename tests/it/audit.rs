@@ -278,7 +278,7 @@ fn a_log_that_was_taken_away_or_put_back_is_missed() {
     assert_eq!(first_flaw(&home).0, "missing");
     let lock = fs::read(file.with_file_name("audit.lock")).unwrap();
     let begun = agentctl(&home).args(["run", "-q", "what phones are there"]).run().code(0);
-    begun.err(&["warning: the audit log", "is gone; a new one was begun"]);
+    begun.err(&["warning: the audit log", "is gone; another one is in its place"]);
     fs::remove_file(&file).unwrap();
     fs::remove_file(&head).unwrap();
     fs::write(file.with_file_name("audit.lock"), lock).unwrap();

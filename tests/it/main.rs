@@ -35,6 +35,7 @@ mod echo;
 mod exit_codes;
 mod faults;
 mod forged_rows;
+mod forger;
 mod guard;
 mod hints;
 mod hostile;

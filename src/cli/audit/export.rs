@@ -1,11 +1,11 @@
 //! `agentctl audit export`: the log for other programs, and receipts for other people.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::{
-    Pair, csv, entries_of, key,
+    Pair, csv, entries_of,
     select::{Filters, Select},
 };
 use crate::{
@@ -69,10 +69,14 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
             let mut out = Out { app, text: csv::head() };
             let mut rows = Newest::new(limit);
             let mut open: HashMap<ActionId, Entry> = HashMap::new();
+            let mut known: HashSet<ActionId> = HashSet::new();
             entries(&audit, &mut select, None, |entry| {
                 let Some(action) = entry.action.clone() else { return };
                 if entry.kind == EntryKind::Request {
-                    open.insert(action, entry);
+                    // One row for each action: a second request is not from here, and `verify` says so.
+                    if known.insert(action.clone()) {
+                        open.insert(action, entry);
+                    }
                 } else if let Some(request) = open.remove(&action) {
                     rows.push(csv::of(&Pair { request, response: Some(entry) }), |row| out.write(&row));
                 }
@@ -147,7 +151,7 @@ impl Out<'_> {
 
 async fn receipt(app: &App, audit: &Audit, action: &str, tokens: bool) -> Result<(), Failure> {
     let (pair, entries) = entries_of(audit, action)?;
-    let key = key(app).await?;
+    let key = app.log_key().await?;
     let failed = |why: &str| Failure::new(Kind::Failed, format!("there is no receipt for {}: {why}", pair.action()));
     let grade = match key {
         Some(key) => {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::{
     cli::{app::App, failure::Failure, show::rfc3339},
     store::{
-        audit::{Bad, Flaw, Link, Place, Verdict},
+        audit::{Bad, Flaw, Kind, Link, Place, Verdict},
         journal::{Journal, Logged},
     },
 };
@@ -53,7 +53,7 @@ impl Known {
         if self.began.is_none() {
             self.began = time_of(line);
         }
-        if let Some(action) = link.action {
+        if let Some(action) = link.action.filter(|_| link.kind == Kind::Request) {
             self.actions.remove(action);
         }
     }

@@ -136,7 +136,7 @@ mod tests {
 
     fn entry(kind: EntryKind, body: Value) -> Entry {
         let action = Some(ActionId::from_text("act_1"));
-        Entry { seq: 7, time: "2026-01-01T00:00:00Z".into(), prev: String::new(), kind, action, body }
+        Entry { seq: 7, time: "2026-01-01T00:00:00Z".into(), prev: String::new(), kind, action, body, mac: None }
     }
 
     #[test]

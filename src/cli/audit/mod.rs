@@ -14,13 +14,10 @@ use serde_json::Value;
 use crate::{
     cli::{
         app::App,
-        failure::{Failure, Kind, chain},
+        failure::{Failure, Kind},
     },
     proof::Entries,
-    store::{
-        audit::{Audit, Cursor, Entry, Kind as EntryKind},
-        seal::DataKey,
-    },
+    store::audit::{Audit, Cursor, Entry, Kind as EntryKind},
 };
 
 /// Read, verify and export the log of everything that was done
@@ -59,16 +56,6 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// The key of the log, if the credential store has one and can be used. Without it everything else still works.
-async fn key(app: &App) -> Result<Option<&DataKey>, Failure> {
-    let store = app.store()?;
-    let found = app.patiently(async { Ok(store.existing_data_key().await) }).await?;
-    Ok(found.unwrap_or_else(|error| {
-        app.ui.warn(&format!("the credential store cannot be used: {}", chain(&error)));
-        None
-    }))
-}
-
 /// The two entries of one action, by its id or the unmistakable beginning of it.
 fn entries_of(audit: &Audit, name: &str) -> Result<(Pair, Entries), Failure> {
     let mut found: Option<(Pair, Entries)> = None;
@@ -83,7 +70,8 @@ fn entries_of(audit: &Audit, name: &str) -> Result<(Pair, Entries), Failure> {
             (None, EntryKind::Request) => {
                 found = Some((Pair { request: entry, response: None }, Entries { request: line, response: None }));
             }
-            (Some((pair, entries)), EntryKind::Response) if pair.action() == action => {
+            // How it ended is said once: what stands behind that is not from here, and `verify` says so.
+            (Some((pair, entries)), EntryKind::Response) if pair.action() == action && pair.response.is_none() => {
                 pair.response = Some(entry);
                 entries.response = Some(line);
             }

@@ -161,7 +161,7 @@ mod tests {
 
     fn entry(seq: u64, kind: Kind, action: Option<&str>, body: Value) -> Entry {
         let time = format!("2026-01-01T00:00:{seq:02}.000Z");
-        Entry { seq, time, prev: String::new(), kind, action: action.map(ActionId::from_text), body }
+        Entry { seq, time, prev: String::new(), kind, action: action.map(ActionId::from_text), body, mac: None }
     }
 
     fn selected(filters: &Filters) -> Vec<u64> {

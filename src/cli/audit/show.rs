@@ -4,7 +4,7 @@ use anstyle::Style;
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 
-use super::{Pair, entries_of, key, words};
+use super::{Pair, entries_of, words};
 use crate::{
     cli::{
         app::App,
@@ -26,7 +26,7 @@ pub(super) struct Args {
 pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let audit = app.audit()?;
     let (pair, entries) = entries_of(&audit, &args.action)?;
-    let grade = match key(app).await? {
+    let grade = match app.log_key().await? {
         Some(key) => {
             audit.unlock(key, app.store()?.lasts());
             proof::grade_of(&audit, key, &entries)
@@ -132,6 +132,7 @@ mod tests {
             kind,
             action: Some(ActionId::from_text("act_1")),
             body,
+            mac: None,
         };
         let request = json!({
             "actor": {"iss": "https://issuer.example", "sub": "ada", "client": "c", "profile": "default"}, "run": null,

@@ -2,13 +2,14 @@
 
 use std::{
     collections::BTreeSet,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 
-use super::{key, known::Known, show::meaning};
+use super::{known::Known, show::meaning};
 use crate::{
     cli::{
         app::App,
@@ -16,7 +17,8 @@ use crate::{
         ui::{Line, Ui},
         words::{count, pick},
     },
-    proof::{Grader, Grades, Receipt, WithoutEnd},
+    json,
+    proof::{Grader, Grades, Receipt, WithoutEnd, covered},
     store::audit::{Flaw, Place, Seal, Verdict},
 };
 
@@ -37,7 +39,7 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         return receipt(&app.ui, file);
     }
     let audit = app.audit()?;
-    let key = if args.chain_only { None } else { key(app).await? };
+    let key = if args.chain_only { None } else { app.log_key().await? };
     if let Some(key) = key {
         audit.unlock(key, app.store()?.lasts());
     }
@@ -126,7 +128,7 @@ fn facts(Found { verdict, grades, without_end, before, .. }: &Found) -> Value {
     json!({
         "entries": verdict.read(),
         "pruned": verdict.pruned,
-        "unproven": verdict.unproven,
+        "unproven": verdict.unproven.iter().map(|range| json!({ "from": range.start(), "to": range.end() })).collect::<Vec<_>>(),
         "files": verdict.files,
         "seal": { "status": status, "up_to": up_to, "unsealed": verdict.unsealed(), "checkpoints": verdict.checkpoints },
         "approvals": grades,
@@ -166,18 +168,15 @@ fn words(ui: &Ui, Found { verdict, grades, without_end, runs, before }: &Found) 
         (Seal::UpTo(seq), unsealed) => {
             good(&format!("sealed up to entry {seq}"));
             open(&match unsealed {
-                1 => "the entry behind it is not sealed yet: it is fine, and unproven".to_owned(),
-                many => format!("the {many} entries behind it are not sealed yet: they are fine, and unproven"),
+                1 => "the entry behind it is not sealed yet: it could be taken away unseen".to_owned(),
+                many => format!("the {many} entries behind it are not sealed yet: they could be taken away unseen"),
             });
         }
         (Seal::NotChecked, _) => open("its seals were not checked: that needs the key in the credential store"),
         (Seal::None, 0) => {}
         (Seal::None, _) => open("nothing of it is sealed: it is fine, and unproven"),
     }
-    if verdict.unproven > verdict.pruned {
-        let up_to = verdict.unproven;
-        open(&format!("entries up to {up_to} were there before the first seal: nothing proves who wrote them"));
-    }
+    unproven(ui, &verdict.unproven);
     let Grades { a, b, c, without_token, not_checked, not_approved, without_yes, without_end: _ } = *grades;
     if a + b + c > 0 {
         let approvals = count(a + b + c, "approval", "approvals");
@@ -227,6 +226,30 @@ fn words(ui: &Ui, Found { verdict, grades, without_end, runs, before }: &Found) 
     }
 }
 
+/// The entries that nobody vouches for.
+fn unproven(ui: &Ui, ranges: &[RangeInclusive<u64>]) {
+    /// More of them are named in JSON only.
+    const NAMED: usize = 10;
+    let name = |range: &RangeInclusive<u64>| match (range.start(), range.end()) {
+        (from, to) if from == to => from.to_string(),
+        (from, to) => format!("{from} to {to}"),
+    };
+    let (from, more) = match ranges {
+        [] => return,
+        [one] if one.start() == one.end() => {
+            let text = format!("entry {} was written without the log's key: nothing proves who wrote it", one.start());
+            return ui.answer_line(&Line::new().warn("- ").said(&text));
+        }
+        many => (&many[..many.len().min(NAMED)], many.len().saturating_sub(NAMED)),
+    };
+    let mut named = from.iter().map(name).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        named += &format!(" and {more} more places that --json names");
+    }
+    let text = format!("entries {named} were written without the log's key: nothing proves who wrote them");
+    ui.answer_line(&Line::new().warn("- ").said(&text));
+}
+
 /// The calls that have no end, each with what to do about it.
 fn unended(ui: &Ui, calls: &[WithoutEnd], runs: &BTreeSet<String>) {
     /// More of them are named in JSON only.
@@ -253,15 +276,18 @@ fn receipt(ui: &Ui, file: &Path) -> Result<(), Failure> {
     let shown = file.display();
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::new(Kind::Usage, format!("failed to read {shown}: {error}")))?;
-    let receipt: Receipt = serde_json::from_str(&text)
-        .map_err(|error| Failure::new(Kind::Failed, format!("{shown} is no receipt: {error}")))?;
+    let none = |why: String| Failure::new(Kind::Failed, format!("{shown} is no receipt: {why}"));
+    json::strict(&text).map_err(|error| none(error.to_string()))?;
+    let receipt: Receipt = serde_json::from_str(&text).map_err(|error| none(error.to_string()))?;
     let proven = receipt
         .check()
         .map_err(|problem| Failure::new(Kind::Failed, format!("the receipt {shown} does not hold: {problem}")))?;
+    let (signed, not_signed) = covered(proven);
     if ui.json() {
         let keys: Vec<&Value> = receipt.keys.iter().collect();
         ui.data(&json!({
             "schema_version": 1, "ok": true, "action": receipt.action, "grade": proven, "claimed": receipt.grade, "keys": keys,
+            "signed": signed, "not_signed": not_signed, "hashes": receipt.hashes,
         }));
         return Ok(());
     }
@@ -269,6 +295,9 @@ fn receipt(ui: &Ui, file: &Path) -> Result<(), Failure> {
     match proven {
         Some(grade) => {
             ui.answer_line(&Line::new().good("✓ ").said(&format!("grade {grade}: {}", meaning(grade))));
+            ui.answer_line(&Line::new().good("✓ ").plain("the issuer signed: ").said(&signed.join(", ")));
+            ui.answer_line(&Line::new().warn("- ").plain("it did not sign: ").said(&not_signed.join(", ")));
+            ui.status("What it did not sign is the word of whoever exported it, unless a sealed log holds lines with these hashes.");
             ui.status("That holds if the keys in the receipt are the issuer's: compare them with what the issuer publishes.");
         }
         None => ui.answer_line(&Line::new().warn("- ").plain(
@@ -311,12 +340,14 @@ mod tests {
             tell(&ui, &Found { verdict, grades, without_end, runs, before: 1 }).unwrap();
             ui.take().0
         };
-        let sealed = Verdict { entries: 9, files: 2, seal: Seal::UpTo(7), ..Verdict::default() };
+        let unproven = vec![2..=3, 5..=5];
+        let sealed = Verdict { entries: 9, files: 2, seal: Seal::UpTo(7), unproven, ..Verdict::default() };
         let grades = Grades { a: 2, c: 1, without_end: 1, ..Grades::default() };
         assert_eq!(
             said(sealed, grades),
             "✓ 9 entries in 2 files; every one follows from the one before\n✓ sealed up to entry 7\n\
-             - the 2 entries behind it are not sealed yet: they are fine, and unproven\n\
+             - the 2 entries behind it are not sealed yet: they could be taken away unseen\n\
+             - entries 2 to 3, 5 were written without the log's key: nothing proves who wrote them\n\
              ✓ the issuer's signatures hold for 3 approvals: 2 of grade A, 0 B, 1 C\n\
              - 1 call has no end: it waits, is under way, or was cut off by a crash\n    act_1  buy  agentctl resume run_1\n\
              - the journal knows 1 action from before this log began: the log before it was moved away, or removed\n"

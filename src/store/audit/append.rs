@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, BufRead as _, BufReader, Read, Seek, SeekFrom, Write as _},
     path::PathBuf,
 };
 
@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use super::{
     Audit, Entry, Error, Kind,
     chain::{self, Link, hex, sha256},
-    checkpoint::{Beginning, Checkpoint, Head, HeadFile, LogKey},
+    checkpoint::{Checkpoint, Head, HeadFile, LogKey, Start},
     id,
     rotate::{First, name_in, named_in, open_to_read, still_there},
 };
 use crate::{call::ActionId, files};
 
-/// The log is read backwards in pieces of this size.
+/// The log is read backwards; the first piece has this size, and each one more is twice as large as the one before.
 const PIECE: u64 = 8 * 1024;
 
 /// The files of one append, kept open for the next.
@@ -29,12 +29,23 @@ pub(super) struct Opened {
     first: First,
 }
 
+/// What the lock file names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named {
+    /// This log.
+    This,
+    /// Nothing yet, or a log that this one says is missing: it is to name this one from now on.
+    Due,
+    /// Another log, and this one says nothing of it: somebody put it here. The name stays, and so says so.
+    Other,
+}
+
 /// The end of the log, locked, and what is about to be written there.
 pub(super) struct Writer<'a> {
     audit: &'a Audit,
     lock: File,
-    /// The lock file may name another log.
-    unnamed: bool,
+    /// What the lock file says.
+    named: Named,
     path: PathBuf,
     pub(super) file: File,
     /// How long the file is.
@@ -60,7 +71,6 @@ impl<'a> Writer<'a> {
             Some(Opened { lock, file, first }) => (audit.lock(Some(lock))?, Some((file, first))),
             None => (audit.lock(None)?, None),
         };
-        let unnamed = opened.is_none();
         // Only now that nobody else may rename it.
         let opened = opened.and_then(|(file, first)| still_there(&file, &path).map(|found| (file, found.len(), first)));
         let (mut file, mut len, mut first) = match opened {
@@ -88,7 +98,8 @@ impl<'a> Writer<'a> {
             tail = Tail::default();
         }
         // Also when a crash came between the steps above, or in the middle of a first line.
-        let begins = tail.last.is_none();
+        let nothing = tail.last.is_none();
+        let begins = nothing || first.is_none();
         let mut after = None;
         if begins {
             first = None;
@@ -96,7 +107,9 @@ impl<'a> Writer<'a> {
                 && let Some(mut file) = open_to_read(&old)?
             {
                 first = First::read(&file, &old)?;
-                tail.last = Tail::read(&mut file).map_err(failed)?.last;
+                if nothing {
+                    tail.last = Tail::read(&mut file).map_err(failed)?.last;
+                }
                 after = old.file_name().and_then(|name| name.to_str()).map(str::to_owned);
             }
         }
@@ -104,12 +117,12 @@ impl<'a> Writer<'a> {
         let mut writer = Self {
             audit,
             lock,
-            unnamed,
+            named: Named::This,
             path,
             file,
             len,
             new,
-            first: First { seq: 1, log: String::new() },
+            first: First { seq: 1, log: String::new(), missing: None },
             last_kind: tail.last.as_ref().map(|(_, kind, _)| *kind),
             next_seq: tail.last.as_ref().map_or(0, |(seq, _, _)| *seq).saturating_add(1),
             prev: chain::after(last),
@@ -121,6 +134,19 @@ impl<'a> Writer<'a> {
             writer.text.push(b'\n');
         }
         let first_seq = writer.next_seq;
+        // Which log it is has to be known before anything is written, as its key is that of this log alone.
+        let mut missing = None;
+        let known = first.is_some();
+        writer.first = match first {
+            Some(first) if begins => First { seq: first_seq, missing: None, ..first },
+            Some(first) => first,
+            None => {
+                let (log, other) = writer.new_id()?;
+                missing = other;
+                First { seq: first_seq, log, missing: missing.clone() }
+            }
+        };
+        writer.named = writer.named(known)?;
         if let Some(torn) = &tail.torn {
             writer.prev = chain::after_torn(last, torn);
             let mut body = json!({ "torn_bytes": torn.len() });
@@ -134,11 +160,7 @@ impl<'a> Writer<'a> {
         // A crash may have torn the line before the first.
         let only_begun = tail.last.as_ref().is_some_and(|(seq, kind, _)| *kind == Kind::Begin && *seq <= 2);
         if begins {
-            let (log, missing) = match first {
-                Some(first) => (first.log, None),
-                None => writer.new_id()?,
-            };
-            let mut body = json!({ "format": 1, "log": log });
+            let mut body = json!({ "format": 1, "log": writer.first.log });
             if let Some(after) = after {
                 body["after"] = after.into();
             }
@@ -147,9 +169,6 @@ impl<'a> Writer<'a> {
                 audit.trouble.misses(missing);
             }
             writer.push(Kind::Begin, None, at, body)?;
-            writer.first = First { seq: first_seq, log };
-        } else if let Some(first) = first {
-            writer.first = first;
         }
         if new || only_begun && !begins {
             writer.seal_beginning(new, at)?;
@@ -167,30 +186,43 @@ impl<'a> Writer<'a> {
                 _ => id::mint(root)?,
             },
         };
-        // What cannot be read names nothing.
-        let named = named_in(&self.lock).unwrap_or_default();
+        let named = named_in(&self.lock);
         let missing = (!named.is_empty() && named != id).then_some(named);
         Ok((id, missing))
+    }
+
+    /// What the lock file says of this log, which was `known` before if any file of it was there. A crash may have come between
+    /// the first line, which names the log that was there before, and the new name.
+    fn named(&self, known: bool) -> Result<Named, Error> {
+        let named = named_in(&self.lock);
+        Ok(match named {
+            _ if named == self.first.log => Named::This,
+            _ if named.is_empty() || !known || self.first.missing.as_ref() == Some(&named) => Named::Due,
+            _ => {
+                self.audit.trouble.misses(named);
+                Named::Other
+            }
+        })
     }
 
     /// Seals a log that has nothing but its first line, so that of one that was begun with the key no entry is ever without a
     /// seal before it. If a head file says that there was more, the next seal tells.
     fn seal_beginning(&mut self, new: bool, at: DateTime<Utc>) -> Result<(), Error> {
         let Some(key) = self.lasting_key()? else { return Ok(()) };
-        if !self.is_ours()? {
+        if !self.is_ours()? || self.named == Named::Other {
             return Ok(());
         }
-        let beginning = match Head::read(&self.audit.head_path())? {
+        let start = match Head::read(&self.audit.head_path())? {
             HeadFile::Missing if new => {
                 self.headless = true;
-                Beginning::default()
+                None
             }
             HeadFile::There(head, text) if head.seq == 0 && head.log == key.log && Head::is_sealed(&text, &key) => {
-                head.beginning
+                head.start
             }
             _ => return Ok(()),
         };
-        self.push_checkpoint(&key, at, beginning)
+        self.push_checkpoint(&key, at, start)
     }
 
     /// Whether the log was begun with the key.
@@ -219,7 +251,8 @@ impl<'a> Writer<'a> {
         if self.audit.lasting_root().is_some() { self.key() } else { Ok(None) }
     }
 
-    /// Adds an entry; returns its number.
+    /// Adds an entry, with a MAC if there is a key that lasts; returns its number. What could not be read back is not written:
+    /// it would pass for somebody else's.
     pub(super) fn push(
         &mut self,
         kind: Kind,
@@ -228,21 +261,39 @@ impl<'a> Writer<'a> {
         body: Value,
     ) -> Result<u64, Error> {
         let seq = self.next_seq;
-        let line = serde_json::to_vec(&self.entry(kind, action, at, body))?;
+        let mut entry = self.entry(kind, action, at, body);
+        let line = match self.lasting_key()? {
+            None => serde_json::to_vec(&entry)?,
+            Some(key) => {
+                entry.mac = Some(String::new());
+                key.sign_entry(serde_json::to_vec(&entry)?)
+            }
+        };
+        serde_json::from_slice::<Entry>(&line)?;
         self.add(kind, &line);
         Ok(seq)
     }
 
-    /// Whether what was sealed last is still there: if it is not, a new seal would cover that up. Returns how the log begins,
-    /// which the new seal is to say as well.
-    pub(super) fn may_seal(&mut self, key: &LogKey) -> Result<Beginning, Error> {
+    /// Whether what was sealed last is still there: if it is not, a new seal would cover that up. Returns where the log begins
+    /// if files were removed, which the new seal is to say as well.
+    pub(super) fn may_seal(&mut self, key: &LogKey) -> Result<Option<Start>, Error> {
         let no = |why: &str| Err(Error::NotSealed(why.to_owned()));
+        if self.named == Named::Other {
+            return no("another log was here before this one, as the lock file says");
+        }
         let (head, text) = match Head::read(&self.audit.head_path())? {
             HeadFile::There(head, text) => (head, text),
             HeadFile::Damaged => return no("its head file is damaged"),
             HeadFile::Missing if self.is_ours()? || self.audit.was_sealed()? => return no("its head file is missing"),
-            HeadFile::Missing => return Ok(self.adopt()),
+            // A log that was begun without the key. What stands in it carries no MAC, and so stays unproven.
+            HeadFile::Missing => {
+                self.headless = true;
+                return Ok(None);
+            }
         };
+        if head.log != self.first.log {
+            return no("what was sealed before is not there any more");
+        }
         if head.key != key.id {
             return no("it was sealed with another key, and one log has one key");
         }
@@ -251,8 +302,8 @@ impl<'a> Writer<'a> {
         }
         let path = if head.file == self.first.seq { self.path.clone() } else { self.audit.old_path(head.file) };
         let stands = head.seq == 0 || path.try_exists().is_ok_and(|there| there) && head.stands_in(&path)?;
-        if !stands || head.log != self.first.log {
-            return no("what was sealed before is not there any more");
+        if !stands {
+            return no("what was sealed before is not where it was");
         }
         let (newer, newest) = if head.file == self.first.seq { self.seals_behind(&head, key)? } else { (0, None) };
         match newest {
@@ -261,15 +312,9 @@ impl<'a> Writer<'a> {
             Some(_) => return no("its head file is an older copy"),
             None if head.seq > 0 => {}
             None if self.is_ours()? => return no("its first seal is not there any more"),
-            None => return Ok(self.adopt()),
+            None => {}
         }
-        Ok(head.beginning)
-    }
-
-    /// Takes over a log that was begun without the key: what stands in it stays unproven.
-    fn adopt(&mut self) -> Beginning {
-        self.headless = true;
-        Beginning { start: None, unproven: self.next_seq - 1 }
+        Ok(head.start)
     }
 
     /// How many seals of this file stand behind the one that the head names, and a head that names the last of them.
@@ -297,12 +342,12 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Adds a checkpoint of a log that begins so.
+    /// Adds a checkpoint of a log that begins there.
     pub(super) fn push_checkpoint(
         &mut self,
         key: &LogKey,
         at: DateTime<Utc>,
-        beginning: Beginning,
+        start: Option<Start>,
     ) -> Result<(), Error> {
         let body = serde_json::to_value(Checkpoint { key: key.id.clone(), mac: String::new() })?;
         let line = key.seal_line(serde_json::to_vec(&self.entry(Kind::Checkpoint, None, at, body))?);
@@ -313,7 +358,7 @@ impl<'a> Writer<'a> {
             file: self.first.seq,
             at: self.len + self.text.len() as u64,
             len: line.len() as u64,
-            beginning,
+            start,
             key: key.id.clone(),
             mac: String::new(),
         };
@@ -346,7 +391,7 @@ impl<'a> Writer<'a> {
         if let Some((head, key)) = self.head {
             head.write(&self.audit.head_path(), &key)?;
         }
-        if self.unnamed && named_in(&self.lock).ok().as_ref() != Some(&self.first.log) {
+        if self.named == Named::Due {
             let path = self.audit.lock_path();
             name_in(&self.lock, &self.first.log).map_err(|source| files::Error::new("written", &path, source))?;
         }
@@ -360,7 +405,7 @@ impl<'a> Writer<'a> {
 
     fn entry(&self, kind: Kind, action: Option<&ActionId>, at: DateTime<Utc>, body: Value) -> Entry {
         let time = at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        Entry { seq: self.next_seq, time, prev: hex(&self.prev), kind, action: action.cloned(), body }
+        Entry { seq: self.next_seq, time, prev: hex(&self.prev), kind, action: action.cloned(), body, mac: None }
     }
 
     fn add(&mut self, kind: Kind, line: &[u8]) {
@@ -394,12 +439,15 @@ impl Tail {
     }
 
     /// Reads backwards until a line is found that is an entry: normally the last one.
-    fn read(file: &mut File) -> io::Result<Self> {
+    fn read(file: &mut (impl Read + Seek)) -> io::Result<Self> {
         let mut start = file.seek(SeekFrom::End(0))?;
         let mut bytes = Vec::new(); // the file from `start` on
         let mut known_torn = usize::MAX; // `bytes[known_torn..]` holds no entry
+        let mut size = PIECE;
         loop {
-            let from = start.saturating_sub(PIECE);
+            // A line of many megabytes is looked through a few times, not once for each piece.
+            let from = start.saturating_sub(size);
+            size = size.saturating_mul(2);
             let mut piece = vec![0; usize::try_from(start - from).unwrap_or(0)];
             file.seek(SeekFrom::Start(from))?;
             file.read_exact(&mut piece)?;
@@ -415,9 +463,9 @@ impl Tail {
                     known_torn = end;
                     break;
                 };
-                if let Some(link) = Link::read(&bytes[begin..end]) {
+                if let Some(entry) = Entry::read(&bytes[begin..end]) {
                     let torn = torn(bytes.get(end + 1..).unwrap_or_default());
-                    let last = Some((link.seq, link.kind, bytes[begin..end].to_vec()));
+                    let last = Some((entry.seq, entry.kind, bytes[begin..end].to_vec()));
                     return Ok(Self { last, torn, open });
                 }
                 if begin == 0 {
@@ -431,4 +479,36 @@ impl Tail {
 
 fn torn(bytes: &[u8]) -> Option<Vec<u8>> {
     (!bytes.is_empty()).then(|| bytes.strip_suffix(b"\n").unwrap_or(bytes).to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was read, and in how many pieces.
+    struct Counted(io::Cursor<Vec<u8>>, usize);
+
+    impl Read for Counted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1 += 1;
+            self.0.read(buffer)
+        }
+    }
+
+    impl Seek for Counted {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    /// Each piece more is copied together with those before it, and looked through again.
+    #[test]
+    fn a_line_of_many_megabytes_is_read_in_few_pieces() {
+        let entry = br#"{"seq":7,"time":"2026-01-01T00:00:00.000Z","prev":"","kind":"begin","body":{}}"#;
+        let long = vec![b'x'; 10_000_000];
+        let mut file = Counted(io::Cursor::new([entry.as_slice(), b"\n", &long, b"\n"].concat()), 0);
+        let tail = Tail::read(&mut file).unwrap();
+        assert_eq!((tail.last.map(|(seq, ..)| seq), tail.torn.map(|torn| torn.len())), (Some(7), Some(long.len())));
+        assert!(file.1 < 20, "{} pieces", file.1);
+    }
 }

@@ -14,12 +14,15 @@ use serde_json::Value;
 
 use super::{
     Error,
-    chain::{hash_of, hex},
+    chain::{MAC_AND_END, hash_of, hex, sha256, unhex},
 };
 use crate::{files, store::seal::Root};
 
 /// Hexadecimal digits of a MAC.
 const MAC_LEN: usize = 64;
+/// What stands before the MAC of an entry, and behind it.
+const ENTRY_MAC: &[u8] = b",\"mac\":\"";
+const ENTRY_END: &[u8] = b"\"}";
 
 /// The keys of one log.
 #[derive(Clone)]
@@ -29,6 +32,7 @@ pub(super) struct LogKey {
     /// The name of the key, so that another one can be told from a wrong MAC.
     pub(super) id: String,
     seals: hmac::Key,
+    entries: hmac::Key,
     values: hmac::Key,
 }
 
@@ -43,13 +47,34 @@ impl LogKey {
     pub(super) fn new(root: &Root, log: &str) -> Result<Self, Error> {
         let seals = root.derive("audit seals", log)?;
         let id = hex(&hmac::sign(&root.derive("audit key id", log)?, b"").as_ref()[..8]);
-        Ok(Self { log: log.to_owned(), id, seals, values: root.derive("audit values", log)? })
+        let entries = root.derive("audit entries", log)?;
+        Ok(Self { log: log.to_owned(), id, seals, entries, values: root.derive("audit values", log)? })
     }
 
     /// What stands in the place of a value.
     pub(super) fn hide(&self, name: &str, value: &Value) -> Result<String, serde_json::Error> {
         let text = format!("{name}\n{}", serde_json_canonicalizer::to_string(value)?);
         Ok(format!("hmac-sha-256:{}", URL_SAFE_NO_PAD.encode(hmac::sign(&self.values, text.as_bytes()))))
+    }
+
+    /// The line of an entry whose MAC is still empty, with it.
+    pub(super) fn sign_entry(&self, mut line: Vec<u8>) -> Vec<u8> {
+        line.truncate(line.len() - ENTRY_END.len());
+        let mac = hmac::sign(&self.entries, &sha256(&line));
+        line.extend_from_slice(hex(mac.as_ref()).as_bytes());
+        line.extend_from_slice(ENTRY_END);
+        line
+    }
+
+    /// Whether the line of an entry carries a MAC of this key. `before` is the SHA-256 of what stands before it: the line is
+    /// hashed for the chain as well, and so only once.
+    pub(super) fn signed_entry(&self, line: &[u8], before: &[u8; 32]) -> bool {
+        let mac = line.len().checked_sub(MAC_AND_END).and_then(|at| {
+            let (text, mac) = line.split_at(at);
+            let mac = mac.strip_suffix(ENTRY_END).filter(|_| text.ends_with(ENTRY_MAC))?;
+            unhex(str::from_utf8(mac).ok()?)
+        });
+        mac.is_some_and(|mac| hmac::verify(&self.entries, before, &mac).is_ok())
     }
 
     /// Fills in the MAC of a text that ends with an empty one and `end`.
@@ -69,11 +94,8 @@ impl LogKey {
         }) else {
             return false;
         };
-        let digits: Option<Vec<u8>> = mac
-            .chunks_exact(2)
-            .map(|pair| str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()))
-            .collect();
-        before.ends_with(b"\"mac\":\"") && digits.is_some_and(|mac| hmac::verify(&self.seals, before, &mac).is_ok())
+        let mac = str::from_utf8(mac).ok().and_then(unhex);
+        before.ends_with(b"\"mac\":\"") && mac.is_some_and(|mac| hmac::verify(&self.seals, before, &mac).is_ok())
     }
 
     /// The line of a checkpoint whose MAC is still empty, with it.
@@ -111,30 +133,13 @@ pub(super) struct Head {
     pub(super) at: u64,
     /// How long it is.
     pub(super) len: u64,
-    /// How the log begins.
-    #[serde(flatten)]
-    pub(super) beginning: Beginning,
+    /// Where the log begins, if files were removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) start: Option<Start>,
     /// The name of the key.
     pub(super) key: String,
     /// HMAC-SHA-256 over the text up to here.
     pub(super) mac: String,
-}
-
-/// How a log begins.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Beginning {
-    /// Where, if files were removed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) start: Option<Start>,
-    /// The last entry that stood there before anything was sealed, in a log that was begun without the key: whoever wrote up
-    /// to there, it was not proven then. 0 in any other.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub(super) unproven: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// Where a log begins whose oldest files were removed.
@@ -161,7 +166,7 @@ impl HeadFile {
     /// Where it says that the log begins. Its MAC has not been looked at.
     pub(super) fn start(&self) -> Option<&Start> {
         match self {
-            Self::There(head, _) => head.beginning.start.as_ref(),
+            Self::There(head, _) => head.start.as_ref(),
             Self::Missing | Self::Damaged => None,
         }
     }

@@ -16,6 +16,8 @@ pub(super) struct At<'a> {
     pub(super) file: &'a LogFile,
     /// Its number there, from 1.
     pub(super) line: u64,
+    /// Where it begins there, in bytes.
+    pub(super) start: u64,
     /// Whether it has an end. Only the last line of a file can lack it.
     pub(super) ended: bool,
 }
@@ -32,12 +34,14 @@ pub(super) struct Lines<'a> {
     files: slice::Iter<'a, LogFile>,
     open: Option<(&'a LogFile, BufReader<Take<&'a File>>)>,
     line: u64,
+    /// How much of the open file was read.
+    read: u64,
 }
 
 impl<'a> Lines<'a> {
     /// Before the first line of the first file.
     pub(super) fn of(files: &'a [LogFile]) -> Self {
-        Self { files: files.iter(), open: None, line: 0 }
+        Self { files: files.iter(), open: None, line: 0, read: 0 }
     }
 
     /// Reads the next line into `text`, without its end; none at the end of the log.
@@ -49,7 +53,7 @@ impl<'a> Lines<'a> {
                     let Some(file) = self.files.next() else { return Ok(None) };
                     let mut opened = &file.file;
                     opened.seek(SeekFrom::Start(0)).map_err(|source| files::Error::new("read", &file.path, source))?;
-                    self.line = 0;
+                    (self.line, self.read) = (0, 0);
                     (file, BufReader::with_capacity(256 * 1024, opened.take(file.len)))
                 }
             };
@@ -59,8 +63,10 @@ impl<'a> Lines<'a> {
             if read > 0 {
                 self.open = Some((file, reader));
                 self.line += 1;
+                let start = self.read;
+                self.read += read as u64;
                 let ended = text.pop_if(|byte| *byte == b'\n').is_some();
-                return Ok(Some(At { file, line: self.line, ended }));
+                return Ok(Some(At { file, line: self.line, start, ended }));
             }
         }
     }

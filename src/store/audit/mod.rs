@@ -10,8 +10,9 @@
 //! A chain alone can be written anew by whoever can write to the folder. So checkpoints in it carry a MAC under a key that
 //! lies in the credential store, and a head file beside it says up to where there was one: without the key nothing before
 //! a checkpoint can be changed, and nothing up to the newest one be cut off, unseen. The id of a log says whether it was begun
-//! with the key; one that was is sealed from its first line on, so that taking every seal out shows as well. Whoever has this
-//! person's account and key is not defended against.
+//! with the key; one that was is sealed from its first line on, so that taking every seal out shows as well. Each entry carries
+//! a MAC of its own, too: what somebody without the key put behind the last seal stays known as nobody's, whoever seals it
+//! later. Whoever has this person's account and key is not defended against.
 
 mod append;
 mod chain;
@@ -59,7 +60,7 @@ use super::{
     lock,
     seal::{self, DataKey, Root},
 };
-use crate::{call::ActionId, files};
+use crate::{call::ActionId, files, json};
 
 /// How long another process may take to append.
 const BUSY: Duration = Duration::from_secs(5);
@@ -77,7 +78,7 @@ pub enum Error {
     /// Another process keeps it locked.
     #[error(transparent)]
     Lock(#[from] lock::Error),
-    /// The entry has no JSON form.
+    /// The entry has no JSON form, or none that can be read back.
     #[error("the entry cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// Its keys could not be derived.
@@ -115,8 +116,10 @@ pub enum Kind {
     Pruned,
 }
 
-/// One line of the log. The order of the members is the order in the file.
+/// One line of the log. The order of the members is the order in the file. It is read in one way only: a line in which a
+/// name stands twice, or whose time is none, is no entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Line")]
 pub struct Entry {
     /// Counts from 1 without a gap.
     pub seq: u64,
@@ -131,6 +134,45 @@ pub struct Entry {
     pub action: Option<ActionId>,
     /// What happened.
     pub body: Value,
+    /// HMAC over all that stands before it in the line, of whoever has the log's key; none in a checkpoint, whose MAC is part
+    /// of its body, and of whoever wrote without the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+}
+
+impl Entry {
+    /// Reads a line; none if it is no entry.
+    #[must_use]
+    pub fn read(line: &[u8]) -> Option<Self> {
+        serde_json::from_str(str::from_utf8(line).ok()?).ok()
+    }
+}
+
+/// An entry before it is known to have one reading.
+#[derive(Deserialize)]
+struct Line {
+    seq: u64,
+    time: String,
+    prev: String,
+    kind: Kind,
+    #[serde(default)]
+    action: Option<ActionId>,
+    body: json::Read,
+    #[serde(default)]
+    mac: Option<String>,
+}
+
+impl TryFrom<Line> for Entry {
+    type Error = String;
+
+    fn try_from(line: Line) -> Result<Self, String> {
+        let Line { seq, time, prev, kind, action, body, mac } = line;
+        if let Some(at) = body.twice {
+            return Err(format!("the name {at} stands twice in its body"));
+        }
+        DateTime::parse_from_rfc3339(&time).map_err(|_| "its time is none")?;
+        Ok(Self { seq, time, prev, kind, action, body: body.value, mac })
+    }
 }
 
 /// The log of one state folder.
@@ -174,7 +216,7 @@ impl Audit {
     /// The file that is written to.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.folder.join("audit.jsonl")
+        self.folder.join(rotate::CURRENT)
     }
 
     /// Whether [`Audit::unlock`] was called.
@@ -249,8 +291,8 @@ impl Audit {
         if let Some(key) = writer.key()?
             && writer.last_kind() != Some(Kind::Checkpoint)
         {
-            let beginning = writer.may_seal(&key)?;
-            writer.push_checkpoint(&key, at, beginning)?;
+            let start = writer.may_seal(&key)?;
+            writer.push_checkpoint(&key, at, start)?;
             writer.write()?;
         }
         self.unsealed.set(false);
@@ -270,8 +312,8 @@ impl Audit {
         if let Some(key) = key.filter(|_| seq.is_multiple_of(self.checkpoint_every)) {
             // The entry counts, sealed or not; the end of the run says why it was not.
             match writer.may_seal(&key) {
-                Ok(beginning) => {
-                    writer.push_checkpoint(&key, at, beginning)?;
+                Ok(start) => {
+                    writer.push_checkpoint(&key, at, start)?;
                     sealed = true;
                 }
                 Err(Error::NotSealed(_)) => {}

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{
     Audit, Entry, Error, Kind,
     append::Writer,
-    checkpoint::{Beginning, Start},
+    checkpoint::Start,
     rotate::{FIRST_LINE, LogFile, Snapshot},
 };
 use crate::files;
@@ -35,8 +35,8 @@ impl Audit {
         };
         let mut writer = Writer::open(self, at)?;
         let Some(key) = writer.key()? else { return Ok(0) };
-        let beginning = writer.may_seal(&key)?;
-        if beginning.start.as_ref().map_or(1, |start| start.seq) != from {
+        let start = writer.may_seal(&key)?;
+        if start.map_or(1, |start| start.seq) != from {
             // Another process was faster.
             return Ok(0);
         }
@@ -44,7 +44,7 @@ impl Audit {
             let time = before.to_rfc3339_opts(SecondsFormat::Millis, true);
             let body = json!({ "from": from, "to": next.seq - 1, "before": time });
             writer.push(Kind::Pruned, None, at, body)?;
-            writer.push_checkpoint(&key, at, Beginning { start: Some(next.clone()), ..beginning })?;
+            writer.push_checkpoint(&key, at, Some(next.clone()))?;
             writer.write()?;
         }
         // Only now that the head says so. Who is killed in between finds the rest of them the next time.
@@ -96,6 +96,6 @@ fn first_line(file: &LogFile) -> Result<Vec<u8>, Error> {
 }
 
 fn time_of(line: &[u8]) -> Option<DateTime<Utc>> {
-    let entry = serde_json::from_slice::<Entry>(line).ok()?;
+    let entry = Entry::read(line)?;
     Some(DateTime::parse_from_rfc3339(&entry.time).ok()?.to_utc())
 }

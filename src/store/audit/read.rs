@@ -58,7 +58,7 @@ impl Audit {
         for file in self.snapshot()?.files {
             each_line(&file, 0, |line, _| {
                 if str::from_utf8(line).is_ok_and(|line| line.contains(action.as_str())) {
-                    entries.extend(serde_json::from_slice::<Entry>(line));
+                    entries.extend(Entry::read(line));
                 }
                 true
             })?;
@@ -86,7 +86,7 @@ impl Audit {
             cursor.place = Some((file.first, from));
             let went_on = each_line(&file, from, |line, read| {
                 cursor.place = Some((file.first, read));
-                serde_json::from_slice(line).map_or(true, |entry| each(entry, line))
+                Entry::read(line).is_none_or(|entry| each(entry, line))
             })?;
             if !went_on {
                 break;

@@ -9,14 +9,17 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    Audit, BUSY, Error, Kind,
-    chain::{Link, hash_of},
+    Audit, BUSY, Entry, Error, Kind,
+    chain::hash_of,
     checkpoint::{Head, HeadFile, Start},
 };
 use crate::{files, store::lock};
 
 /// A first line is no longer than this, unless it is no beginning.
 pub(super) const FIRST_LINE: u64 = 4 * 1024;
+
+/// The name of the file that is written to.
+pub(super) const CURRENT: &str = "audit.jsonl";
 
 /// What the first line of a file says.
 #[derive(Clone, Debug)]
@@ -25,6 +28,8 @@ pub(super) struct First {
     pub(super) seq: u64,
     /// The id of the log.
     pub(super) log: String,
+    /// The id of another log that it says was here before.
+    pub(super) missing: Option<String>,
 }
 
 /// One file of the log as it is now. It is open: by the time it is read it may have another name.
@@ -41,6 +46,11 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
+    /// Whether it is not written to any more.
+    pub(super) fn is_old(&self) -> bool {
+        self.name() != CURRENT
+    }
+
     /// The name of the file in its folder.
     pub(super) fn name(&self) -> &str {
         self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
@@ -54,6 +64,8 @@ pub(super) struct Snapshot {
     pub(super) files: Vec<LogFile>,
     /// The head file.
     pub(super) head: HeadFile,
+    /// The log that the lock file names; nothing if there is none.
+    pub(super) named: String,
 }
 
 impl Audit {
@@ -124,7 +136,8 @@ impl Audit {
         if let Some(file) = &lock {
             lock::within(BUSY, &self.lock_path(), || file.try_lock_shared())?;
         }
-        Ok(Snapshot { files: self.files()?, head: Head::read(&self.head_path())? })
+        let named = lock.as_ref().map(named_in).unwrap_or_default();
+        Ok(Snapshot { files: self.files()?, head: Head::read(&self.head_path())?, named })
     }
 
     /// The files as they are; while the lock is held they stay so.
@@ -170,17 +183,20 @@ impl First {
         }
     }
 
-    /// The first entry; and behind half a line of a crash the beginning that follows its recovery.
+    /// The first entry; and behind half a line of a crash the beginning that follows its recovery. A recovery behind which
+    /// nothing stands yet is no beginning: a crash came once more.
     fn find(start: &[u8]) -> Option<Self> {
         let mut lines = start.split(|byte| *byte == b'\n');
         let mut recovered = None;
         for line in lines.clone() {
-            let Some(link) = Link::read(line) else { continue };
-            let seq = recovered.unwrap_or(link.seq);
-            match link.kind {
-                Kind::Begin => return begin_of(line).map(|begin| Self { seq, log: begin.log }),
-                Kind::Recovered if recovered.is_none() => recovered = Some(link.seq),
-                _ => return Some(Self { seq, log: hash_of(lines.next().unwrap_or_default()) }),
+            let Some(entry) = Entry::read(line) else { continue };
+            let seq = recovered.unwrap_or(entry.seq);
+            match entry.kind {
+                Kind::Begin => {
+                    return begin_of(line).map(|begin| Self { seq, log: begin.log, missing: begin.missing });
+                }
+                Kind::Recovered => recovered = Some(seq),
+                _ => return Some(Self { seq, log: hash_of(lines.next().unwrap_or_default()), missing: None }),
             }
         }
         None
@@ -198,14 +214,13 @@ pub(super) struct Begin {
     pub(super) missing: Option<String>,
 }
 
-/// The log that the lock file names: the one that was written to last.
-pub(super) fn named_in(mut lock: &File) -> io::Result<String> {
+/// The log that the lock file names: the one that was written to last. What cannot be read names nothing.
+pub(super) fn named_in(mut lock: &File) -> String {
     /// An id has 32 letters.
     const LONGEST: u64 = 64;
-    lock.rewind()?;
     let mut name = String::new();
-    lock.take(LONGEST).read_to_string(&mut name)?;
-    Ok(name)
+    let read = lock.rewind().and_then(|()| lock.take(LONGEST).read_to_string(&mut name));
+    if read.is_ok() { name } else { String::new() }
 }
 
 /// Lets the lock file name the log, so that one which is taken away without it is missed.

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{checkpoint::Beginning, *};
+use super::*;
 use crate::files::tests::TempDir;
 
 pub(super) fn at() -> DateTime<Utc> {
@@ -168,6 +168,41 @@ fn what_was_sealed_cannot_be_written_anew() {
     assert!(without.is_whole() && without.seal == Seal::NotChecked, "{without:?}");
 }
 
+/// Whoever reads it understands the same, or nothing.
+#[test]
+fn a_line_with_two_readings_is_no_entry() {
+    let dir = TempDir::new();
+    let audit = unlocked(&dir.0, 7);
+    fill(&audit, 1);
+    let good = fs::read_to_string(audit.path()).unwrap();
+    let last = good.lines().last().unwrap();
+    let tail = format!("\"prev\":\"{}\",\"kind\":\"request\",\"action\":\"act_2\"", hash_of(last.as_bytes()));
+    let time = "\"time\":\"2026-01-01T00:00:00.000Z\"";
+    let entry = |time: &str, body: &str| format!("{{\"seq\":5,{time}{tail},\"body\":{body}}}").into_bytes();
+    let (deep, fine) =
+        (format!("{}{}", "[".repeat(200), "]".repeat(200)), entry(&format!("{time},"), "{\"tool\":\"x\"}"));
+    assert!(Entry::read(&fine).is_some());
+    for line in [
+        entry(&format!("{time},"), "{\"tool\":\"x\",\"tool\":\"y\"}"),
+        entry(&format!("{time},"), "{\"arguments\":{\"qty\":100,\"qty\":1}}"),
+        entry(&format!("{time},"), &deep),
+        entry(&format!("{time},"), "{\"tool\":\"\\ud800\"}"),
+        entry(&format!("{time},"), "{\"n\":1e999}"),
+        entry(&format!("{time},{time},"), "{}"),
+        entry("\"time\":\"tomorrow\",", "{}"),
+        entry("", "{}"),
+        fine.iter().map(|byte| if *byte == b'x' { 0xff } else { *byte }).collect(),
+    ] {
+        assert_eq!(Entry::read(&line), None, "{}", String::from_utf8_lossy(&line));
+        for (next, number) in [(0, 5), (1, 5)] {
+            fs::write(audit.path(), [good.as_bytes(), &line, b"\n"].concat()).unwrap();
+            fill(&unlocked(&dir.0, 7), next);
+            let (flaw, line, why) = bad(&audit).unwrap();
+            assert!((flaw, line) == (Flaw::Broken, number) && why.contains("it is no entry"), "{why}");
+        }
+    }
+}
+
 #[test]
 fn one_log_has_one_key() {
     let dir = TempDir::new();
@@ -300,7 +335,7 @@ fn a_log_torn_at_any_byte_goes_on_and_says_so() {
         // A whole line that only lacks its end is whole.
         let torn = !starts.contains(&cut) && !starts.contains(&(cut + 1));
         assert_eq!(verdict(&audit).unfinished.is_some(), torn, "cut at {cut}");
-        fill(&audit, 1);
+        fill(&Audit::open(&dir.0), 1);
         let found = verdict(&audit);
         assert_eq!((found.bad.as_slice(), found.recovered.len()), (&[][..], usize::from(torn)), "cut at {cut}");
         assert_eq!(found.is_whole(), !torn);
@@ -309,7 +344,7 @@ fn a_log_torn_at_any_byte_goes_on_and_says_so() {
         let whole = fs::read(audit.path()).unwrap();
         fs::write(audit.path(), &whole[..cut + 9]).unwrap();
         fs::write(audit.lock_path(), "").unwrap();
-        fill(&audit, 1);
+        fill(&Audit::open(&dir.0), 1);
         assert_eq!(bad(&audit), None, "cut at {cut} and again");
         // And what is torn cannot be changed afterwards.
         if torn {
@@ -404,7 +439,7 @@ fn a_crash_in_the_middle_of_the_first_seal_is_none_of_the_flaws() {
     head.before_all().write(&audit.head_path(), &key).unwrap();
     fs::write(audit.path(), begun).unwrap();
     let cut = unlocked(&dir.0, 7);
-    assert_eq!(append::Writer::open(&cut, at()).unwrap().may_seal(&key).unwrap(), Beginning::default());
+    assert_eq!(append::Writer::open(&cut, at()).unwrap().may_seal(&key).unwrap(), None);
     assert_eq!(head_of(&audit), head);
     fill(&cut, 1);
     cut.seal(at()).unwrap();
@@ -438,6 +473,7 @@ fn the_head_file_is_there_before_the_first_line() {
     for cut in 1..=second {
         head.before_all().write(&audit.head_path(), &key).unwrap();
         fs::write(audit.path(), &whole[..cut]).unwrap();
+        fs::write(audit.lock_path(), "").unwrap();
         assert_eq!(bad(&audit), None, "cut at {cut}");
         let next = unlocked(&dir.0, 7);
         fill(&next, 1);
@@ -480,11 +516,24 @@ fn a_log_without_its_seals_is_not_sealed_anew() {
     let lines: Vec<String> = forged.lines().map(|line| line.replace(&id, &"a".repeat(id.len()))).collect();
     fs::write(audit.path(), rechain(&lines)).unwrap();
     fs::remove_file(audit.head_path()).unwrap();
+    // The lock file knows that another one was here. Whoever writes to this one says so, and never makes it good.
+    for _ in 0..2 {
+        let (flaw, _, why) = bad(&audit).unwrap();
+        assert!(flaw == Flaw::Missing && why.contains(&id), "{why}");
+        let next = unlocked(&dir.0, 7);
+        fill(&next, 1);
+        assert!(matches!(next.seal(at()), Err(Error::NotSealed(_))));
+        assert_eq!((next.trouble().missing(), next.log_id().unwrap() != Some(id.clone())), (Some(id.clone()), true));
+        assert!(!next.head_path().exists());
+    }
+    // Whoever changes that file too has a log of which nothing is proven but what came later.
+    fs::write(audit.path(), rechain(&lines)).unwrap();
+    fs::write(audit.lock_path(), "a".repeat(id.len())).unwrap();
     let next = unlocked(&dir.0, 7);
     fill(&next, 1);
     next.seal(at()).unwrap();
     let found = verdict(&next);
-    assert_eq!((found.bad.as_slice(), found.unproven), (&[][..], 7), "what stood there is not called proven");
+    assert_eq!((found.bad.as_slice(), found.unproven), (&[][..], vec![1..=5]), "what stood there is not called proven");
 }
 
 #[test]
@@ -497,7 +546,7 @@ fn what_was_begun_without_the_key_stays_unproven() {
         fill(&audit, pairs);
         audit.seal(at()).unwrap();
         let found = verdict(&audit);
-        assert_eq!((found.bad.as_slice(), found.seal, found.unproven), (&[][..], Seal::UpTo(seal), 7));
+        assert_eq!((found.bad.as_slice(), found.seal, found.unproven), (&[][..], Seal::UpTo(seal), vec![1..=5]));
     }
     // A crash between the head file and the first seal.
     let first: String =
@@ -510,5 +559,5 @@ fn what_was_begun_without_the_key_stays_unproven() {
     fill(&next, 1);
     next.seal(at()).unwrap();
     let found = verdict(&next);
-    assert_eq!((found.bad.as_slice(), found.seal, found.unproven), (&[][..], Seal::UpTo(10), 9));
+    assert_eq!((found.bad.as_slice(), found.seal, found.unproven), (&[][..], Seal::UpTo(10), vec![1..=5]));
 }

@@ -1,19 +1,20 @@
 //! Verifying: every line follows from the one before, every seal fits, and nothing that was sealed is missing at the end.
 
-use std::path::PathBuf;
+use std::{collections::HashMap, ops::RangeInclusive, path::PathBuf};
 
 use serde::Deserialize;
 
 use super::{
-    Audit, Error, Kind,
-    chain::{Link, NOTHING_BEFORE, after_torn, hex, left_by_crashes, sha256, unhex},
+    Audit, Entry, Error, Kind,
+    chain::{Link, NOTHING_BEFORE, after_torn, hex, left_by_crashes, sha256, sha256_twice, unhex},
     checkpoint::{Checkpoint, Head, HeadFile, LogKey},
     id,
     lines::{At, Lines},
-    rotate::{LogFile, Snapshot, begin_of, kept},
+    rotate::{LogFile, Snapshot, begin_of, kept, old_name},
 };
 
-/// More flaws than this are not listed; the first one is what matters.
+/// More flaws than this are not listed; the first one is what matters. Nor are more ranges of what is unproven: the last one
+/// reaches to the last of them.
 const FLAWS: usize = 100;
 
 /// A line of the log.
@@ -81,9 +82,9 @@ pub struct Verdict {
     pub entries: u64,
     /// How many entries were removed with the oldest files, as the head file says.
     pub pruned: u64,
-    /// The last of the entries that were there before the log was sealed for the first time, as the head file says: whoever
-    /// wrote them, no seal says so. 0 if there are none.
-    pub unproven: u64,
+    /// Entries without a MAC of the log's key, so that nothing says who wrote them; a seal that came later says no more than
+    /// that they were there by then. Known only with the key.
+    pub unproven: Vec<RangeInclusive<u64>>,
     /// In how many files.
     pub files: usize,
     /// Lines of `recovered` entries: what stands before them is half a line of a crash, or was made to look like it.
@@ -119,6 +120,15 @@ impl Verdict {
     #[must_use]
     pub fn read(&self) -> u64 {
         self.entries - self.pruned
+    }
+
+    /// Adds an entry that nobody vouches for.
+    fn doubt(&mut self, seq: u64) {
+        let room = self.unproven.len() < FLAWS;
+        match self.unproven.last_mut() {
+            Some(last) if *last.end() + 1 == seq || !room => *last = *last.start()..=seq,
+            _ => self.unproven.push(seq..=seq),
+        }
     }
 
     /// Adds a flaw, if there are not too many already.
@@ -161,6 +171,9 @@ impl Audit {
             log: log.unwrap_or_default(),
             ours,
             acts: false,
+            actions: HashMap::new(),
+            begun: false,
+            before: None,
             key,
             last_hash: NOTHING_BEFORE,
             last: Vec::new(),
@@ -181,7 +194,16 @@ impl Audit {
             );
             check.end(self, &snapshot.head, head_place, end);
         }
-        let mut verdict = check.verdict;
+        let (mut verdict, log) = (check.verdict, check.log);
+        // The first line of a log says it by itself if another one was here before.
+        let other = !snapshot.named.is_empty() && snapshot.named != log;
+        if other && !verdict.bad.iter().any(|bad| bad.flaw == Flaw::Missing) {
+            let why = format!(
+                "the log that was written to here is another one ({}): it was taken away, or this one was put in its place",
+                snapshot.named
+            );
+            verdict.say(Bad { flaw: Flaw::Missing, place: Place { file: self.lock_path(), line: 1 }, why });
+        }
         if let Some(bad) = head_flaw {
             // A line that was changed explains why the head file does not fit; nothing explains the line.
             let broken = verdict.bad.first().is_some_and(|bad| bad.flaw == Flaw::Broken);
@@ -202,6 +224,12 @@ pub(super) struct Check<'a> {
     ours: bool,
     /// There is an entry that a log which is only begun does not have.
     acts: bool,
+    /// Every action that had its request, by the beginning of the hash of its id, and whether it had its response.
+    actions: HashMap<[u8; 16], bool>,
+    /// The file that is read has had its first line.
+    begun: bool,
+    /// The file before that one.
+    before: Option<&'a LogFile>,
     pub(super) key: Option<LogKey>,
     last_hash: [u8; 32],
     /// The last entry: its line, and where it stands.
@@ -244,15 +272,17 @@ impl<'a> Check<'a> {
 
     /// Where the log begins, and its files.
     fn begin(&mut self, files: &'a [LogFile]) -> &'a [LogFile] {
-        let beginning = self.head.as_ref().map(|head| head.beginning.clone()).unwrap_or_default();
-        self.verdict.unproven = beginning.unproven;
-        let start = beginning.start.as_ref();
+        let start = self.head.as_ref().and_then(|head| head.start.as_ref());
         if let Some((seq, hash)) = start.and_then(|start| Some((start.seq, unhex(&start.prev)?))) {
             (self.verdict.pruned, self.last_hash) = (seq.saturating_sub(1), hash);
         }
         self.verdict.entries = self.verdict.pruned;
         let files = kept(files, start);
         self.verdict.files = files.len();
+        for file in files.iter().filter(|file| file.len == 0 && file.is_old()) {
+            let at = At { file, line: 1, start: 0, ended: false };
+            self.verdict.say(Bad::broken(at, "the file is empty: it was put in, or what stood there was taken out"));
+        }
         files
     }
 
@@ -264,11 +294,13 @@ impl<'a> Check<'a> {
     ) -> Result<bool, Error> {
         let mut text = Vec::new();
         while let Some(at) = lines.next(&mut text)? {
-            let Some(link) = Link::read(&text) else {
+            let (hash, proven) = self.proof_of(&text);
+            // What carries a MAC was read back when it was written. Of anything else every reader is to understand the same.
+            let link = Link::read(&text).filter(|_| proven || Entry::read(&text).is_some());
+            let Some(link) = link else {
                 self.no_entry(at, &text);
                 continue;
             };
-            let hash = sha256(&text);
             let bad = match self.chain(&link, &text, &hash, at, lines)? {
                 None => self.seal(&link, &text, &hash, at, lines)?,
                 bad => bad,
@@ -276,6 +308,12 @@ impl<'a> Check<'a> {
             if let Some(bad) = bad {
                 self.verdict.say(bad);
                 return Ok(false);
+            }
+            if !proven && self.key.is_some() {
+                self.verdict.doubt(link.seq);
+            }
+            for why in [self.file(&link, &text, at), self.pair(&link)].into_iter().flatten() {
+                self.verdict.say(Bad::broken(at, why));
             }
             if let Some(torn) = self.torn.take() {
                 if left_by_crashes(&torn.bytes, link.seq) && !recovers_from_foreign(&text) {
@@ -299,6 +337,71 @@ impl<'a> Check<'a> {
             std::mem::swap(&mut self.last, &mut text);
         }
         Ok(true)
+    }
+
+    /// The hash of a line, and whether its own MAC says that it was written with the key.
+    fn proof_of(&self, line: &[u8]) -> ([u8; 32], bool) {
+        match &self.key {
+            None => (sha256(line), false),
+            Some(key) => {
+                let (before, hash) = sha256_twice(line);
+                (hash, key.signed_entry(line, &before) || key.sealed_line(line))
+            }
+        }
+    }
+
+    /// Each file begins with a line that says so, and which file it follows; no other line does.
+    fn file(&mut self, link: &Link<'_>, line: &[u8], at: At<'a>) -> Option<String> {
+        let last = self.last_at.map(|last| last.file);
+        let mut renamed = false;
+        if last.is_none_or(|last| !std::ptr::eq(last, at.file)) {
+            (self.begun, self.before) = (false, last);
+            renamed = at.file.is_old() && at.file.name() != old_name(link.seq);
+        }
+        // Behind half a line of a crash the recovery stands first.
+        let begun = self.begun;
+        self.begun |= link.kind != Kind::Recovered;
+        let after = begin_of(line).and_then(|begin| begin.after);
+        match (link.kind, begun) {
+            _ if renamed => {
+                Some(format!("entry {} begins its file, whose name says another one: it was renamed", link.seq))
+            }
+            (Kind::Begin, true) => {
+                Some("it begins a file, and stands in the middle of one: entries were moved".to_owned())
+            }
+            (Kind::Begin, false) => {
+                // The file before the first one may have been removed.
+                let fits = match self.before {
+                    Some(before) => after.as_deref() == Some(before.name()),
+                    None => after.is_none() || self.verdict.pruned > 0,
+                };
+                (!fits).then(|| "the file before it is another one than it follows".to_owned())
+            }
+            (Kind::Recovered, _) | (_, true) => None,
+            (_, false) => Some("its file begins with it, and it is no beginning: entries were moved".to_owned()),
+        }
+    }
+
+    /// Each action has a request, and behind it one response.
+    fn pair(&mut self, link: &Link<'_>) -> Option<String> {
+        let Some(action) = link.action else {
+            return matches!(link.kind, Kind::Request | Kind::Response).then(|| "it names no action".to_owned());
+        };
+        let mut id = [0; 16];
+        id.copy_from_slice(&sha256(action.as_bytes())[..16]);
+        let known = self.actions.get(&id).copied();
+        let answers = link.kind == Kind::Response;
+        self.actions.insert(id, answers || known == Some(true));
+        match (link.kind, known) {
+            (Kind::Request, Some(_)) => Some(format!("it is a second request of {action}")),
+            (Kind::Response, Some(true)) => Some(format!("{action} had ended before: it is a second response")),
+            // Its request may be among the entries that were removed.
+            (Kind::Response, None) if self.verdict.pruned == 0 => {
+                Some(format!("it is a response, and no request of {action} stands before it"))
+            }
+            (Kind::Request | Kind::Response, _) => None,
+            _ => Some("it names an action, and is neither its request nor its response".to_owned()),
+        }
     }
 
     fn no_entry(&mut self, at: At<'a>, line: &[u8]) {
@@ -374,6 +477,9 @@ impl<'a> Check<'a> {
         if let Some(head) = &self.head {
             if head.seq == seq && head.hash != hex(hash) {
                 why.get_or_insert_with(|| "it is not the entry that the head file says was sealed".to_owned());
+            }
+            if head.seq == seq && (head.file, head.at, head.len) != (at.file.first, at.start, line.len() as u64) {
+                why.get_or_insert_with(|| "it does not stand where the head file says: entries were moved".to_owned());
             }
             self.behind_head += u64::from(link.kind == Kind::Checkpoint && seq > head.seq);
         }
