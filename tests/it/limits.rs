@@ -4,6 +4,10 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     thread,
     time::Duration,
 };
@@ -113,24 +117,28 @@ fn a_model_that_never_comes_to_an_end_is_stopped() {
     let mut home = dev.logged_in();
     let talker = TcpListener::bind("127.0.0.1:0").unwrap();
     home.set("OPENAI_BASE_URL", &format!("http://{}", talker.local_addr().unwrap()));
+    let said = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&said);
     thread::spawn(move || {
         let (mut stream, _) = talker.accept().unwrap();
         let _ = stream.read(&mut [0; 65536]);
-        let word = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"and \"},\"finish_reason\":null}]}\n\n";
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
         let mut sent = stream.write_all(head.as_bytes());
         while sent.is_ok() {
             thread::sleep(Duration::from_millis(20));
-            sent = stream.write_all(word.as_bytes());
+            let word = json!({ "content": format!("{}, ", count.fetch_add(1, SeqCst)) });
+            let piece = json!({ "choices": [{ "index": 0, "delta": word, "finish_reason": null }] });
+            sent = stream.write_all(format!("data: {piece}\n\n").as_bytes());
         }
     });
     let running = agentctl(&home).args(["run", "go"]).start();
-    running.wait_for_stdout("and and and");
+    running.wait_for_stdout("1, 2, 3, ");
     // Half of what it may take, in steps that are shorter than a silence, and then the rest.
     for _ in 0..9 {
         dev.advance_programs(100);
-        let told = running.stdout().len();
-        wait_until(Duration::from_secs(20), "another word", || (running.stdout().len() > told).then_some(()));
+        // One that was said after that, so it was also read after that.
+        let word = format!(" {}, ", said.load(SeqCst) + 1);
+        wait_until(Duration::from_secs(20), "another word", || running.stdout().contains(&word).then_some(()));
     }
     for _ in 0..10 {
         dev.advance_programs(100);
