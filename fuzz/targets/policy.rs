@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 /// What the policies say: no, ask, and no because of what was spent before.
 fn verdict(files: &[&PolicyFile], action: &Action) -> [bool; 3] {
-    let policy = Policy { files: files.iter().map(|file| (*file).clone()).collect(), per_run: None };
+    let policy = Policy { files: files.iter().map(|file| (*file).clone()).collect(), per_run: Vec::new() };
     let applied = policy.judge(action);
     let asked = policy::approval(action, &applied);
     // What asks already is asked with its own words, whatever a rule says.
@@ -61,7 +61,7 @@ fuzz_target!(|data: &[u8]| {
         }
         let ask = "[[rule]]\nname = \"ask\"\ndecision = \"require_approval\"";
         let ask = read(Author::Admin, ask).expect("a policy");
-        let asks = Policy { files: vec![ask], per_run: None };
+        let asks = Policy { files: vec![ask], per_run: Vec::new() };
         action.requirements.approval = policy::approval(&action, &asks.judge(&action));
         assert!(verdict(&[&admin, &user], &action)[1], "{admin:?} and {user:?} about {arguments:?}");
     }

@@ -24,6 +24,8 @@ use crate::{
 
 /// How long the credential store may take.
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long it may take before the first line is written without its key.
+const AT_ONCE: Duration = Duration::from_secs(2);
 /// How long the server may take, and another process that is renewing the login.
 const OF_OTHERS: Duration = Duration::from_secs(4);
 
@@ -63,6 +65,8 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
             failure.message
         )),
     }
+    // What is written into the log carries its key's MAC, if the store gives the key at once. Nothing is carried out meanwhile.
+    let _ = unlock(app, AT_ONCE).await;
     // The log first, like before any call; what came of it follows at the end.
     let action = ActionId::mint();
     let requested = app.audit().and_then(|audit| {
@@ -78,7 +82,7 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
         }
     };
     // Revoking ends with the login's own entry in the store; the key that seals the log lies beside it.
-    let key = unlock(app).await;
+    let key = unlock(app, LIMIT).await;
     revoke(app, &mut receipt).await;
     if let Ok(journal) = app.journal() {
         journal.passes("before:panic_logged");
@@ -107,12 +111,12 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
 }
 
 /// The key that seals the log, unless the credential store does not give it in time.
-async fn unlock(app: &App) -> Option<(&DataKey, bool)> {
+async fn unlock(app: &App, limit: Duration) -> Option<(&DataKey, bool)> {
     let store = app.store().ok()?;
     tokio::select! {
         biased;
         key = store.data_key() => Some((key.ok()?, store.lasts())),
-        () = app.clock.sleep(LIMIT) => None,
+        () = app.clock.sleep(limit) => None,
     }
 }
 

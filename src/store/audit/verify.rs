@@ -361,7 +361,6 @@ impl<'a> Check<'a> {
         // Behind half a line of a crash the recovery stands first.
         let begun = self.begun;
         self.begun |= link.kind != Kind::Recovered;
-        let after = begin_of(line).and_then(|begin| begin.after);
         match (link.kind, begun) {
             _ if renamed => {
                 Some(format!("entry {} begins its file, whose name says another one: it was renamed", link.seq))
@@ -370,6 +369,7 @@ impl<'a> Check<'a> {
                 Some("it begins a file, and stands in the middle of one: entries were moved".to_owned())
             }
             (Kind::Begin, false) => {
+                let after = begin_of(line).and_then(|begin| begin.after);
                 // The file before the first one may have been removed.
                 let fits = match self.before {
                     Some(before) => after.as_deref() == Some(before.name()),

@@ -24,6 +24,7 @@ fn panic_stops_everything_until_the_next_login() {
     assert_eq!(dev.history("model").len(), asked, "the model was asked after the stop\n{stopped}");
     let found = agentctl(&home).args(["audit", "verify", "--json"]).run().code(0).json();
     assert_eq!((&found["without_end"], &found["seal"]["unsealed"]), (&json!([]), &json!(0)), "{found}");
+    assert_eq!(found["unproven"], json!([]), "the key came too late\n{found}");
     approve(&dev);
     assert!(pending(&home).is_empty());
     agentctl(&home).args(["run", "buy 3 phones"]).run().code(4);
