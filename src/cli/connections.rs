@@ -224,6 +224,8 @@ async fn through_browser(
 /// Shows the link, opens it if the person wants that, and waits until the browser comes back.
 async fn wait(app: &App, args: &ConnectArgs, loopback: Loopback, started: &Started) -> Result<Answer, Failure> {
     let (ui, link) = (&app.ui, started.link.as_str());
+    // Its time runs already while it is shown.
+    let mut over = pin!(app.clock.sleep(started.expires_in));
     ui.say(Line::new().plain("To connect ").field(&args.name).plain(", open this in a browser on this machine"));
     ui.say("");
     ui.say(Line::new().plain("    ").address(link));
@@ -235,7 +237,6 @@ async fn wait(app: &App, args: &ConnectArgs, loopback: Loopback, started: &Start
     let what = "Waiting for you to finish in the browser";
     ui.begin_wait(Wait::for_person(what, started.expires_in, "^C to cancel", &app.clock));
     let mut answer = pin!(loopback.answer(&*app.clock));
-    let mut over = pin!(app.clock.sleep(started.expires_in));
     loop {
         tokio::select! {
             biased;

@@ -30,7 +30,7 @@ fn a_repeated_request_is_shown_without_its_secrets() {
             dev.fault(&json!({ "on": label, "kind": "echo", "status": status, "times": 9 }));
             let output = agentctl(&home).arg("-vvv").args(args.iter().copied()).run();
             dev.delete("/faults", &json!({}));
-            let met = dev.history(label).iter().any(|request| request["answer"]["fault"] == "echo");
+            let met = dev.history(label).iter().any(|request| request["fault"]["kind"] == "echo");
             assert!(met, "{label}: nobody came\n{output}");
             // Where the error is final, the rest of what the server said is there, for the person or the model.
             if status == 400 {

@@ -30,7 +30,7 @@ use self::{
 use crate::support::{Command, Dev, Home, Output, agentctl, calls, granted_orders, grants, no_secret_is_seen};
 
 /// How many seeds are tried if nothing else is said.
-const SEEDS: u64 = 256;
+const SEEDS: u64 = 272;
 /// How many tenants stand at once. A seed waits most of its time.
 const TENANTS: usize = 9;
 /// The exit codes of the README.

@@ -182,7 +182,7 @@ const ON_THE_ROAD: [&str; 11] =
     ["refresh", "token", "ciba", "ciba_poll", "vault", "jwks", "discovery", "fga", "model", "shop", "directory"];
 
 /// What can go wrong, and whether the endpoint did its work before.
-const KINDS: [(&str, &str); 14] = [
+const KINDS: [(&str, &str); 16] = [
     ("slow_down", "before"),
     ("status", "before"),
     ("status", "after"),
@@ -197,6 +197,8 @@ const KINDS: [(&str, &str); 14] = [
     ("content_type", "before"),
     ("content_type", "after"),
     ("alter", "after"),
+    ("echo", "before"),
+    ("echo", "after"),
 ];
 
 const PRESETS: [&str; 3] = ["auth0", "keycloak", "oidc"];
@@ -276,6 +278,9 @@ fn fault(chance: &mut Chance, (on, kind, when): Cell) -> Value {
             "content_type": chance.of(&["application/json", "text/plain", "application/octet-stream", ""]),
         }),
         "content_type" => json!({ "content_type": chance.of(&["text/plain", "text/plain", "text/html", "image/png"]) }),
+        // As above; what was sent stands in it.
+        "echo" if has_effect && when == "after" => json!({ "status": chance.of(&[500, 502, 503]) }),
+        "echo" => json!({ "status": chance.of(&[400, 400, 401, 429, 503]) }),
         // Longer waits than the tenant's clock makes of it would only be the client's own limit of real time.
         "delay" => json!({ "delay_ms": chance.of(&[500, 3000, 20_000, 60_000]) }),
         _ => json!({}),
