@@ -15,7 +15,7 @@ use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::support::{self, Dev, Fake, Home, Output, Reply, agentctl, wait_until};
+use crate::support::{self, Dev, Fake, Home, Output, Reply, Running, agentctl, wait_until};
 
 fn approve(dev: &Dev) {
     dev.post("/approvals/latest/approve", &json!({}));
@@ -80,6 +80,14 @@ fn deny_asks_nobody() {
 /// Detaches a purchase and returns what it printed.
 fn detached(home: &Home, task: &str) -> Output {
     agentctl(home).args(["run", "--json", "--on-approval", "detach", task]).run().code(10)
+}
+
+/// A command that waits for an answer and has asked the server once.
+fn polling(dev: &Dev, home: &Home, args: &[&str]) -> Running {
+    let polls = dev.history("ciba_poll").len();
+    let waiting = agentctl(home).args(args.iter().copied()).start();
+    wait_until(Duration::from_secs(20), "a poll", || (dev.history("ciba_poll").len() > polls).then_some(()));
+    waiting
 }
 
 fn pending(home: &Home) -> Vec<Value> {
@@ -225,9 +233,7 @@ fn a_crash_in_the_middle_of_a_question_to_the_server_loses_no_later_answer() {
     for go_on in [&["resume", "--last"][..], &["approvals", "wait", "--all"]] {
         let orders = dev.orders().len();
         agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_DIE_AT", "after:redeeming").run();
-        let polls = dev.history("ciba_poll").len();
-        let waiting = agentctl(&home).args(go_on.iter().copied()).start();
-        wait_until(Duration::from_secs(20), "a poll", || (dev.history("ciba_poll").len() > polls).then_some(()));
+        let waiting = polling(&dev, &home, go_on);
         approve(&dev);
         waiting.finish().code(0);
         agentctl(&home).args(["resume", "--last"]).run().code(if go_on[0] == "resume" { 2 } else { 0 });
@@ -242,9 +248,7 @@ fn a_run_that_is_waited_for_is_not_resumed_meanwhile() {
     let dev = Dev::start();
     let home = dev.logged_in();
     detached(&home, "buy 2 phones");
-    let polls = dev.history("ciba_poll").len();
-    let waiting = agentctl(&home).args(["approvals", "wait", "--all"]).start();
-    wait_until(Duration::from_secs(20), "a poll", || (dev.history("ciba_poll").len() > polls).then_some(()));
+    let waiting = polling(&dev, &home, &["approvals", "wait", "--all"]);
     agentctl(&home).args(["resume", "--last"]).run().code(1).err(&["another agentctl process is at work"]);
     approve(&dev);
     waiting.finish().code(0);

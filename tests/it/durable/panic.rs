@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{approve, detached, pending, pushes};
+use super::{approve, detached, pending, polling, pushes};
 use crate::support::{Dev, Fake, Home, Keyring, Terminal, agentctl, wait_until};
 
 #[test]
@@ -80,9 +80,7 @@ fn a_stop_ends_a_wait_for_many_and_is_named() {
     let dev = Dev::start();
     let home = dev.logged_in();
     detached(&home, "buy 2 phones");
-    let polls = dev.history("ciba_poll").len();
-    let waiting = agentctl(&home).args(["approvals", "wait", "--all"]).start();
-    wait_until(Duration::from_secs(20), "a poll", || (dev.history("ciba_poll").len() > polls).then_some(()));
+    let waiting = polling(&dev, &home, &["approvals", "wait", "--all"]);
     agentctl(&home).arg("panic").run().code(0);
     waiting.finish().code(1).err(&["stopped with `agentctl panic`"]);
 }
