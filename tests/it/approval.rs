@@ -124,7 +124,7 @@ fn one_at_a_time_reaches_the_person() {
     let three: Vec<_> = (1..=3).map(|qty| agentctl(&home).args(BUY).arg(format!("qty={qty}")).start()).collect();
     for answered in 0..3 {
         let waiting = || dev.get("/pending")["approvals"].as_array().unwrap().len();
-        let count = wait_until(Duration::from_secs(30), "a push", || Some(waiting()).filter(|count| *count > 0));
+        let count = wait_until(Duration::from_secs(60), "a push", || Some(waiting()).filter(|count| *count > 0));
         assert_eq!((count, pushes(&dev)), (1, answered + 1));
         dev.post("/approvals/latest/approve", &json!({}));
     }
@@ -408,7 +408,7 @@ fn one_at_a_time_reaches_the_person_from_all_their_homes() {
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(pushes(&dev), 1);
     for (running, pushed) in [(first, 1), (second, 2)] {
-        wait_until(Duration::from_secs(20), "a push", || (pushes(&dev) == pushed).then_some(()));
+        wait_until(Duration::from_secs(60), "a push", || (pushes(&dev) == pushed).then_some(()));
         dev.post("/approvals/latest/approve", &json!({}));
         running.finish().code(0);
     }

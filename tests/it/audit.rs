@@ -511,7 +511,7 @@ fn what_a_command_does_outside_a_run_is_sealed_and_has_its_end() {
     dev.fault(&json!({ "on": "refresh", "kind": "delay", "when": "after", "delay_ms": 20_000 }));
     let before = dev.history("refresh").len();
     let running = agentctl(&home).arg("token").start();
-    wait_until(Duration::from_secs(20), "a refresh", || (dev.history("refresh").len() > before).then_some(()));
+    wait_until(Duration::from_secs(60), "a refresh", || (dev.history("refresh").len() > before).then_some(()));
     running.signal("INT");
     running.finish().code(130).silent();
     let found = audit(&home, &["verify", "--json"]).code(0).json();
@@ -527,7 +527,7 @@ fn a_command_that_was_killed_is_named_as_one_without_an_end() {
     dev.fault(&json!({ "on": "refresh", "kind": "delay", "when": "after", "delay_ms": 20_000 }));
     let before = dev.history("refresh").len();
     let running = agentctl(&home).arg("token").start();
-    wait_until(Duration::from_secs(20), "a refresh", || (dev.history("refresh").len() > before).then_some(()));
+    wait_until(Duration::from_secs(60), "a refresh", || (dev.history("refresh").len() > before).then_some(()));
     running.signal("KILL");
     running.finish();
     let found = audit(&home, &["verify", "--json"]).code(0).json();

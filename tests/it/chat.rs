@@ -9,11 +9,9 @@ fn a_purchase_in_the_shell() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 100, 40);
-    terminal.wait_for_prompt();
-    terminal.enter("what phones are there");
+    terminal.say("what phones are there");
     terminal.wait_for("Finch Mini");
-    terminal.wait_for_prompt();
-    terminal.enter("buy 2 phones");
+    terminal.say("buy 2 phones");
     let screen = terminal.wait_for("Waiting for your approval");
     let push = dev.get("/pending")["approvals"][0].clone();
     assert!(screen.contains(push["binding_message"].as_str().unwrap()), "{screen}");
@@ -51,11 +49,9 @@ fn who_stops_waiting_is_told_what_becomes_of_the_request() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 80, 40);
-    terminal.wait_for_prompt();
-    terminal.enter("/help");
+    terminal.say("/help");
     terminal.wait_for("  /help ");
-    terminal.wait_for_prompt();
-    terminal.enter("buy 2 phones");
+    terminal.say("buy 2 phones");
     terminal.wait_for("Waiting for your approval");
     terminal.control('c');
     let screen = terminal.wait_for("stays open on your device");
@@ -76,8 +72,7 @@ fn the_keys_of_the_shell() {
     terminal.type_text("half a thought");
     terminal.wait_for("half a thought");
     terminal.control('c');
-    terminal.wait_for_prompt();
-    terminal.enter("tell me a joke");
+    terminal.say("tell me a joke");
     terminal.wait_for("not a language model");
     terminal.wait_for_prompt();
     // The line before comes back with the arrow key.
@@ -126,7 +121,6 @@ fn an_interrupted_wait_goes_on_behind_the_prompt() {
     let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 110, 40);
     terminal.buy_and_go_on();
-    terminal.wait_for_prompt();
     terminal.type_text("what pho");
     terminal.wait_for("agentctl> what pho");
     dev.post("/approvals/latest/approve", &json!({}));
@@ -168,7 +162,6 @@ fn what_waits_when_the_shell_is_left_can_be_resumed() {
     let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 110, 40);
     terminal.buy_and_go_on();
-    terminal.wait_for_prompt();
     terminal.control('d');
     let (code, screen) = terminal.finish();
     assert!(code == 0 && screen.contains("agentctl resume run_"), "{screen}");

@@ -159,14 +159,12 @@ fn a_conversation_is_saved_for_its_person_alone() {
     assert_eq!(text, "## You\n\ndo it\n\n## Agent\n\nDone.␛]52;c;ZXZpbA==␇\n\n");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     fs::write(&file, "mine").unwrap();
-    terminal.wait_for_prompt();
-    terminal.enter("/save \"my talk.md\"");
+    terminal.say("/save \"my talk.md\"");
     terminal.wait_for("Replace it? [y/N]");
     terminal.enter("");
     terminal.wait_for("Nothing was written.");
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
-    terminal.wait_for_prompt();
-    terminal.enter("/save \"my talk.md\"");
+    terminal.say("/save \"my talk.md\"");
     terminal.wait_until("the question again", |screen| screen.matches("Replace it?").count() == 2);
     terminal.enter("y");
     terminal.wait_until("a second time", |screen| screen.matches("Saved in").count() == 2);
@@ -239,8 +237,7 @@ fn conversations_are_chosen_from_a_list() {
     terminal.wait_for("which?");
     terminal.enter("7");
     terminal.wait_for("7 is none of them");
-    terminal.wait_for_prompt();
-    terminal.enter("/clear");
+    terminal.say("/clear");
     terminal.wait_gone("none of them");
     terminal.leave();
 

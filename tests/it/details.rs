@@ -19,7 +19,7 @@ fn tenant(preset: &str) -> (Dev, Home) {
 
 /// The details of the push that waits now.
 fn asked(dev: &Dev) -> Value {
-    wait_until(Duration::from_secs(30), "a push", || dev.get("/pending")["approvals"].get(0).cloned())
+    wait_until(Duration::from_secs(60), "a push", || dev.get("/pending")["approvals"].get(0).cloned())
         ["authorization_details"]
         .clone()
 }

@@ -12,7 +12,7 @@ fn run(home: &Home, task: &str) -> Output {
 
 /// The push that waits, as soon as there is one.
 fn pushed(dev: &Dev) -> Value {
-    wait_until(Duration::from_secs(20), "a push", || dev.get("/pending")["approvals"].as_array()?.first().cloned())
+    wait_until(Duration::from_secs(60), "a push", || dev.get("/pending")["approvals"].as_array()?.first().cloned())
 }
 
 /// Answers the next push, and says what it showed.
@@ -111,7 +111,7 @@ fn a_yes_that_is_given_up_before_it_is_used_is_none() {
     dev.fault(&json!({ "on": "fga", "kind": "delay", "delay_ms": 3000 }));
     let before = dev.history("fga").len();
     dev.post("/approvals/latest/approve", &json!({}));
-    wait_until(Duration::from_secs(20), "the second question", || (dev.history("fga").len() > before).then_some(()));
+    wait_until(Duration::from_secs(60), "the second question", || (dev.history("fga").len() > before).then_some(()));
     let list = agentctl(&home).args(["approvals", "list", "--json"]).run().code(0).json();
     let id = list["approvals"][0]["id"].as_str().unwrap();
     agentctl(&home).args(["approvals", "abandon", id]).run().code(0);

@@ -301,7 +301,7 @@ fn stays_at_home(dev: &Dev) {
 fn a_permission_that_is_taken_back_is_not_outrun() {
     let (dev, home) = attacked("ten_purchases", "auth0");
     let running = agentctl(&home).args(["run", "go"]).start();
-    wait_until(Duration::from_secs(20), "a push", || {
+    wait_until(Duration::from_secs(60), "a push", || {
         (!dev.get("/pending")["approvals"].as_array()?.is_empty()).then_some(())
     });
     dev.delete("/tuples", &json!({ "user": "ada", "relation": "can_buy", "object": "shop:main" }));
@@ -364,7 +364,7 @@ fn a_screen_is_not_rewritten() {
         assert!(screen[question..].contains(word), "{screen}");
         assert!(!screen[question..].contains("✓ Approved"), "{screen}");
         assert!(screen.contains("● buy_product"), "{screen}");
-        wait_until(Duration::from_secs(20), "a push", || {
+        wait_until(Duration::from_secs(60), "a push", || {
             (!dev.get("/pending")["approvals"].as_array()?.is_empty()).then_some(())
         });
         dev.post("/approvals/latest/deny", &json!({}));

@@ -58,8 +58,7 @@ fn files_are_closed_to_others_under_a_loose_umask() {
     dev.post("/approvals/latest/approve", &json!({}));
     running.finish().code(0);
     let mut chat = Terminal::start(after(&home, "umask 0").arg("chat"));
-    chat.wait_for_prompt();
-    chat.enter("what phones are there");
+    chat.say("what phones are there");
     chat.wait_for("Finch Mini");
     chat.wait_for_prompt();
     chat.control('d');
@@ -108,7 +107,7 @@ fn another_process_of_the_same_person_cannot_look_inside() {
     fs::copy(AGENTCTL, &copy).unwrap();
     let owner = |id: u32| fs::metadata(format!("/proc/{id}/environ")).unwrap().uid();
     let other = somebody(Path::new("/bin/sleep")).arg("60").start();
-    wait_until(Duration::from_secs(20), "another user", || (!is_root || owner(other.id()) == 65534).then_some(()));
+    wait_until(Duration::from_secs(60), "another user", || (!is_root || owner(other.id()) == 65534).then_some(()));
     let mut tenant = somebody(&copy).args(["dev", "--json"]).start();
     tenant.first_line();
     assert_eq!(owner(tenant.id()), 0);
@@ -153,7 +152,7 @@ fn a_browser_is_told_the_address_and_none_of_our_variables() {
     let mut terminal = Terminal::sized(agentctl(&home).arg("login"), 100, 40);
     terminal.wait_for("Press Enter");
     terminal.enter("");
-    let seen = wait_until(Duration::from_secs(20), "the browser", || fs::read_to_string(&seen).ok());
+    let seen = wait_until(Duration::from_secs(60), "the browser", || fs::read_to_string(&seen).ok());
     let address = seen.lines().next().unwrap();
     assert!(address.starts_with("http://127.0.0.1:") && address.contains("user_code="), "{seen}");
     assert!(seen.contains("\nLANG=C.UTF-8"), "the rest of the environment is there: {seen}");
@@ -180,5 +179,5 @@ fn the_way_to_a_browser_opens_nothing_else() {
     }
     assert!(!seen.exists());
     agentctl(&home).args(["--only-open-this-page", "https://shop.example/"]).run().code(0);
-    wait_until(Duration::from_secs(20), "the browser", || seen.exists().then_some(()));
+    wait_until(Duration::from_secs(60), "the browser", || seen.exists().then_some(()));
 }

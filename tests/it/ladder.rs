@@ -29,8 +29,7 @@ fn each_step_is_the_smallest_that_is_left() {
     for columns in [80, 40] {
         let (dev, home) = slow();
         let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), columns, 40);
-        terminal.wait_for_prompt();
-        terminal.enter("tell me a story");
+        terminal.say("tell me a story");
         terminal.wait_for("word3 ");
         terminal.control('c');
         terminal.wait_for("Stopped.");
@@ -75,8 +74,7 @@ fn a_wait_goes_behind_the_prompt_and_its_answer_reaches_the_next_turn() {
         ]));
         let home = dev.logged_in();
         let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), columns, 60);
-        terminal.wait_for_prompt();
-        terminal.enter("buy 2 phones");
+        terminal.say("buy 2 phones");
         terminal.wait_for(" left");
         terminal.control('c');
         let screen = terminal.wait_for("1 waiting for you");
@@ -118,7 +116,7 @@ fn slow_poll(dev: &Dev) {
     let polls = || dev.history("ciba_poll").len();
     let before = polls();
     dev.fault(&json!({ "on": "ciba_poll", "kind": "delay", "times": 1, "delay_ms": SLOW * 1000 }));
-    wait_until(Duration::from_secs(30), "a poll", || (polls() > before).then_some(()));
+    wait_until(Duration::from_secs(60), "a poll", || (polls() > before).then_some(()));
 }
 
 /// Whether a poll has come and has no answer yet.
@@ -131,8 +129,7 @@ fn impatience_loses_no_answer_that_is_on_its_way() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let mut terminal = chat(&home);
-    terminal.wait_for_prompt();
-    terminal.enter("buy 2 phones");
+    terminal.say("buy 2 phones");
     terminal.wait_for("Waiting for your approval");
     slow_poll(&dev);
     terminal.control('c');
@@ -192,14 +189,13 @@ fn a_call_that_takes_its_time_is_seen_and_stopping_it_says_what_that_means() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let mut terminal = chat(&home);
-    terminal.wait_for_prompt();
-    terminal.enter("buy 2 phones");
+    terminal.say("buy 2 phones");
     terminal.wait_for("Waiting for your approval");
     dev.fault(&json!({ "on": "shop", "kind": "delay", "when": "after", "times": 1, "delay_ms": SLOW * 1000 }));
     dev.post("/approvals/latest/approve", &json!({}));
     terminal.wait_for("Approved by");
     terminal.wait_for("Calling buy_product...");
-    wait_until(Duration::from_secs(30), "the order", || (!dev.orders().is_empty()).then_some(()));
+    wait_until(Duration::from_secs(60), "the order", || (!dev.orders().is_empty()).then_some(()));
     terminal.control('c');
     terminal.wait_for("The request was under way; what came of it is found out with your next message.");
     terminal.wait_for_prompt();
@@ -233,8 +229,7 @@ fn signals_in_the_middle_of_an_answer_keep_what_had_arrived() {
     for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
         let (dev, home) = slow();
         let mut terminal = chat(&home);
-        terminal.wait_for_prompt();
-        terminal.enter("tell me a story");
+        terminal.say("tell me a story");
         terminal.wait_for("word3 ");
         terminal.signal(signal);
         let (ended, screen) = terminal.finish();

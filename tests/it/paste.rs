@@ -19,8 +19,7 @@ fn what_comes_while_an_answer_streams_stands_in_the_next_line_unsent() {
         let dev = Dev::scripted(json!([{ "text": words, "delay_ms": 40 }, { "text": "Read." }]));
         let home = dev.logged_in();
         let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 100, 40);
-        terminal.wait_for_prompt();
-        terminal.enter("tell me a story");
+        terminal.say("tell me a story");
         terminal.wait_for("word3 ");
         terminal.type_text(&keys);
         let screen = terminal.wait_until("the text, unsent", |screen| screen.trim_end().ends_with("buy 9 phones"));
@@ -55,8 +54,7 @@ fn a_paste_sends_no_file_along_that_the_person_has_not_agreed_to() {
         terminal.wait_for("Read.");
         assert_eq!(dev.history("model")[0]["body"].to_string().contains("tangerine"), sent, "{answer:?}");
         // What is typed goes along at once, and is named however quiet it is.
-        terminal.wait_for_prompt();
-        terminal.enter("sum up @secret.txt");
+        terminal.say("sum up @secret.txt");
         let screen = terminal.wait_for("Read again.");
         assert!(screen.contains("with secret.txt (9 bytes)"), "{screen}");
         assert!(dev.history("model")[1]["body"]["messages"].to_string().contains("tangerine"));

@@ -128,7 +128,7 @@ fn bent(idp: &Idp, home: &Home, bend: impl Fn(&Value) -> Value) -> (Output, Valu
             "price_limit=900.5",
         ])
         .start();
-    let asked = wait_until(Duration::from_secs(30), "an approval", || idp.get("/approvals").get(before).cloned());
+    let asked = wait_until(Duration::from_secs(60), "an approval", || idp.get("/approvals").get(before).cloned());
     idp.post("/approvals/latest/approve", &bend(&asked));
     (running.finish(), asked)
 }

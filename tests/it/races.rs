@@ -112,7 +112,7 @@ fn a_run_never_acts_as_who_logged_in_meanwhile() {
 fn a_run_does_not_bring_back_the_login_that_was_ended() {
     let (dev, home) = stale();
     let running = agentctl(&home).args(["tools", "call", "search_products", "--arg", "query=phones"]).start();
-    wait_until(Duration::from_secs(20), "a refresh", || (!dev.history("refresh").is_empty()).then_some(()));
+    wait_until(Duration::from_secs(60), "a refresh", || (!dev.history("refresh").is_empty()).then_some(()));
     let logout = agentctl(&home).arg("logout").run();
     let output = running.finish();
     assert!([Some(0), Some(4), Some(21)].contains(&output.status.code()), "{output}");
@@ -177,11 +177,11 @@ fn two_shells_in_one_state_folder() {
     let mut shells: Vec<Terminal> = (0..2).map(shell).collect();
     shells.iter().for_each(|shell| _ = shell.wait_for_prompt());
     for (shell, task) in shells.iter_mut().zip(["buy 2 phones", "buy 3 laptops"]) {
-        shell.enter(task);
+        shell.say(task);
     }
     // The second one asks when the first has its answer.
     for _ in 0..2 {
-        wait_until(Duration::from_secs(30), "one push", || {
+        wait_until(Duration::from_secs(60), "one push", || {
             (dev.get("/pending")["approvals"].as_array()?.len() == 1).then_some(())
         });
         approve(&dev);

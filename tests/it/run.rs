@@ -251,7 +251,7 @@ fn what_is_stopped_under_way_may_have_happened() {
     bell.once("POST", "/ring", Reply::json(200, &json!({})).after(Duration::from_secs(20)));
     home.set("SHOP_API_URL", &format!("{}/ring", bell.url()));
     let running = agentctl(&home).args(["tools", "call", "ring"]).start();
-    wait_until(Duration::from_secs(20), "a ring", || (!bell.seen().is_empty()).then_some(()));
+    wait_until(Duration::from_secs(60), "a ring", || (!bell.seen().is_empty()).then_some(()));
     running.signal("INT");
     let output = running.finish().code(130);
     let calls = calls(&home);

@@ -106,8 +106,7 @@ fn an_approval_on_the_screen() {
         let dev = Dev::start();
         let home = dev.logged_in();
         let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), columns, 40);
-        terminal.wait_for_prompt();
-        terminal.enter("buy 2 phones");
+        terminal.say("buy 2 phones");
         counts_down(&terminal);
         let message = dev.get("/pending")["approvals"][0]["binding_message"].as_str().unwrap().to_owned();
         let shop = home.env()["SHOP_API_URL"].split("/shop").next().unwrap().to_owned();
@@ -141,8 +140,7 @@ fn a_window_that_changes_its_size_in_the_middle_of_an_answer() {
     let dev = Dev::scripted(json!([{ "text": words, "delay_ms": 10 }, { "text": "Still here." }]));
     let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 80, 80);
-    terminal.wait_for_prompt();
-    terminal.enter("go");
+    terminal.say("go");
     for (columns, word) in [(40, "word150"), (20, "word200"), (100, "word250")] {
         terminal.wait_for(word);
         terminal.resize(columns, 80);
@@ -162,8 +160,7 @@ fn a_window_of_twenty_columns() {
     let home = dev.logged_in();
     let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 20, 200);
     terminal.ask("/help", "more.");
-    terminal.wait_for_prompt();
-    terminal.enter("buy 2 phones");
+    terminal.say("buy 2 phones");
     counts_down(&terminal);
     terminal.control('c');
     terminal.wait_for("waiting for you");
@@ -182,14 +179,12 @@ fn terminals_that_can_do_little() {
             command = command.env("TERM", term);
         }
         let mut terminal = Terminal::of_kind(command, 80, 40);
-        terminal.wait_for_prompt();
-        terminal.enter("one \\");
+        terminal.say("one \\");
         terminal.enter("two");
         let screen = terminal.wait_for("not a language model");
         assert!(!screen.contains("dev-planner ·") && !screen.contains('\u{1b}'), "{term:?}\n{screen}");
         assert_eq!(dev.history("model")[0]["body"]["messages"][1]["content"], "one \ntwo");
-        terminal.wait_for_prompt();
-        terminal.enter("buy 2 phones");
+        terminal.say("buy 2 phones");
         terminal.wait_for("Waiting for your approval");
         terminal.control('c');
         terminal.wait_for("stays open on your device");

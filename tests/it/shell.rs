@@ -61,8 +61,7 @@ fn a_hostile_answer_does_nothing_to_the_terminal() {
     assert!(screen.contains("␛]8;;https://evil.example/␇bank␛]8;;␇"), "{screen}");
     assert!(screen.contains("https://bank.example (https://evil.example/)"), "{screen}");
     assert!(screen.contains("  ␈␈␈never closed **here**"), "{screen}");
-    terminal.wait_for_prompt();
-    terminal.enter("again");
+    terminal.say("again");
     let screen = terminal.wait_for("Back.");
     assert!(screen.lines().any(|line| line == "Back."), "the block of code ended with its answer\n{screen}");
     terminal.leave();
@@ -186,8 +185,7 @@ fn tab_completes_and_an_at_sign_sends_a_file_along() {
     terminal.type_text("use buy_\t");
     terminal.wait_for("use buy_product");
     terminal.control('u');
-    terminal.wait_for_prompt();
-    terminal.enter("sum up @none.txt");
+    terminal.say("sum up @none.txt");
     terminal.wait_for("none.txt cannot be attached");
     terminal.wait_for_prompt();
     terminal.type_text("sum up @no\t");

@@ -166,7 +166,7 @@ fn a_wall_clock_that_is_set_in_the_middle_of_a_wait() {
         let running = waiting(&home);
         dev.set_wall_clocks(seconds);
         let polls = dev.history("ciba_poll").len();
-        wait_until(Duration::from_secs(20), "a poll", || (dev.history("ciba_poll").len() > polls + 1).then_some(()));
+        wait_until(Duration::from_secs(60), "a poll", || (dev.history("ciba_poll").len() > polls + 1).then_some(()));
         approve(&dev);
         let output = running.finish();
         // The proof of the yes is a day off, and that is said; nothing happens on it.
@@ -195,7 +195,7 @@ fn a_yes_that_arrives_after_the_deadline_is_not_used() {
     approve(&dev);
     let polls = dev.history("ciba_poll").len();
     running.signal("CONT");
-    wait_until(Duration::from_secs(20), "a poll", || (dev.history("ciba_poll").len() > polls).then_some(()));
+    wait_until(Duration::from_secs(60), "a poll", || (dev.history("ciba_poll").len() > polls).then_some(()));
     dev.advance(3600);
     let output = running.finish().code(12).err(&["its time was over"]);
     assert!(dev.orders().is_empty() && pushes(&dev) == 1, "{output}");

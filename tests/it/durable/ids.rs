@@ -94,7 +94,7 @@ fn an_effect_that_was_cut_is_not_taken_for_an_older_call_of_its_id() {
         let home = dev.logged_in();
         add_notes(&home, &notes);
         let run = agentctl(&home).args(["run", "--on-approval", "detach", "go"]).start();
-        wait_until(Duration::from_secs(20), "the note", || (!notes.seen().is_empty()).then_some(()));
+        wait_until(Duration::from_secs(60), "the note", || (!notes.seen().is_empty()).then_some(()));
         run.signal("KILL");
         run.finish();
         if old {

@@ -86,7 +86,7 @@ fn detached(home: &Home, task: &str) -> Output {
 fn polling(dev: &Dev, home: &Home, args: &[&str]) -> Running {
     let polls = dev.history("ciba_poll").len();
     let waiting = agentctl(home).args(args.iter().copied()).start();
-    wait_until(Duration::from_secs(20), "a poll", || (dev.history("ciba_poll").len() > polls).then_some(()));
+    wait_until(Duration::from_secs(60), "a poll", || (dev.history("ciba_poll").len() > polls).then_some(()));
     waiting
 }
 
@@ -267,10 +267,10 @@ fn a_run_that_has_its_answer_is_let_go_while_others_are_waited_for() {
     // The newest.
     approve(&dev);
     let answered = || pending(&home).into_iter().find(|row| row["state"] == "approved");
-    let run = wait_until(Duration::from_secs(20), "the answer", answered)["run"].as_str().unwrap().to_owned();
+    let run = wait_until(Duration::from_secs(60), "the answer", answered)["run"].as_str().unwrap().to_owned();
     assert_ne!(run, other);
     let resumed = || agentctl(&home).args(["resume", &run]).run();
-    wait_until(Duration::from_secs(20), "the run", || (resumed().status.code() == Some(0)).then_some(()));
+    wait_until(Duration::from_secs(60), "the run", || (resumed().status.code() == Some(0)).then_some(()));
     agentctl(&home).args(["resume", &other]).run().code(1).err(&["another agentctl process is at work"]);
     waiting.signal("INT");
     waiting.finish().code(130);

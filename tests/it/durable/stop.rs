@@ -10,7 +10,7 @@ use super::{approve, detached, pending, pushes};
 use crate::support::{Command, Dev, Home, Keyring, Output, Running, agentctl, wait_until};
 
 fn until_asked(dev: &Dev, of: &str) {
-    wait_until(Duration::from_secs(20), of, || (!dev.history(of).is_empty()).then_some(()));
+    wait_until(Duration::from_secs(60), of, || (!dev.history(of).is_empty()).then_some(()));
 }
 
 fn panic(home: &Home, code: i32) -> Output {

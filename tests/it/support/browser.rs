@@ -69,7 +69,7 @@ impl Browser {
                 wanted.add_arg(argument).unwrap();
             }
             let driver = WebDriver::new(format!("http://127.0.0.1:{}", self.port), wanted).await.unwrap();
-            driver.set_implicit_wait_timeout(Duration::from_secs(10)).await.unwrap();
+            driver.set_implicit_wait_timeout(Duration::from_secs(30)).await.unwrap();
             // A browser that is not closed stays behind, so a failed assertion has to wait for that.
             let came = AssertUnwindSafe(work(driver.clone())).catch_unwind().await;
             let seen = match &came {

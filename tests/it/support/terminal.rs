@@ -18,7 +18,7 @@ use expectrl::process::{
 
 use super::{Command, one_spawn_at_a_time};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A program on a terminal of its own.
 pub(crate) struct Terminal {
@@ -126,6 +126,13 @@ impl Terminal {
         self.wait_until("an empty prompt", empty)
     }
 
+    /// Types this line at the prompt, when it is there. What is typed ahead is shown there then, but not sent.
+    #[track_caller]
+    pub(crate) fn say(&mut self, line: &str) {
+        self.wait_for_prompt();
+        self.enter(line);
+    }
+
     /// Types a line at the prompt, waits for this text, once more than it was there, and for the next prompt, and returns
     /// the screen.
     #[track_caller]
@@ -139,11 +146,11 @@ impl Terminal {
     /// Asks the shell for a purchase, and lets its approval wait behind the prompt.
     #[track_caller]
     pub(crate) fn buy_and_go_on(&mut self) {
-        self.wait_for_prompt();
-        self.enter("buy 2 phones");
+        self.say("buy 2 phones");
         self.wait_for("Waiting for your approval");
         self.control('c');
         self.wait_for("stays open on your device");
+        self.wait_for_prompt();
     }
 
     /// Leaves the shell with ^D; the screen stays readable in what is returned.
