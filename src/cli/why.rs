@@ -23,19 +23,31 @@ use crate::{
 `agentctl run --json`. The beginning of an id is enough if no other begins so.
 
 Examples:
+  agentctl why --last
   agentctl why act_019af2
   agentctl why act_019af2 --json | jq .response.permission")]
 pub(crate) struct Args {
     /// Which action
-    action: String,
+    #[arg(required_unless_present = "last")]
+    action: Option<String>,
+    /// The one that was asked for last
+    #[arg(long, conflicts_with = "action")]
+    last: bool,
 }
 
 /// Does it. The log is read where it lies; no tenant is needed.
 pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let audit = app.audit()?;
     let mut entries = Vec::new();
+    // Without a name: the last one so far.
+    let mut wanted = args.action.clone().unwrap_or_default();
     let verdict = audit.verify(|link, line| {
-        if link.action.is_some_and(|action| action.starts_with(&args.action)) {
+        let Some(action) = link.action else { return Ok(()) };
+        if args.last && link.kind == EntryKind::Request {
+            action.clone_into(&mut wanted);
+            entries.clear();
+        }
+        if !wanted.is_empty() && action.starts_with(&wanted) {
             entries.extend(serde_json::from_slice::<Entry>(line));
         }
         Ok(())
@@ -44,10 +56,16 @@ pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
     if !whole {
         // What stands in a log that was changed may be anybody's words, and behind the change nothing was looked at.
         entries = audit.list()?;
+        if let Some(last) = entries.iter().rfind(|entry| args.last && entry.kind == EntryKind::Request) {
+            wanted = last.action.as_ref().map(ToString::to_string).unwrap_or_default();
+        }
         app.ui
             .warn("the audit log does not hold, so this may not be what happened: `agentctl audit verify` says where");
     }
-    let action = find(&entries, &args.action)?;
+    if args.last && wanted.is_empty() {
+        return Err(Failure::new(Kind::Failed, "nothing was done yet: the audit log names no call"));
+    }
+    let action = find(&entries, &wanted)?;
     let of =
         |kind: EntryKind| entries.iter().find(|entry| entry.kind == kind && entry.action.as_ref() == Some(&action));
     let Some(request) = of(EntryKind::Request) else {

@@ -64,6 +64,8 @@ fn a_password_is_reset_only_after_a_yes_to_this_very_name() {
         let action = log["entries"].as_array().unwrap().iter().find_map(|entry| entry["action"].as_str());
         let action = action.unwrap();
         let why = agentctl(&home).args(["why", action]).run().code(0);
+        let last = agentctl(&home).args(["why", "--last"]).run().code(0);
+        assert_eq!(why.stdout, last.stdout);
         why.out(&[
             "user:auth0|ada manage_okta okta:main: yes",
             if count == 1 { "okta.users.manage" } else { "denied" },
@@ -75,6 +77,7 @@ fn a_password_is_reset_only_after_a_yes_to_this_very_name() {
 fn an_account_that_is_not_connected_is_said_before_the_phone_rings() {
     let dev = Dev::start();
     let home = dev.logged_in();
+    agentctl(&home).args(["why", "--last"]).run().code(1).err(&["nothing was done yet"]);
     let account = json!({ "person": "ada", "connection": "okta" });
     dev.delete("/connections", &account);
     run(&home, "which groups is ada in").code(5).err(&["agentctl connections connect okta"]);
