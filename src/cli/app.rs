@@ -2,6 +2,7 @@
 
 mod beginning;
 mod dotenv;
+mod records;
 
 use std::{
     cell::{Cell, OnceCell},
@@ -14,7 +15,7 @@ use std::{
 
 use super::{
     bounds, caller, clients,
-    failure::{self, Failure, Kind},
+    failure::{Failure, Kind},
     signals::Stop,
     spinner::{HEARTBEAT, Wait},
     stdin::Lines,
@@ -23,7 +24,6 @@ use super::{
 use crate::{
     agent::{Agent, Limits},
     approval::{Approvals, Left, Patience},
-    call::RunId,
     clock::SharedClock,
     config::{self, Config, EnvVars, Overrides, Permission, PolicyText, StoreKind, UserClaim, VaultSubject},
     dispatch::{Actor, Dispatcher},
@@ -38,11 +38,9 @@ use crate::{
         vault::{Subject, Vault, VaultParts},
     },
     store::{
-        audit::{Audit, Trouble},
+        audit::Trouble,
         credentials::{Store, Unlock},
         journal::{Bounds, Journal},
-        lock::GrantLock,
-        seal::DataKey,
         stop::Stop as StopMark,
     },
     tool::{OriginRules, Registry},
@@ -232,74 +230,6 @@ impl App {
         })
     }
 
-    /// What lasts of runs, approvals and executions.
-    pub(crate) fn journal(&self) -> Result<Rc<Journal>, Failure> {
-        let journal = once(&self.journal, || {
-            let journal = Journal::open(&self.config()?.dirs.state)?;
-            #[cfg(feature = "test-clock")]
-            let journal = journal.dying_at(self.env.get("AGENTCTL_TEST_DIE_AT"));
-            Ok(Rc::new(journal))
-        })?;
-        Ok(Rc::clone(journal))
-    }
-
-    /// The hold on a run: as long as it lives, no other process goes on with that run. The system releases it when its
-    /// holder ends, however it ends.
-    pub(crate) fn lease(&self, run: &RunId) -> Result<GrantLock, Failure> {
-        self.try_lease(run)?.ok_or_else(|| {
-            Failure::new(Kind::Failed, format!("another agentctl process is at work on {run}"))
-                .hint("wait until it ends, or end it; then run this again")
-        })
-    }
-
-    /// The same; none if another process has it.
-    pub(crate) fn try_lease(&self, run: &RunId) -> Result<Option<GrantLock>, Failure> {
-        GrantLock::try_take(&self.lease_file(run)?).map_err(|error| {
-            Failure::caused(Kind::Failed, &format!("hold the run {run}"), &error).hint(failure::NOWHERE_TO_WRITE)
-        })
-    }
-
-    /// Whether another process works on this run.
-    pub(crate) fn is_held(&self, run: Option<&RunId>) -> Result<bool, Failure> {
-        let Some(run) = run else { return Ok(false) };
-        GrantLock::is_taken(&self.lease_file(run)?).map_err(|error| {
-            Failure::caused(Kind::Failed, &format!("look whether another process holds {run}"), &error)
-        })
-    }
-
-    /// Where the hold on a run lies.
-    pub(crate) fn lease_file(&self, run: &RunId) -> Result<PathBuf, Failure> {
-        // An id that a person typed is no path.
-        let name: String = run.as_str().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        Ok(self.config()?.dirs.state.join("leases").join(format!("{name}.lock")))
-    }
-
-    /// The log.
-    pub(crate) fn audit(&self) -> Result<Audit, Failure> {
-        let audit = Audit::open(&self.config()?.dirs.state).troubling(Rc::clone(&self.log_trouble));
-        // What is written without the key is nobody's for ever. Nobody is asked for it here.
-        if let Some((store, key)) = self.store.get().and_then(|store| Some((store, store.known_data_key()?))) {
-            audit.unlock(key, store.lasts());
-        }
-        #[cfg(feature = "test-clock")]
-        let audit = match self.env.get("AGENTCTL_TEST_LOG_SIZE").and_then(|size| size.parse().ok()) {
-            Some(bytes) => audit.with_file_size(bytes),
-            None => audit,
-        };
-        Ok(audit)
-    }
-
-    /// The key of the log, if the credential store has one and can be used; logs that are opened from then on have it. Without
-    /// it everything else still works.
-    pub(crate) async fn log_key(&self) -> Result<Option<&DataKey>, Failure> {
-        let store = self.store()?;
-        let found = self.patiently(async { Ok(store.existing_data_key().await) }).await?;
-        Ok(found.unwrap_or_else(|error| {
-            self.ui.warn(&format!("the credential store cannot be used: {}", failure::chain(&error)));
-            None
-        }))
-    }
-
     /// The tools of the profile.
     pub(crate) fn registry(&self) -> Result<Registry, Failure> {
         Self::registry_of(self.config()?)
@@ -412,6 +342,8 @@ impl App {
     /// Whoever asks people.
     pub(crate) async fn approvals(&self) -> Result<Approvals, Failure> {
         let config = self.config()?;
+        // What is written on the way has to be proven later.
+        self.log_key().await?;
         Ok(Approvals {
             http: self.http()?.clone(),
             clock: self.clock.clone(),

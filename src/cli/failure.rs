@@ -320,6 +320,10 @@ impl From<journal::Error> for Failure {
             journal::Error::Corrupt { .. } => {
                 "move the file away to begin anew: pending approvals are lost with it, the audit log is not"
             }
+            journal::Error::Unproven { .. } | journal::Error::Changed => {
+                "it is not gone on with; `agentctl runs show` shows what is there, and `agentctl runs delete RUN --force` gives \
+                 it up"
+            }
             journal::Error::Busy | journal::Error::Lock(_) => "another process holds it: try again in a moment",
             _ => NOWHERE_TO_WRITE,
         };

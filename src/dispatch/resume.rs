@@ -13,7 +13,7 @@ use crate::{
     call::{Outcome, ToolOutput},
     event::Tell,
     guard::{Journaled, Record},
-    store::journal::{ApprovalChange, ApprovalRow, ApprovalState, CallRow, ExecutionRow},
+    store::journal::{About, ApprovalChange, ApprovalRow, ApprovalState, CallRow, ExecutionRow},
     tool::{Plan, Tool},
 };
 
@@ -32,6 +32,10 @@ impl Dispatcher {
             if !logged.request {
                 return Ok(output);
             }
+        }
+        // A key that does not last proves nothing to others, so the journal has none then.
+        if self.journal.is_unlocked() {
+            self.journal.prove(About::Action(&row.action))?;
         }
         let logged = Logged::of(&self.audit, &row.action)?;
         let plan = self.plan_again(row);

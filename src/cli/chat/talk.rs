@@ -109,8 +109,8 @@ impl<'a> Talk<'a> {
             self.app.ui.say("That is the conversation you are in.");
             return Ok(());
         }
-        let journal = self.app.journal()?;
         let lease = self.app.lease(run)?;
+        let journal = self.app.proven(run).await?;
         let saved = resume::saved(self.app, &journal, run)?;
         if saved.row.is_single_call() {
             let failure = Failure::new(Kind::Usage, format!("{run} is a single call, not a conversation"));

@@ -7,6 +7,7 @@ mod approvals;
 mod bounds;
 mod calls;
 mod executions;
+mod proof;
 mod runs;
 mod spending;
 mod state;
@@ -22,6 +23,7 @@ pub use self::{
     bounds::{Bounds, NamedModel},
     calls::CallRow,
     executions::{ExecutionEnd, ExecutionRow, Logged},
+    proof::About,
     runs::{RunRow, SavedRun},
     spending::{Purse, Sums},
     state::ApprovalState,
@@ -90,6 +92,14 @@ const MIGRATIONS: &[&str] = &[
     "
     ALTER TABLE runs ADD COLUMN bounds TEXT NOT NULL DEFAULT '{}';
 ",
+    // Columns that come later have no value by default: a row from before has its MAC without them.
+    "
+    ALTER TABLE runs ADD COLUMN mac BLOB;
+    ALTER TABLE messages ADD COLUMN mac BLOB;
+    ALTER TABLE calls ADD COLUMN mac BLOB;
+    ALTER TABLE approvals ADD COLUMN mac BLOB;
+    ALTER TABLE executions ADD COLUMN mac BLOB;
+",
 ];
 
 /// Why something could not be written down or found.
@@ -144,6 +154,20 @@ pub enum Error {
     /// The same thing was written down before.
     #[error("{0} is in the journal already")]
     Exists(String),
+    /// A row of it does not carry the MAC of what it says.
+    #[error("the journal's row {row} of {table} was changed, or was written without the journal's key")]
+    Unproven {
+        /// Which table.
+        table: &'static str,
+        /// Which row.
+        row: String,
+    },
+    /// The same, found while the row was to be written.
+    #[error("a row of the journal was changed without its key, so it is not changed again")]
+    Changed,
+    /// Nothing can be proven without the key.
+    #[error("the journal's key is not at hand, so what it says cannot be proven")]
+    Locked,
     /// Anything else that SQLite says.
     #[error("the journal refused: {0}")]
     Sqlite(rusqlite::Error),
@@ -156,6 +180,10 @@ pub struct Journal {
     path: PathBuf,
     /// Whether a commit waits for the disk, as the connection is set now.
     waits: Cell<bool>,
+    /// Whether what is written carries MACs.
+    unlocked: Cell<bool>,
+    /// Whether what is written loses those it had.
+    keyless: Cell<bool>,
     #[cfg(feature = "test-clock")]
     deadly: Option<String>,
 }
@@ -192,6 +220,8 @@ impl Journal {
             connection,
             path,
             waits: Cell::new(true),
+            unlocked: Cell::default(),
+            keyless: Cell::default(),
             #[cfg(feature = "test-clock")]
             deadly: None,
         };
@@ -231,7 +261,7 @@ impl Journal {
         let _lock = GrantLock::take_blocking(&files::beside(&self.path, ".lock"), BUSY)?;
         self.found(self.connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())))?;
         for (index, step) in MIGRATIONS.iter().enumerate().skip(self.version()?) {
-            self.write(true, |tx| tx.execute_batch(&format!("{step} PRAGMA user_version = {};", index + 1)))?;
+            self.transact(true, |tx| tx.execute_batch(&format!("{step} PRAGMA user_version = {};", index + 1)))?;
         }
         files::sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
         Ok(())
@@ -239,6 +269,11 @@ impl Journal {
 
     /// One transaction that no other writer comes between. With `wait`, it is on the disk when this returns.
     fn write<T>(&self, wait: bool, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, Error> {
+        self.found(self.keyless())?;
+        self.transact(wait, work)
+    }
+
+    fn transact<T>(&self, wait: bool, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, Error> {
         let write = || {
             if self.waits.replace(wait) != wait {
                 let level = if wait { "FULL" } else { "NORMAL" };
@@ -300,6 +335,7 @@ fn translate(path: &Path, error: rusqlite::Error) -> Error {
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
                 Error::Corrupt { path: path.to_owned(), why: code.to_string() }
             }
+            ErrorCode::ConstraintViolation if text.as_deref() == Some(proof::CHANGED) => Error::Changed,
             ErrorCode::ConstraintViolation => Error::Exists(text.clone().unwrap_or_default()),
             _ => Error::Sqlite(error),
         },

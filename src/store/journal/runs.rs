@@ -382,8 +382,11 @@ mod tests {
         let journal = Journal::open(&dir.0).unwrap();
         let run = run(0);
         journal.start_run(&run).unwrap();
-        let older = "ALTER TABLE runs DROP COLUMN bounds; PRAGMA user_version = 4;";
-        journal.write(true, |tx| tx.execute_batch(older)).unwrap();
+        let tables = ["runs", "messages", "calls", "approvals", "executions"];
+        let mut older = tables.map(|table| format!("ALTER TABLE {table} DROP COLUMN mac;")).concat();
+        older += "ALTER TABLE runs DROP COLUMN bounds; PRAGMA user_version = 4;";
+        drop(journal);
+        rusqlite::Connection::open(dir.path("journal.db")).unwrap().execute_batch(&older).unwrap();
         assert_eq!(Journal::open(&dir.0).unwrap().run(&run.id).unwrap().unwrap().row, run);
     }
 
