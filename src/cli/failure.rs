@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use crate::{
+    call::RunId,
     config, dev, dispatch, files, oauth,
     session::{self, vault},
     store::{audit, credentials, journal, stop},
@@ -320,14 +321,23 @@ impl From<journal::Error> for Failure {
             journal::Error::Corrupt { .. } => {
                 "move the file away to begin anew: pending approvals are lost with it, the audit log is not"
             }
-            journal::Error::Unproven { .. } | journal::Error::Changed => {
-                "it is not gone on with; `agentctl runs show` shows what is there, and `agentctl runs delete RUN --force` gives \
-                 it up"
+            journal::Error::Unproven { .. } => {
+                "its run is not gone on with: `agentctl runs show RUN`, `agentctl runs delete RUN --force`"
             }
             journal::Error::Busy | journal::Error::Lock(_) => "another process holds it: try again in a moment",
             _ => NOWHERE_TO_WRITE,
         };
         Self::caused(Kind::Failed, "use the journal", &error).hint(mend.as_deref().unwrap_or(hint))
+    }
+}
+
+impl Failure {
+    /// What the journal says of a run is not to be believed.
+    pub(crate) fn unproven(error: journal::Error, run: &RunId) -> Self {
+        let journal::Error::Unproven { .. } = error else { return error.into() };
+        Self::new(Kind::Failed, chain(&error))
+            .hint(format!("{run} is not gone on with; `agentctl runs show {run}` shows what the journal says of it"))
+            .hint(format!("`agentctl runs delete {run} --force` gives it up"))
     }
 }
 
@@ -350,6 +360,9 @@ impl From<tool::Error> for Failure {
 
 impl From<dispatch::Error> for Failure {
     fn from(error: dispatch::Error) -> Self {
+        if let dispatch::Error::Journal(error @ journal::Error::Unproven { .. }) = error {
+            return error.into();
+        }
         Self::new(Kind::Failed, chain(&error)).hint("make the state folder writable, or free space on the disk")
     }
 }

@@ -23,8 +23,11 @@ impl App {
             let journal = journal.dying_at(self.env.get("AGENTCTL_TEST_DIE_AT"));
             Ok(Rc::new(journal))
         })?;
-        if let Some((key, true)) = self.known_key() {
-            journal.unlock(key)?;
+        if let Some((key, true)) = self.known_key()
+            && journal.unlock(key)?
+        {
+            #[cfg(feature = "test-clock")]
+            self.env.get("AGENTCTL_TEST_JOURNAL").map_or(Ok(()), |sql| journal.change(sql))?;
         }
         Ok(Rc::clone(journal))
     }
@@ -38,7 +41,7 @@ impl App {
         self.log_key().await?;
         let journal = self.journal()?;
         if journal.is_unlocked() {
-            journal.prove(About::Run(run))?;
+            journal.prove(About::Run(run)).map_err(|error| Failure::unproven(error, run))?;
         }
         Ok(journal)
     }

@@ -62,8 +62,8 @@ use super::{
 };
 use crate::{call::ActionId, files, json};
 
-/// How long another process may take to append.
-const BUSY: Duration = Duration::from_secs(5);
+/// How long other processes may take to append: a hundred at once wait for one disk.
+const BUSY: Duration = Duration::from_secs(20);
 /// A file that is larger than this is not written to any more; the log goes on in a new one.
 const FILE_SIZE: u64 = 64 * 1024 * 1024;
 /// A process that works for long seals the log whenever the number of an entry is a multiple of this.

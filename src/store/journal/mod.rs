@@ -155,16 +155,13 @@ pub enum Error {
     #[error("{0} is in the journal already")]
     Exists(String),
     /// A row of it does not carry the MAC of what it says.
-    #[error("the journal's row {row} of {table} was changed, or was written without the journal's key")]
+    #[error("the journal's row {row} of {table} was changed, or written without the journal's key or with another")]
     Unproven {
         /// Which table.
         table: &'static str,
         /// Which row.
         row: String,
     },
-    /// The same, found while the row was to be written.
-    #[error("a row of the journal was changed without its key, so it is not changed again")]
-    Changed,
     /// Nothing can be proven without the key.
     #[error("the journal's key is not at hand, so what it says cannot be proven")]
     Locked,
@@ -335,7 +332,6 @@ fn translate(path: &Path, error: rusqlite::Error) -> Error {
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
                 Error::Corrupt { path: path.to_owned(), why: code.to_string() }
             }
-            ErrorCode::ConstraintViolation if text.as_deref() == Some(proof::CHANGED) => Error::Changed,
             ErrorCode::ConstraintViolation => Error::Exists(text.clone().unwrap_or_default()),
             _ => Error::Sqlite(error),
         },

@@ -123,7 +123,7 @@ fn a_key_that_is_gone_from_the_keyring() {
     // The login went the same way. A new one brings a new key, which opens nothing of what was sealed.
     resume(&home).code(4).err(&["agentctl login"]);
     agentctl(&home).args(["login", "--no-browser"]).run().code(0);
-    let output = resume(&home).code(10).err(&["cannot be opened", "agentctl approvals abandon"]);
+    let output = resume(&home).code(1).err(&["or with another", "agentctl runs delete"]);
     assert!(dev.orders().is_empty(), "{output}");
     let id = pending(&home)[0]["id"].as_str().unwrap().to_owned();
     agentctl(&home).args(["approvals", "abandon", &id]).run().code(0);
@@ -141,7 +141,7 @@ fn a_key_that_is_gone_from_the_keyring() {
     assert!(!told.stderr.contains("run it again"), "{told}");
     let first = pending(&home)[0]["id"].as_str().unwrap().to_owned();
     dev.advance(601);
-    resume(&home).code(12);
+    resume(&home).code(1).err(&["or with another"]);
     wait().code(12);
     let ended = agentctl(&home).args(["approvals", "show", &first]).run().code(0);
     ended.out(&["expired"]);

@@ -1,0 +1,112 @@
+//! Somebody who can write the state folder and has no key edits the journal: nothing happens by it, and the log tells
+//! nothing that the edit made up.
+
+use serde_json::{Value, json};
+
+use super::{approve, bad::journal, detached};
+use crate::support::{Dev, Home, Output, Terminal, agentctl, wait_until};
+
+/// The program dies between the effect and what the log would say of it.
+const DIES: &str = "before:audit_response";
+
+fn resume(home: &Home) -> Output {
+    agentctl(home).args(["resume", "--last"]).run()
+}
+
+fn run_of(home: &Home) -> String {
+    journal(home).query_row("SELECT id FROM runs", [], |row| row.get(0)).unwrap()
+}
+
+/// What the log says of how each call ended.
+fn ends(home: &Home) -> Vec<String> {
+    let log = agentctl(home).args(["audit", "list", "--json"]).run().code(0).json();
+    let of =
+        |entry: &Value| (entry["kind"] == "response").then(|| entry["body"]["outcome"].as_str().map(str::to_owned));
+    log["entries"].as_array().unwrap().iter().filter_map(of).flatten().collect()
+}
+
+#[test]
+fn what_nobody_asked_for_is_not_done() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    detached(&home, "buy 2 phones");
+    let call = json!({ "role": "assistant", "tool_calls": [{ "id": "x", "type": "function",
+        "function": { "name": "search_products", "arguments": "{\"query\":\"phones\"}" } }] });
+    let sql = "INSERT INTO messages (run, seq, body) SELECT run, max(seq) + 1, ?1 FROM messages";
+    journal(&home).execute(sql, [call.to_string()]).unwrap();
+    let run = run_of(&home);
+    let asked = (dev.history("shop").len(), dev.history("model").len());
+    resume(&home).code(1).err(&["of messages was changed", &format!("agentctl runs delete {run} --force")]);
+    agentctl(&home).args(["chat", "--resume", &run]).stdin("go on\n").run().code(1).err(&["of messages was changed"]);
+    assert_eq!((dev.history("shop").len(), dev.history("model").len()), asked);
+    agentctl(&home).args(["runs", "show", &run]).run().code(0);
+    agentctl(&home).args(["runs", "delete", &run, "--force"]).run().code(0);
+    agentctl(&home).args(["audit", "verify"]).run().code(0);
+}
+
+#[test]
+fn what_a_run_keeps_to_is_not_taken_away() {
+    let dev = Dev::scripted(json!([
+        { "text": ["One ", "moment"], "cut": { "after": 3 } },
+        { "tool_calls": [{ "name": "buy_product", "arguments": { "product": "phones", "qty": 1 } }] },
+    ]));
+    let home = dev.logged_in();
+    agentctl(&home).args(["run", "--tools", "search_products", "go"]).run().code(20);
+    journal(&home).execute_batch("UPDATE runs SET bounds = '{}'").unwrap();
+    agentctl(&home).args(["resume", &run_of(&home)]).run().code(1).err(&["of runs was changed"]);
+    assert!(dev.history("ciba").is_empty());
+}
+
+#[test]
+fn an_end_that_somebody_made_up_is_not_told() {
+    let done = "INSERT INTO executions (action, run, tool, digest, idempotency_key, started_at, ended_at, outcome,
+            http_status, output)
+        SELECT action, run, tool, digest, 'k', created_at, created_at + 1, 'done', 201,
+            '{\"outcome\":\"done\",\"message\":\"order ord_7\"}' FROM approvals;";
+    for (answer, change) in [("deny", "UPDATE approvals SET state = 'done';"), ("approve", "")] {
+        let dev = Dev::start();
+        let home = dev.logged_in();
+        detached(&home, "buy 2 phones");
+        dev.post(&format!("/approvals/latest/{answer}"), &json!({}));
+        agentctl(&home).args(["approvals", "wait", "--all"]).run();
+        journal(&home).execute_batch(&format!("{change} {done}")).unwrap();
+        let output = resume(&home).code(1).err(&["was changed"]);
+        assert!(dev.orders().is_empty() && ends(&home).is_empty(), "{answer}\n{output}");
+    }
+}
+
+/// What was done stays what may have been done, whatever else the journal says by then.
+#[test]
+fn what_was_done_is_not_told_as_denied() {
+    let over = "DELETE FROM executions; UPDATE approvals SET state = 'denied', evidence = NULL";
+    let run = |home: &Home| vec!["runs".into(), "delete".into(), run_of(home), "--force".into()];
+    for give_up in [run, |_: &Home| vec!["panic".into()]] {
+        let dev = Dev::start();
+        let home = dev.logged_in();
+        dev.auto("approve", "approve");
+        agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_DIE_AT", DIES).run();
+        assert_eq!(dev.orders().len(), 1);
+        journal(&home).execute_batch(over).unwrap();
+        resume(&home).code(1).err(&["of approvals was changed"]);
+        let give_up = give_up(&home);
+        let output = agentctl(&home).args(give_up.iter().map(String::as_str)).run();
+        assert_eq!(ends(&home).into_iter().filter(|end| end != "done").collect::<Vec<_>>(), ["unknown"], "{output}");
+    }
+}
+
+/// The journal is edited while the shell that wrote it is still there.
+#[test]
+fn a_call_that_is_edited_while_it_waits_is_not_made() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let mut chat = Terminal::sized(agentctl(&home).arg("chat"), 110, 40);
+    chat.buy_and_go_on();
+    let edited = || journal(&home).execute_batch("UPDATE calls SET started_at = started_at + 1").ok();
+    wait_until(std::time::Duration::from_secs(60), "the journal", edited);
+    approve(&dev);
+    chat.wait_for("was approved; the result comes with your next message");
+    chat.say("and now?");
+    chat.wait_for("of calls was changed");
+    chat.leave();
+    assert!(dev.orders().is_empty());
+}
