@@ -179,8 +179,6 @@ pub struct Journal {
     waits: Cell<bool>,
     /// Whether what is written carries MACs.
     unlocked: Cell<bool>,
-    /// Whether what is written loses those it had.
-    keyless: Cell<bool>,
     #[cfg(feature = "test-clock")]
     deadly: Option<String>,
 }
@@ -218,7 +216,6 @@ impl Journal {
             path,
             waits: Cell::new(true),
             unlocked: Cell::default(),
-            keyless: Cell::default(),
             #[cfg(feature = "test-clock")]
             deadly: None,
         };
@@ -258,7 +255,7 @@ impl Journal {
         let _lock = GrantLock::take_blocking(&files::beside(&self.path, ".lock"), BUSY)?;
         self.found(self.connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())))?;
         for (index, step) in MIGRATIONS.iter().enumerate().skip(self.version()?) {
-            self.transact(true, |tx| tx.execute_batch(&format!("{step} PRAGMA user_version = {};", index + 1)))?;
+            self.write(true, |tx| tx.execute_batch(&format!("{step} PRAGMA user_version = {};", index + 1)))?;
         }
         files::sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
         Ok(())
@@ -266,11 +263,6 @@ impl Journal {
 
     /// One transaction that no other writer comes between. With `wait`, it is on the disk when this returns.
     fn write<T>(&self, wait: bool, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, Error> {
-        self.found(self.keyless())?;
-        self.transact(wait, work)
-    }
-
-    fn transact<T>(&self, wait: bool, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, Error> {
         let write = || {
             if self.waits.replace(wait) != wait {
                 let level = if wait { "FULL" } else { "NORMAL" };

@@ -2,7 +2,7 @@
 //! as each entry of the audit log does.
 //!
 //! The key lies in the credential store, which is asked when something needs it, so a journal is open before it has the
-//! key. Rows that are written until then carry nothing, like those of a person who never logged in. The MACs are kept by
+//! key. Rows that are written until then prove nothing, like those of a person who never logged in. The MACs are kept by
 //! triggers of this connection, so that no statement can forget one; a row that was changed without the key gets none again,
 //! which would hide it.
 //!
@@ -73,29 +73,12 @@ impl Journal {
         self.unlocked.get()
     }
 
-    /// Takes the MAC from each row that is written without the key: it would be taken for a forgery.
-    pub(super) fn keyless(&self) -> rusqlite::Result<()> {
-        if self.unlocked.get() || self.keyless.replace(true) {
-            return Ok(());
-        }
-        for (table, names) in TABLES {
-            let row = named("NEW", names);
-            let columns = self.columns(table)?.join(", ");
-            self.connection.execute_batch(&format!(
-                "CREATE TEMP TRIGGER {table}_keyless AFTER UPDATE OF {columns} ON {table}
-                 BEGIN UPDATE {table} SET mac = NULL WHERE {row}; END;"
-            ))?;
-        }
-        Ok(())
-    }
-
     fn triggers(&self, table: &str, names: &[&str]) -> rusqlite::Result<String> {
         let columns = self.columns(table)?;
         let of = |row: &str| call(table, row, &columns);
         let (row, listed) = (named("NEW", names), columns.join(", "));
         Ok(format!(
-            "DROP TRIGGER IF EXISTS {table}_keyless;
-             CREATE TEMP TRIGGER {table}_new AFTER INSERT ON {table}
+            "CREATE TEMP TRIGGER {table}_new AFTER INSERT ON {table}
              BEGIN UPDATE {table} SET mac = {new} WHERE {row}; END;
               CREATE TEMP TRIGGER {table}_changed AFTER UPDATE OF {listed} ON {table}
              BEGIN UPDATE {table} SET mac = CASE WHEN OLD.mac IS {old} THEN {new} END WHERE {row}; END;",
