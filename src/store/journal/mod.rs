@@ -21,7 +21,7 @@ pub use self::{
     approvals::{ApprovalChange, ApprovalFilter, ApprovalRow, NewApproval},
     bounds::{Bounds, NamedModel},
     calls::CallRow,
-    executions::{ExecutionEnd, ExecutionRow, Logged},
+    executions::{Execution, ExecutionEnd, ExecutionRow, Logged},
     runs::{RunRow, SavedRun},
     spending::{Purse, Sums},
     state::ApprovalState,
