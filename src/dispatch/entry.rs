@@ -212,7 +212,6 @@ fn decided(record: &Record) -> Value {
         "policy": record.policy,
         "permission": record.permission,
         "permission_before": record.permission_before,
-        "asked": null,
         "approval": record.approval,
         "token": record.token,
     })

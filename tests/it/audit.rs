@@ -114,7 +114,7 @@ fn a_request_that_is_stopped_under_way_is_gone_on_with_under_its_key() {
     running.signal("INT");
     running.finish().code(130).err(&["in the middle of a request", "agentctl resume run_"]);
     assert_eq!(states(), [("done".to_owned(), true), ("executing".to_owned(), false)]);
-    assert_eq!(last_entry(&home)["kind"], "request", "nobody knows yet how it ends");
+    assert_eq!(last_entry(&home)["kind"], "sent", "nobody knows yet how it ends");
     // While the shop is down it stays open; then the shop knows the key and makes no second order.
     dev.fault(&json!({ "on": "shop", "kind": "status", "status": 503, "times": 3 }));
     agentctl(&home).args(["resume", "--last"]).run().code(10).err(&["under the same key", "agentctl resume run_"]);
