@@ -1,4 +1,4 @@
-//! Which entries are wanted. What is asked for is about actions, so both entries of an action are shown or none.
+//! Which entries are wanted. What is asked for is about actions, so all entries of an action are shown or none.
 
 use std::{collections::HashMap, time::Duration};
 

@@ -313,9 +313,8 @@ impl<'a> Check<'a> {
             if !proven && self.key.is_some() {
                 self.verdict.doubt(link.seq);
             }
-            for why in
-                [self.file(&link, &text, at), self.pairs.entry(&link, &text, self.verdict.pruned)].into_iter().flatten()
-            {
+            let pair = self.pairs.entry(&link, &text, self.verdict.pruned);
+            for why in [self.file(&link, &text, at), pair].into_iter().flatten() {
                 self.verdict.say(Bad::broken(at, why));
             }
             if let Some(torn) = self.torn.take() {
