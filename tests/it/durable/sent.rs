@@ -218,3 +218,24 @@ fn a_line_that_says_it_was_sent_and_is_nobodys_says_nothing() {
     agentctl(&home).args(["resume", "--last"]).run().code(0);
     assert_eq!(dev.orders().len(), 1);
 }
+
+#[test]
+fn what_cannot_be_written_down_is_not_sent() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let buying = agentctl(&home).args(["run", "buy 2 phones"]).start();
+    buying.wait_for_stderr("Check that it shows:");
+    let file = log_file(&home);
+    let aside = file.with_file_name("aside");
+    fs::rename(&file, &aside).unwrap();
+    fs::create_dir(&file).unwrap();
+    super::approve(&dev);
+    buying.finish().code(1).err(&["the audit log cannot be written, so nothing was done"]);
+    assert!(dev.history("shop").iter().all(|request| request["method"] != "POST"), "it was sent");
+    fs::remove_dir(&file).unwrap();
+    fs::rename(&aside, &file).unwrap();
+    let resumed = agentctl(&home).args(["resume", "--last"]).run().code(21).err(&["nothing was done"]);
+    assert!(dev.orders().is_empty() && pending(&home).is_empty(), "{resumed}");
+    assert_eq!(end(&home)["body"]["outcome"], "failed");
+    verified(&home);
+}
