@@ -10,7 +10,7 @@ mod resume;
 
 pub use over::{Ended, forget, given_up, given_up_and_open, stopped};
 
-use std::{rc::Rc, sync::Arc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ use crate::{
     store::{
         audit::{self, Audit},
         credentials::{self, Store},
-        journal::{self, ApprovalState, ExecutionEnd, Journal},
+        journal::{self, ApprovalState, Execution, ExecutionEnd, Journal},
         seal,
     },
     tool::{Plan, PlanError, Registry, Tool},
@@ -211,33 +211,51 @@ impl Dispatcher {
         }
         let action = plan.action.clone();
         let has_effect = action.effect != "read";
+        let (digest, key) = (self.kept_digest(&action)?, self.kept_idempotency_key(&plan)?);
         // What a crash cut is found executing. Else it must be approved still: another process may have abandoned it.
         let cut = progress != Progress::Fresh && self.state_of(&action.id)? == Some(ApprovalState::Executing);
-        match if cut { Ok(()) } else { self.guard.executing(&record) } {
+        let begun = match &record.approval {
+            // In one step, so that what is found executing was not sent only if it was not begun.
+            approval if has_effect && progress != Progress::Begun => {
+                let execution = Execution { action: &action.id, run: &entry.run, tool: &action.tool, digest: &digest };
+                let key = key.as_deref().unwrap_or_default();
+                let approval = approval.as_ref().map(|evidence| &evidence.approval);
+                self.journal.begin_execution(approval, execution, key, self.clock.now())
+            }
+            // A read changes nothing, so there is nothing to repeat or to recover.
+            Some(evidence) if !cut => self.guard.approvals.executing(&evidence.approval),
+            _ => Ok(()),
+        };
+        match begun {
             Ok(()) => {}
-            Err(approval::Error::Journal(journal::Error::Stale { .. })) => {
+            Err(journal::Error::Stale { .. }) => {
                 let output = ToolOutput::refused(Outcome::NotPermitted, "the approval was given up meanwhile");
                 return entry.close(output, None, &record, tell);
             }
             Err(error) => return Err(error.into()),
         }
-        // A read changes nothing, so there is nothing to repeat or to recover.
-        if has_effect && progress != Progress::Begun {
-            let key = self.kept_idempotency_key(&plan)?.unwrap_or_default();
-            let digest = self.kept_digest(&action)?;
-            self.journal.start_execution(
-                &action.id,
-                Some(&entry.run),
-                &action.tool,
-                &digest,
-                &key,
-                self.clock.now(),
-            )?;
-        }
         entry.doing.replace(Some(record));
-        let may = || self.guard.approvals.stop.check().map_err(|stopped| stopped.to_string());
+        let still = || self.guard.approvals.stop.check().map_err(|stopped| stopped.to_string());
+        let (sent, unwritten) = (Cell::new(!has_effect), Cell::new(None));
+        let may = || {
+            still()?;
+            if sent.get() {
+                return Ok(());
+            }
+            sent.set(true);
+            if let Err(error) = entry.send(&digest, key.as_deref()) {
+                let why = error.to_string();
+                unwritten.set(Some(error));
+                return Err(why);
+            }
+            // It may have waited for the log.
+            still()
+        };
         let mut executed = plan.execute(permit, tool, &self.http, &*self.clock, &may).await;
         let record = entry.doing.take().unwrap_or_default();
+        if let Some(error) = unwritten.take() {
+            return self.not_sent(entry, progress, &record, error, tell);
+        }
         if progress == Progress::Begun && executed.may_pass() {
             return Ok(entry.leave(&not_again_yet(&executed.output.message), tell));
         }
@@ -256,6 +274,26 @@ impl Dispatcher {
             .and(approved.map_err(Error::from))
             .and(closed)
             .map_err(|error| error.afterwards(&action.tool, outcome))
+    }
+
+    /// What could not be written down was not sent. What may have been sent before is left to whoever can write.
+    fn not_sent(
+        &self,
+        entry: Entry<'_>,
+        progress: Progress,
+        record: &Record,
+        error: audit::Error,
+        tell: Tell<'_>,
+    ) -> Result<ToolOutput, Error> {
+        if progress != Progress::Begun {
+            let why = "the audit log could not be written before it was sent, so nothing was done";
+            let output = ToolOutput::refused(Outcome::Failed, why);
+            self.end_execution(&entry.action, &output, None)?;
+            self.guard.executed(record, output.outcome)?;
+            // The log said no already.
+            let _ = entry.close(output, None, record, tell);
+        }
+        Err(error.into())
     }
 
     fn state_of(&self, action: &ActionId) -> Result<Option<ApprovalState>, journal::Error> {

@@ -190,16 +190,7 @@ impl Guard {
         decision(action, decided, record)
     }
 
-    /// Writes down that the action of an approval is being done, or is over. An action without an approval has nothing to
-    /// write.
-    ///
-    /// # Errors
-    /// If the journal cannot be written: then it must not run.
-    pub fn executing(&self, record: &Record) -> Result<(), approval::Error> {
-        record.approval.as_ref().map_or(Ok(()), |evidence| self.approvals.executing(&evidence.approval))
-    }
-
-    /// See [`Guard::executing`].
+    /// Writes down that the action of an approval is over. An action without an approval has nothing to write.
     ///
     /// # Errors
     /// If the journal cannot be written.

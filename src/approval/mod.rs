@@ -237,13 +237,13 @@ impl Approvals {
         Ok(Prepared { client, metadata, message, details, without_details, needed, possible })
     }
 
-    /// Writes down that the action is being done now. Before this is durable it must not run.
+    /// Writes down that the action, which only reads, is being done now. Before this is durable it must not run.
     ///
     /// # Errors
     /// If it cannot be written, or the approval is not in a state from which it may run: an approval runs once.
-    pub fn executing(&self, id: &ApprovalId) -> Result<(), Error> {
+    pub fn executing(&self, id: &ApprovalId) -> Result<(), journal::Error> {
         let change = ApprovalChange::at(self.clock.now());
-        Ok(self.journal.move_approval(id, ApprovalState::Approved, ApprovalState::Executing, &change)?)
+        self.journal.move_approval(id, ApprovalState::Approved, ApprovalState::Executing, &change)
     }
 
     /// Writes down how it ended, and erases the token.

@@ -247,7 +247,7 @@ async fn perform(command: &Command, app: &App) -> Result<(), Failure> {
         Command::Runs(args) => runs::run(app, args).await,
         Command::Tools(args) => tools::run(app, args).await,
         Command::Can(args) => can::run(app, args).await,
-        Command::Why(args) => why::run(app, args),
+        Command::Why(args) => why::run(app, args).await,
         Command::Connections(args) => connections::run(app, args).await,
         Command::Audit(args) => audit::run(app, args).await,
         Command::Token(args) => token::run(app, args).await,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     app::App,
+    audit::{NOBODYS, all_proven, opened},
     failure::{Failure, Kind},
     ids,
     path::{self, text},
@@ -36,8 +37,8 @@ pub(crate) struct Args {
 }
 
 /// Does it. The log is read where it lies; no tenant is needed.
-pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
-    let audit = app.audit()?;
+pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    let (audit, key) = opened(app).await?;
     let mut entries = Vec::new();
     // Without a name: the last one so far.
     let mut wanted = args.action.clone().unwrap_or_default();
@@ -48,7 +49,7 @@ pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
             entries.clear();
         }
         if !wanted.is_empty() && action.starts_with(&wanted) {
-            entries.extend(serde_json::from_slice::<Entry>(line));
+            entries.extend(Entry::read(line).map(|entry| Entry { proven: link.proven, ..entry }));
         }
         Ok(())
     })?;
@@ -66,25 +67,50 @@ pub(crate) fn run(app: &App, args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Kind::Failed, "nothing was done yet: the audit log names no call"));
     }
     let action = find(&entries, &wanted)?;
-    let of =
-        |kind: EntryKind| entries.iter().find(|entry| entry.kind == kind && entry.action.as_ref() == Some(&action));
+    // What carries the log's MAC, if there is such an entry.
+    let of = |kind: EntryKind| {
+        let all = || entries.iter().filter(|entry| entry.kind == kind && entry.action.as_ref() == Some(&action));
+        all().find(|entry| entry.proven != Some(false)).or_else(|| all().next())
+    };
     let Some(request) = of(EntryKind::Request) else {
         return Err(Failure::new(Kind::Failed, format!("the log has no request for {action}"))
             .hint("`agentctl audit verify` says whether the log is whole"));
     };
-    let response = of(EntryKind::Response);
+    let path = Path { request, sent: of(EntryKind::Sent), response: of(EntryKind::Response) };
     if app.ui.json() {
         let body = |entry: Option<&Entry>| entry.map(|entry| (entry.time.clone(), entry.body.clone())).unzip();
         let (asked_at, request) = body(Some(request));
-        let (ended_at, response) = body(response);
+        let (sent_at, sent) = body(path.sent);
+        let (ended_at, response) = body(path.response);
+        // A chain alone can be written anew by anybody.
+        let holds = if whole { key.and(path.proven()) } else { Some(false) };
         app.ui.data(&json!({
-            "schema_version": 1, "ok": true, "action": action, "log_holds": whole,
-            "requested_at": asked_at, "request": request, "ended_at": ended_at, "response": response,
+            "schema_version": 1, "ok": true, "action": action, "log_holds": holds,
+            "requested_at": asked_at, "request": request, "sent_at": sent_at, "sent": sent,
+            "ended_at": ended_at, "response": response,
         }));
     } else {
-        tell(&app.ui, request, response);
+        tell(&app.ui, &path);
     }
     Ok(())
+}
+
+/// The entries of one action.
+struct Path<'a> {
+    request: &'a Entry,
+    sent: Option<&'a Entry>,
+    response: Option<&'a Entry>,
+}
+
+impl<'a> Path<'a> {
+    fn entries(&self) -> impl Iterator<Item = &'a Entry> {
+        std::iter::once(self.request).chain(self.sent).chain(self.response)
+    }
+
+    /// Whether all of them carry the log's MAC; none without the key.
+    fn proven(&self) -> Option<bool> {
+        all_proven(self.entries())
+    }
 }
 
 /// The action that the text names or begins.
@@ -93,7 +119,18 @@ fn find(entries: &[Entry], name: &str) -> Result<ActionId, Failure> {
     ids::find("action", name, ids, "agentctl audit list").map(ActionId::from_text)
 }
 
-fn tell(ui: &Ui, request: &Entry, response: Option<&Entry>) {
+fn tell(ui: &Ui, path: &Path<'_>) {
+    decided(ui, path);
+    if path.proven().is_none() {
+        let line = Line::new().warn("- ").plain("not proven: that needs the key in the credential store");
+        path::row(ui, "log", line);
+    }
+    for entry in path.entries().filter(|entry| entry.proven == Some(false)) {
+        path::row(ui, "log", Line::new().bad("✗ ").said(&format!("entry {}: {NOBODYS}", entry.seq)));
+    }
+}
+
+fn decided(ui: &Ui, Path { request, sent, response }: &Path<'_>) {
     let asked = &request.body;
     ui.answer_line(&call_line(text(asked, "tool"), &asked["arguments"]));
     let actor = &asked["actor"];
@@ -104,7 +141,13 @@ fn tell(ui: &Ui, request: &Entry, response: Option<&Entry>) {
     if let Some(spend) = asked["spend"].as_str() {
         path::row(ui, "spend", Line::new().field(spend));
     }
+    let when_sent = || {
+        if let Some(sent) = sent {
+            path::row(ui, "sent", Line::new().field(&sent.time));
+        }
+    };
     let Some(response) = response else {
+        when_sent();
         let line = Line::new().bad("unknown").plain(": the log has no answer to this request; it may have happened");
         return path::row(ui, "outcome", line);
     };
@@ -117,7 +160,7 @@ fn tell(ui: &Ui, request: &Entry, response: Option<&Entry>) {
     if !denied && !ended["permission"].is_null() {
         path::permission(ui, &ended["permission"]);
     }
-    approval(ui, &ended["approval"]);
+    approval(ui, &ended["approval"], response.proven);
     if !ended["asked"].is_null() {
         let line = Line::new().verdict(false, text(&ended["asked"], "state")).plain(": client ");
         let line = line.field(text(&ended["asked"], "client")).plain(", message ");
@@ -126,6 +169,7 @@ fn tell(ui: &Ui, request: &Entry, response: Option<&Entry>) {
     if !ended["token"].is_null() {
         path::token(ui, &ended["token"]);
     }
+    when_sent();
     let outcome = text(ended, "outcome");
     let line = Line::new().verdict(outcome == "done", outcome);
     path::row(ui, "outcome", line.plain(": ").words(text(ended, "message")));
@@ -134,11 +178,16 @@ fn tell(ui: &Ui, request: &Entry, response: Option<&Entry>) {
 }
 
 /// Who said yes, and how that is known.
-fn approval(ui: &Ui, evidence: &Value) {
+fn approval(ui: &Ui, evidence: &Value, proven: Option<bool>) {
     if evidence.is_null() {
         return;
     }
-    let line = Line::new().good("✓ ").plain("by ").field(text(evidence, "subject"));
+    let mark = match proven {
+        Some(true) => Line::new().good("✓ "),
+        None => Line::new().warn("- "),
+        Some(false) => Line::new().bad("✗ ").plain("not proven: "),
+    };
+    let line = mark.plain("by ").field(text(evidence, "subject"));
     let line = line.plain(" at ").field(text(evidence, "approved_at"));
     path::row(ui, "approval", line.plain(", bound by ").field(text(evidence, "binding")));
     let line = Line::new().dim("message ").message(Style::new().dimmed(), text(evidence, "binding_message"));
@@ -157,7 +206,16 @@ mod tests {
 
     fn entry(action: &str, kind: EntryKind, body: Value) -> Entry {
         let action = Some(ActionId::from_text(action));
-        Entry { seq: 1, time: "2026-01-01T00:00:00Z".into(), prev: String::new(), kind, action, body, mac: None }
+        Entry {
+            seq: 1,
+            time: "2026-01-01T00:00:00Z".into(),
+            prev: String::new(),
+            kind,
+            action,
+            body,
+            mac: None,
+            proven: Some(true),
+        }
     }
 
     #[test]
@@ -193,7 +251,7 @@ mod tests {
         });
         let (request, response) =
             (entry("act_1", EntryKind::Request, request), entry("act_1", EntryKind::Response, response));
-        tell(&ui, &request, Some(&response));
+        tell(&ui, &Path { request: &request, sent: None, response: Some(&response) });
         let text = ui.take().0;
         assert!(!text.contains('\u{1b}'), "{text}");
         for expected in [
@@ -206,7 +264,7 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected}\n{text}");
         }
-        tell(&ui, &request, None);
+        tell(&ui, &Path { request: &request, sent: None, response: None });
         assert!(ui.take().0.contains("it may have happened"));
     }
 }

@@ -1,4 +1,4 @@
-//! The pair of entries that each call leaves in the audit log.
+//! The entries that each call leaves in the audit log: before it, after it, and between them that it was sent.
 
 use std::cell::{Cell, RefCell};
 
@@ -16,6 +16,10 @@ use crate::{
     },
 };
 
+const SENT: &str = "it was sent, so it may have happened; what says otherwise is not what was written down";
+const NOT_SENT: &str = "it is said to be done, and the audit log does not say that it was sent: what was written down was \
+                        changed, and whether it happened is not known";
+
 /// A request entry of the audit log that still lacks its response. Dropped without one, because the person stopped the
 /// call, it writes what is true at that moment; a call that another process can go on with stays open.
 pub(super) struct Entry<'a> {
@@ -29,6 +33,8 @@ pub(super) struct Entry<'a> {
     closed: Cell<bool>,
     /// The log holds the response already.
     answered: bool,
+    /// What let it be sent, as an earlier process wrote it down.
+    sent: Option<Value>,
 }
 
 impl<'a> Entry<'a> {
@@ -74,11 +80,12 @@ impl<'a> Entry<'a> {
             doing: RefCell::default(),
             closed: Cell::new(false),
             answered: false,
+            sent: None,
         })
     }
 
     /// A request that stands in the log already.
-    pub(super) fn reopened(road: &'a Dispatcher, row: &CallRow, has_effect: bool, answered: bool) -> Self {
+    pub(super) fn reopened(road: &'a Dispatcher, row: &CallRow, has_effect: bool, logged: &Logged) -> Self {
         Self {
             road,
             action: row.action.clone(),
@@ -87,8 +94,22 @@ impl<'a> Entry<'a> {
             has_effect,
             doing: RefCell::default(),
             closed: Cell::new(false),
-            answered,
+            answered: logged.response.is_some(),
+            sent: logged.sent.clone(),
         }
+    }
+
+    /// Writes down that the request is about to leave, and what lets it. From then on it may have happened.
+    pub(super) fn send(&self, digest: &str, idempotency_key: Option<&str>) -> Result<(), audit::Error> {
+        let road = self.road;
+        let record = self.doing.borrow();
+        let mut body = record.as_ref().map(decided).unwrap_or_default();
+        body["digest"] = digest.into();
+        body["idempotency_key"] = idempotency_key.into();
+        road.journal.passes("before:audit_sent");
+        road.audit.sent(&self.action, road.clock.now(), body)?;
+        road.journal.passes("after:audit_sent");
+        Ok(())
     }
 
     /// Writes the response.
@@ -127,20 +148,17 @@ impl<'a> Entry<'a> {
         let road = self.road;
         if !self.answered {
             // The decision may have been made without it: by a process that is no more, or today, when it came to nothing.
-            let row = if record.approval.is_none() { road.journal.approval_of(&self.action)? } else { None };
-            let proven = Proven::by(row.as_ref());
-            let approval = record.approval.as_ref().map(|evidence| json!(evidence)).or(proven.approval);
-            let body = json!({
-                "outcome": outcome.word(),
-                "message": message,
-                "http_status": http_status,
-                "policy": record.policy,
-                "permission": record.permission,
-                "permission_before": record.permission_before,
-                "asked": proven.asked,
-                "approval": approval,
-                "token": record.token,
-            });
+            let mut body = decided(record);
+            // What the log says to have let it be sent was written with its key, which the journal is not.
+            if let Some(approval) = self.sent.as_ref().map(|sent| &sent["approval"]).filter(|known| known.is_object()) {
+                body["approval"] = approval.clone();
+            } else if record.approval.is_none() {
+                let proven = Proven::by(road.journal.approval_of(&self.action)?.as_ref());
+                (body["approval"], body["asked"]) = (json!(proven.approval), json!(proven.asked));
+            }
+            body["outcome"] = outcome.word().into();
+            body["message"] = message.into();
+            body["http_status"] = http_status.into();
             road.journal.passes("before:audit_response");
             road.audit.response(&self.action, road.clock.now(), body)?;
             road.journal.passes("after:audit_response");
@@ -188,6 +206,17 @@ impl Drop for Entry<'_> {
     }
 }
 
+/// What let a call run, as the log keeps it.
+fn decided(record: &Record) -> Value {
+    json!({
+        "policy": record.policy,
+        "permission": record.permission,
+        "permission_before": record.permission_before,
+        "approval": record.approval,
+        "token": record.token,
+    })
+}
+
 /// What the journal knows of an action's approval, as the log keeps it: what proves it, or else that it was asked for.
 #[derive(Default)]
 pub(super) struct Proven {
@@ -196,6 +225,14 @@ pub(super) struct Proven {
 }
 
 impl Proven {
+    /// The same of a call that was sent: the log says what let it, with its own MAC.
+    pub(super) fn of(logged: &Logged, row: Option<&ApprovalRow>) -> Self {
+        match logged.sent.as_ref().map(|sent| &sent["approval"]).filter(|known| known.is_object()) {
+            Some(approval) => Self { approval: Some(approval.clone()), asked: None },
+            None => Self::by(row),
+        }
+    }
+
     pub(super) fn by(row: Option<&ApprovalRow>) -> Self {
         let Some(row) = row else { return Self::default() };
         if let Some(approval) = row.evidence.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
@@ -209,24 +246,48 @@ impl Proven {
     }
 }
 
-/// What the log holds of an action.
+/// What the log holds of an action. Once the log is unlocked, what carries no MAC of its key says nothing here.
+#[derive(Debug, Default)]
 pub(super) struct Logged {
     pub(super) request: bool,
+    /// The request says that it only reads.
+    pub(super) reads: bool,
+    /// What was written down when it was sent last; then it may have happened, whatever else says that it has not.
+    pub(super) sent: Option<Value>,
     pub(super) response: Option<Value>,
 }
 
 impl Logged {
     /// Looks it up.
     pub(super) fn of(audit: &Audit, action: &ActionId) -> Result<Self, audit::Error> {
-        let mut logged = Self { request: false, response: None };
-        for entry in audit.entries_of(action)? {
+        let mut logged = Self::default();
+        for entry in audit.entries_of(action)?.into_iter().filter(|entry| entry.proven != Some(false)) {
             match entry.kind {
-                Kind::Request => logged.request = true,
+                Kind::Request => {
+                    logged.request = true;
+                    logged.reads = entry.body["effect"] == "read";
+                }
+                Kind::Sent => logged.sent = Some(entry.body),
                 // The first one says how it ended.
                 Kind::Response => drop(logged.response.get_or_insert(entry.body)),
                 _ => {}
             }
         }
         Ok(logged)
+    }
+
+    /// The key under which it was sent, so that its server does it once; none if there is none.
+    pub(super) fn idempotency_key(&self) -> Option<&str> {
+        self.sent.as_ref()?["idempotency_key"].as_str()
+    }
+
+    /// An end that the journal tells. Of what was sent nobody can say that it never was, nor of what was not that it was done.
+    pub(super) fn end(&self, told: ToolOutput) -> ToolOutput {
+        match (told.outcome, &self.sent) {
+            (Outcome::Done, None) => ToolOutput::refused(Outcome::Unknown, NOT_SENT),
+            // Who had sent it may have learnt that nothing came of it.
+            (Outcome::Done | Outcome::Unknown | Outcome::Failed | Outcome::NotPermitted, _) | (_, None) => told,
+            (_, Some(_)) => ToolOutput::refused(Outcome::Unknown, SENT),
+        }
     }
 }

@@ -10,15 +10,16 @@ use super::{
 };
 use crate::{
     approval,
-    call::{ApprovalId, Outcome, RunId, ToolOutput},
+    call::{ActionId, ApprovalId, Outcome, RunId, ToolOutput},
     store::{
-        audit::{self, Audit},
-        journal::{self, ApprovalRow, ApprovalState, CallRow, ExecutionEnd, ExecutionRow, Journal},
+        audit::Audit,
+        journal::{self, About, ApprovalRow, ApprovalState, CallRow, ExecutionEnd, Journal},
     },
 };
 
 const GIVEN_UP: &str = "the approval was given up; nothing was done";
 const STOPPED: &str = "everything was stopped before anything was done";
+const DELETED_BEGUN: &str = "its run was deleted before it was found out whether it happened";
 const CUT: &str = "it was cut off while it was being carried out, and everything was stopped: it may have happened, and is \
                    not sent again";
 
@@ -73,15 +74,19 @@ pub(super) fn end_stopped(
     if let Some(approval) = journal.approval_of(action)? {
         journal.abandon(&approval.asked.id, at)?;
     }
+    let holds = holds(journal, action)?;
     let approval = journal.approval_of(action)?;
     let execution = journal.execution(action)?;
     let executing = approval.as_ref().filter(|row| row.state == ApprovalState::Executing);
     let output = match (&logged.response, &execution, &approval) {
         (Some(body), ..) => ToolOutput::from_log(body),
-        (None, Some(execution), _) => ended(execution).unwrap_or_else(|| ToolOutput::refused(Outcome::Unknown, CUT)),
-        // A read, or the moment before it would have been sent; which of them nobody can tell.
-        (None, None, _) if executing.is_some() => ToolOutput::refused(Outcome::Unknown, CUT),
-        (None, None, Some(over)) if over.state == ApprovalState::Abandoned => {
+        (None, Some(execution), _) => {
+            let told = ended(execution).filter(|_| holds);
+            told.map_or_else(|| ToolOutput::refused(Outcome::Unknown, CUT), |told| logged.end(told))
+        }
+        // A read, or the journal lost what was begun.
+        (None, None, _) if executing.is_some() || logged.sent.is_some() => ToolOutput::refused(Outcome::Unknown, CUT),
+        (None, None, Some(over)) if !holds || over.state == ApprovalState::Abandoned => {
             ToolOutput::refused(Outcome::Cancelled, GIVEN_UP)
         }
         (None, None, Some(over)) => {
@@ -99,7 +104,8 @@ pub(super) fn end_stopped(
         approval::executed(journal, &executing.asked.id, output.outcome, at)?;
     }
     if logged.request && logged.response.is_none() {
-        let Proven { approval, asked } = Proven::by(journal.approval_of(action)?.as_ref());
+        let approval = journal.approval_of(action)?.filter(|_| holds);
+        let Proven { approval, asked } = Proven::of(&logged, approval.as_ref());
         let body = json!({
             "outcome": output.outcome.word(), "message": output.message,
             "http_status": execution.and_then(|execution| execution.http_status), "asked": asked, "approval": approval,
@@ -121,25 +127,28 @@ pub(super) fn end_stopped(
 /// If the log or the journal cannot be written.
 pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTime<Utc>) -> Result<bool, Error> {
     let action = &row.asked.action;
-    let open = !audit.entries_of(action)?.iter().any(|entry| entry.kind == audit::Kind::Response);
+    let (logged, holds) = (Logged::of(audit, action)?, holds(journal, action)?);
+    let open = logged.response.is_none();
+    let output = logged.end(ToolOutput::refused(Outcome::Cancelled, GIVEN_UP));
     if open {
         let body = json!({
-            "outcome": Outcome::Cancelled.word(),
-            "message": GIVEN_UP,
+            "outcome": output.outcome.word(),
+            "message": output.message,
             "http_status": null,
-            "approval": Proven::by(Some(row)).approval,
+            "approval": Proven::of(&logged, Some(row).filter(|_| holds)).approval,
         });
         journal.passes("before:given_up");
         audit.response(action, at, body)?;
         journal.passes("after:given_up");
     }
-    journal.release_spend(action)?;
+    if output.outcome.is_without_effect() {
+        journal.release_spend(action)?;
+    }
     // A single call has no conversation that would have to learn it: what it brought is kept in the place of one.
     if let Some(run) = &row.asked.run
         && journal.run(run)?.is_some_and(|run| run.row.is_single_call())
         && let Some(call) = journal.open_calls(run)?.into_iter().find(|call| call.action == *action)
     {
-        let output = ToolOutput::refused(Outcome::Cancelled, GIVEN_UP);
         let message = json!({ "role": "tool", "tool_call_id": call.call, "content": output.for_model() });
         journal.append_result(run, Some(action), &message, at)?;
     }
@@ -154,27 +163,38 @@ pub fn forget(audit: &Audit, journal: &Journal, run: &RunId, at: DateTime<Utc>) 
     for row in journal.open_calls(run)? {
         let logged = Logged::of(audit, &row.action)?;
         let execution = journal.execution(&row.action)?;
-        if execution.is_none() {
+        let approval = journal.approval_of(&row.action)?;
+        let executing = approval.as_ref().is_some_and(|row| row.state == ApprovalState::Executing);
+        let begun = execution.is_some() || logged.sent.is_some() || executing && !logged.reads;
+        if !begun {
             journal.release_spend(&row.action)?;
         }
         if !logged.request || logged.response.is_some() {
             continue;
         }
-        let (outcome, message) = match execution {
-            Some(ExecutionRow { ended_at: Some(_), outcome: Some(outcome), .. }) => (outcome, "its run was deleted"),
-            Some(_) => {
-                (Outcome::Unknown.word().to_owned(), "its run was deleted before it was found out whether it happened")
-            }
-            None => (Outcome::Cancelled.word().to_owned(), "its run was deleted; nothing was done"),
+        let holds = holds(journal, &row.action)?;
+        let output = match execution.as_ref().and_then(ended).filter(|_| holds) {
+            Some(output) => logged.end(ToolOutput::refused(output.outcome, "its run was deleted")),
+            None if begun => ToolOutput::refused(Outcome::Unknown, DELETED_BEGUN),
+            None => ToolOutput::refused(Outcome::Cancelled, "its run was deleted; nothing was done"),
         };
-        let approval = journal.approval_of(&row.action)?;
-        let Proven { approval, asked } = Proven::by(approval.as_ref());
+        let Proven { approval, asked } = Proven::of(&logged, approval.as_ref().filter(|_| holds));
         let body = json!({
-            "outcome": outcome, "message": message, "http_status": null, "asked": asked, "approval": approval,
+            "outcome": output.outcome.word(), "message": output.message, "http_status": null, "asked": asked,
+            "approval": approval,
         });
         audit.response(&row.action, at, body)?;
     }
     Ok(())
+}
+
+/// Whether what the journal says of a call may be told. Without its key nobody can say; the log has no MAC then either.
+fn holds(journal: &Journal, action: &ActionId) -> Result<bool, Error> {
+    match journal.prove(About::Action(action)) {
+        Ok(()) | Err(journal::Error::Locked) => Ok(true),
+        Err(journal::Error::Unproven { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The approvals that were given up, and whose calls are not over: the end of some may not be written yet.

@@ -1,6 +1,6 @@
 //! Going on with a call that another process, or an earlier moment of this one, left in the journal.
 //!
-//! What the journal says decides: what ended is reported, what may have been sent is repeated only under the key by which
+//! What the log and the journal say decides: what ended is reported, what may have been sent is repeated only under the key by which
 //! its server does it once, and what nobody can know is said to be unknown.
 
 use super::{
@@ -13,9 +13,11 @@ use crate::{
     call::{Outcome, ToolOutput},
     event::Tell,
     guard::{Journaled, Record},
-    store::journal::{About, ApprovalChange, ApprovalRow, ApprovalState, CallRow, ExecutionRow},
+    store::journal::{self, About, ApprovalChange, ApprovalRow, ApprovalState, CallRow, Execution, ExecutionRow},
     tool::{Plan, Tool},
 };
+
+const NO_KEY: &str = "its server offers no way to repeat it safely";
 
 impl Dispatcher {
     /// Goes on with a call. `anew` says that the person wants to be asked again if a question, or its answer, was lost.
@@ -39,15 +41,12 @@ impl Dispatcher {
         }
         let logged = Logged::of(&self.audit, &row.action)?;
         let plan = self.plan_again(row);
+        // Without a plan only the log can say that it only reads.
+        let has_effect = plan.as_ref().map_or(!logged.reads, |(_, plan)| plan.action.effect != "read");
         let approval = self.journal.approval_of(&row.action)?;
-        let execution = self.journal.execution(&row.action)?;
         let answered = logged.response.is_some();
         let entry = match &plan {
-            _ if logged.request => {
-                // Without a plan nobody can say that it only reads.
-                let has_effect = plan.as_ref().map_or(true, |(_, plan)| plan.action.effect != "read");
-                Entry::reopened(self, row, has_effect, answered)
-            }
+            _ if logged.request => Entry::reopened(self, row, has_effect, &logged),
             Ok((_, plan)) => Entry::open(self, &plan.action, &row.run)?,
             // Nothing about it was even written into the log.
             Err(why) => return Ok(ToolOutput::refused(Outcome::Failed, format!("{why}; nothing was done"))),
@@ -59,13 +58,32 @@ impl Dispatcher {
         }
         let record = Record::proven_by(evidence(approval.as_ref()));
         if let Some(body) = &logged.response {
-            let output = execution.and_then(|row| ended(&row)).unwrap_or_else(|| ToolOutput::from_log(body));
+            let said = ToolOutput::from_log(body);
+            // The journal has the data as well.
+            let kept = self.journal.execution(&row.action)?.and_then(|row| ended(&row));
+            let output = kept.filter(|kept| kept.outcome == said.outcome).unwrap_or(said);
             return entry.close(output, None, &record, tell);
         }
+        let executing = approval.as_ref().is_some_and(|row| row.state == ApprovalState::Executing);
+        let execution = match self.journal.execution(&row.action)? {
+            // It was sent, or begun together with what is gone: that it is gone does not undo it.
+            None if logged.sent.is_some() || executing && has_effect => Some(self.begun_anew(row, &logged)?),
+            execution => execution,
+        };
         match execution {
-            Some(execution) => self.resume_begun(row, &execution, approval, plan, entry, record, tell).await,
+            Some(execution) => self.resume_begun(row, &logged, &execution, approval, plan, entry, record, tell).await,
             None => self.resume_asked(row, approval, plan, entry, record, anew, tell).await,
         }
+    }
+
+    /// An execution that the journal lost, as far as the log knows it.
+    fn begun_anew(&self, row: &CallRow, logged: &Logged) -> Result<ExecutionRow, Error> {
+        let digest = logged.sent.as_ref().and_then(|sent| sent["digest"].as_str()).unwrap_or_default();
+        let key = logged.idempotency_key().unwrap_or_default();
+        let execution = Execution { action: &row.action, run: &row.run, tool: &row.tool, digest };
+        self.journal.begin_execution(None, execution, key, self.clock.now())?;
+        let begun = self.journal.execution(&row.action)?;
+        Ok(begun.ok_or_else(|| journal::Error::Missing(row.action.to_string()))?)
     }
 
     /// A call that may have been sent.
@@ -73,6 +91,7 @@ impl Dispatcher {
     async fn resume_begun(
         &self,
         row: &CallRow,
+        logged: &Logged,
         execution: &ExecutionRow,
         approval: Option<ApprovalRow>,
         plan: Result<(&Tool, Plan), String>,
@@ -80,7 +99,7 @@ impl Dispatcher {
         record: Record,
         tell: Tell<'_>,
     ) -> Result<ToolOutput, Error> {
-        if let Some(output) = ended(execution) {
+        if let Some(output) = ended(execution).map(|told| logged.end(told)) {
             if approval.is_some_and(|row| row.state == ApprovalState::Executing) {
                 self.guard.executed(&record, output.outcome)?;
             }
@@ -94,7 +113,7 @@ impl Dispatcher {
                 self.follow(decision, tool, plan, entry, Progress::Begun, tell).await
             }
             plan => {
-                let why = plan.err().unwrap_or_else(|| "its server offers no way to repeat it safely".to_owned());
+                let why = plan.err().unwrap_or_else(|| NO_KEY.to_owned());
                 let output = self.unknown(&entry, &why)?;
                 entry.close(output, None, &record, tell)
             }
@@ -166,9 +185,12 @@ impl Dispatcher {
         let message = format!("it was sent before the program was stopped, so it may have happened; {why}");
         let output = ToolOutput::refused(Outcome::Unknown, message);
         self.end_execution(&entry.action, &output, None)?;
-        let executing = self.journal.approval_of(&entry.action)?;
-        if let Some(row) = executing.filter(|row| row.state == ApprovalState::Executing) {
-            self.guard.executed(&Record::proven_by(evidence(Some(&row))), Outcome::Unknown)?;
+        if let Some(row) = self.journal.approval_of(&entry.action)? {
+            match row.state {
+                ApprovalState::Executing => self.guard.approvals.executed(&row.asked.id, Outcome::Unknown)?,
+                // It was used, whatever stands there.
+                _ => self.guard.approvals.abandon(&row.asked.id),
+            }
         }
         Ok(output)
     }

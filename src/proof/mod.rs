@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    call::{ApprovalId, Digest},
+    call::{ApprovalId, Digest, Outcome},
     oauth::{
         ciba,
         id_token::{self, Claims},
@@ -151,6 +151,20 @@ pub struct Evidence {
     pub signed: Vec<Signed>,
 }
 
+/// The entry of an action that says that its request left, as far as it is compared.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Sent {
+    /// What proves its approval.
+    #[serde(default)]
+    pub approval: Option<Evidence>,
+    /// The digest of the call, or what hides it.
+    #[serde(default)]
+    pub digest: Option<String>,
+    /// The key under which its server does it once; none if there is no such key.
+    #[serde(default)]
+    pub idempotency_key: Option<String>,
+}
+
 /// The response entry of an action, as far as it is compared.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Ended {
@@ -191,20 +205,73 @@ fn body<T: for<'a> Deserialize<'a>>(line: &[u8]) -> Option<T> {
 pub struct Grader<'a> {
     audit: &'a Audit,
     key: Option<&'a DataKey>,
-    /// Requests whose response has not come yet, and their numbers.
-    open: HashMap<String, (u64, Asked)>,
+    /// Requests whose response has not come yet.
+    open: HashMap<String, Open>,
+    /// Those whose only response was written without the key: one that is written with it stands in its place.
+    doubtful: HashMap<String, (Open, Option<Count>)>,
     /// Each issuer's keys by their names.
     keys: HashMap<(String, String), Value>,
-    /// What one approval alone has, and the entry that has it, by the beginning of its hash.
-    used: HashMap<String, u64>,
+    /// What one approval alone has, the first entry that has it, and the action it is for, by the beginning of its hash.
+    used: HashMap<String, (u64, String)>,
     grades: Grades,
+}
+
+/// A call that has not ended.
+#[derive(Debug)]
+struct Open {
+    seq: u64,
+    asked: Asked,
+    proven: Option<bool>,
+    /// When it was sent last: the number of the entry, its key, and whether that was written with the log's key.
+    sent: Option<(u64, Option<String>, Option<bool>)>,
+}
+
+/// As what one call counts.
+#[derive(Clone, Copy, Debug)]
+enum Count {
+    Graded(Grade),
+    WithoutToken,
+    NotChecked,
+    NotApproved,
+    WithoutYes,
+}
+
+impl Grades {
+    fn add(&mut self, count: Count) {
+        *match count {
+            Count::Graded(Grade::A) => &mut self.a,
+            Count::Graded(Grade::B) => &mut self.b,
+            Count::Graded(Grade::C) => &mut self.c,
+            Count::WithoutToken => &mut self.without_token,
+            Count::NotChecked => &mut self.not_checked,
+            Count::NotApproved => &mut self.not_approved,
+            Count::WithoutYes => &mut self.without_yes,
+        } += 1;
+    }
+}
+
+/// Outcomes that say that it never left.
+const NEVER_SENT: [Outcome; 7] = [
+    Outcome::Denied,
+    Outcome::Cancelled,
+    Outcome::Expired,
+    Outcome::Invalid,
+    Outcome::Limit,
+    Outcome::ConnectionNeeded,
+    Outcome::LoginNeeded,
+];
+
+/// Whether what was written with the key was written after somebody had put in this, which was not: it says nothing then.
+fn is_void(before: Option<bool>, now: Option<bool>) -> bool {
+    before == Some(false) && now == Some(true)
 }
 
 impl<'a> Grader<'a> {
     /// Without a key the kept tokens stay sealed.
     #[must_use]
     pub fn new(audit: &'a Audit, key: Option<&'a DataKey>) -> Self {
-        Self { audit, key, open: HashMap::new(), keys: HashMap::new(), used: HashMap::new(), grades: Grades::default() }
+        let (open, doubtful, grades) = (HashMap::new(), HashMap::new(), Grades::default());
+        Self { audit, key, open, doubtful, keys: HashMap::new(), used: HashMap::new(), grades }
     }
 
     /// Looks at one entry.
@@ -216,17 +283,33 @@ impl<'a> Grader<'a> {
         match link.kind {
             Kind::Request => {
                 let asked: Asked = body(line).ok_or("its call cannot be read")?;
-                self.open.insert(action.to_owned(), (link.seq, asked));
+                let open = Open { seq: link.seq, asked, proven: link.proven, sent: None };
+                if self.open.get(action).is_none_or(|first| !is_void(link.proven, first.proven)) {
+                    self.open.insert(action.to_owned(), open);
+                }
                 Ok(())
+            }
+            Kind::Sent => {
+                let sent: Sent = body(line).ok_or("what was sent cannot be read")?;
+                self.sent(link, action, sent)
             }
             Kind::Response => {
                 let ended: Ended = body(line).ok_or("its approval cannot be read")?;
                 if let Some(evidence) = &ended.approval {
-                    self.one_use(evidence, link.seq)?;
+                    self.one_use(evidence, action, link.seq)?;
                 }
                 // That there is a request is looked at with the chain; it may have been removed.
-                let Some((_, asked)) = self.open.remove(action) else { return Ok(()) };
-                self.ended(&asked, ended)
+                let open = self.open.remove(action);
+                let Some(open) = open.or_else(|| self.doubtful.remove(action).map(|(open, _)| open)) else {
+                    return Ok(());
+                };
+                let count = self.ended(link, &open, ended);
+                if link.proven == Some(false) {
+                    self.doubtful.insert(action.to_owned(), (open, count.clone().ok().flatten()));
+                } else if let Ok(Some(count)) = count {
+                    self.grades.add(count);
+                }
+                count.map(drop)
             }
             _ => Ok(()),
         }
@@ -235,15 +318,17 @@ impl<'a> Grader<'a> {
     /// What there was, at the end.
     #[must_use]
     pub fn grades(&self) -> Grades {
-        Grades { without_end: self.open.len() as u64, ..self.grades }
+        let mut grades = Grades { without_end: self.open.len() as u64, ..self.grades };
+        self.doubtful.values().filter_map(|(_, count)| *count).for_each(|count| grades.add(count));
+        grades
     }
 
     /// The calls whose end was never written, in the order of the log.
     #[must_use]
     pub fn without_end(&self) -> Vec<WithoutEnd> {
         let mut open: Vec<_> = self.open.iter().collect();
-        open.sort_by_key(|(_, (seq, _))| *seq);
-        let call = |(action, (_, asked)): (&String, &(u64, Asked))| WithoutEnd {
+        open.sort_by_key(|(_, open)| open.seq);
+        let call = |(action, Open { asked, .. }): (&String, &Open)| WithoutEnd {
             action: action.clone(),
             tool: asked.tool.clone(),
             run: asked.run.clone(),
@@ -251,30 +336,54 @@ impl<'a> Grader<'a> {
         open.into_iter().map(call).collect()
     }
 
-    fn ended(&mut self, asked: &Asked, ended: Ended) -> Result<(), String> {
+    /// What leaves is what was asked for, and leaves a second time only under the key by which its server does it once.
+    fn sent(&mut self, link: &Link<'_>, action: &str, sent: Sent) -> Result<(), String> {
+        if let Some(evidence) = &sent.approval {
+            self.one_use(evidence, action, link.seq)?;
+            self.same_keys(evidence)?;
+        }
+        let Some(open) = self.open.get_mut(action) else { return Ok(()) };
+        let before = open.sent.replace((link.seq, sent.idempotency_key.clone(), link.proven));
+        if open.asked.digest.is_some() && open.asked.digest != sent.digest {
+            return Err("what was sent is another call than was asked for".to_owned());
+        }
+        if let Some(evidence) = &sent.approval {
+            of_this_call(&open.asked, evidence)?;
+        }
+        match before {
+            Some((seq, key, proven))
+                if !is_void(proven, link.proven) && (key.is_none() || key != sent.idempotency_key) =>
+            {
+                Err(format!("it was sent by entry {seq} already, and not under the same idempotency key"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn ended(&mut self, link: &Link<'_>, open: &Open, ended: Ended) -> Result<Option<Count>, String> {
+        let Open { asked, sent, .. } = open;
+        if let Some((seq, ..)) = sent.as_ref().filter(|(_, _, proven)| !is_void(*proven, link.proven))
+            && NEVER_SENT.iter().any(|outcome| outcome.word() == ended.outcome)
+        {
+            return Err(format!("it ended as {}, and entry {seq} says that it was sent", ended.outcome));
+        }
         let Some(evidence) = ended.approval else {
             let happened = matches!(ended.outcome.as_str(), "done" | "unknown");
-            let count =
-                if ended.asked.is_some() { &mut self.grades.without_yes } else { &mut self.grades.not_approved };
-            *count += u64::from(happened && asked.effect.as_ref().is_some_and(|effect| effect != "read"));
-            return Ok(());
+            let counts = happened && asked.effect.as_ref().is_some_and(|effect| effect != "read");
+            let count = if ended.asked.is_some() { Count::WithoutYes } else { Count::NotApproved };
+            return Ok(counts.then_some(count));
         };
         self.same_keys(&evidence)?;
         let count = match (evidence.signed.is_empty(), self.key) {
-            (true, _) => &mut self.grades.without_token,
-            (false, None) => &mut self.grades.not_checked,
-            (false, Some(key)) => match grade(self.audit, key, asked, &evidence)? {
-                Grade::A => &mut self.grades.a,
-                Grade::B => &mut self.grades.b,
-                Grade::C => &mut self.grades.c,
-            },
+            (true, _) => of_this_call(asked, &evidence).map(|()| Count::WithoutToken)?,
+            (false, None) => of_this_call(asked, &evidence).map(|()| Count::NotChecked)?,
+            (false, Some(key)) => Count::Graded(grade(self.audit, key, asked, &evidence)?),
         };
-        *count += 1;
-        Ok(())
+        Ok(Some(count))
     }
 
     /// One yes is good for one call. Whoever copies what proves it to another action must copy one of these.
-    fn one_use(&mut self, evidence: &Evidence, seq: u64) -> Result<(), String> {
+    fn one_use(&mut self, evidence: &Evidence, action: &str, seq: u64) -> Result<(), String> {
         for (what, value) in [
             ("approval", evidence.approval.as_str()),
             ("request to the issuer", &evidence.auth_req_id_sha256),
@@ -282,8 +391,8 @@ impl<'a> Grader<'a> {
         ] {
             let mut name = hash_of(format!("{what} {value}").as_bytes());
             name.truncate(32);
-            let first = *self.used.entry(name).or_insert(seq);
-            if first != seq && !value.is_empty() {
+            let (first, of) = self.used.entry(name).or_insert_with(|| (seq, action.to_owned()));
+            if of != action && !value.is_empty() {
                 return Err(format!("its {what} was used by entry {first} already: one yes is good for one call"));
             }
         }
@@ -312,7 +421,9 @@ pub fn grade_of(audit: &Audit, key: &DataKey, entries: &Entries) -> Result<Optio
     let asked: Asked = body(entries.request.as_bytes()).ok_or("its request entry cannot be read")?;
     match receipt::evidence(entries).map_err(|problem| problem.to_string())? {
         Some(evidence) if !evidence.signed.is_empty() => grade(audit, key, &asked, &evidence).map(Some),
-        _ => Ok(None),
+        // Nobody signed that it is this call; that it is another one shows all the same.
+        Some(evidence) => of_this_call(&asked, &evidence).map(|()| None),
+        None => Ok(None),
     }
 }
 
@@ -338,6 +449,22 @@ pub fn open(evidence: &Evidence, key: &DataKey) -> Result<Vec<String>, String> {
     evidence.signed.iter().map(open).collect()
 }
 
+/// Whether an approval is one of who asked, for the call that stands there: what needs no token to be seen.
+///
+/// # Errors
+/// What does not fit.
+pub fn of_this_call(asked: &Asked, evidence: &Evidence) -> Result<(), String> {
+    if asked.actor.iss.as_ref().is_some_and(|iss| *iss != evidence.issuer)
+        || asked.actor.sub.as_ref().is_some_and(|sub| *sub != evidence.subject)
+    {
+        return Err("it was approved by somebody else than who asked for it".to_owned());
+    }
+    if !asked.is_its_digest() {
+        return Err("its digest is the one of another call than stands there".to_owned());
+    }
+    Ok(())
+}
+
 /// Checks the kept tokens of an approval, given in clear and in their order, against its entries. `digest` says whether a
 /// digest that the issuer signed is that of the call, if it can be told.
 ///
@@ -349,14 +476,7 @@ pub fn judge(
     tokens: &[String],
     digest: impl Fn(&str) -> Result<Option<bool>, String>,
 ) -> Result<Grade, String> {
-    if asked.actor.iss.as_ref().is_some_and(|iss| *iss != evidence.issuer)
-        || asked.actor.sub.as_ref().is_some_and(|sub| *sub != evidence.subject)
-    {
-        return Err("it was approved by somebody else than who asked for it".to_owned());
-    }
-    if !asked.is_its_digest() {
-        return Err("its digest is the one of another call than stands there".to_owned());
-    }
+    of_this_call(asked, evidence)?;
     let mut grade = if evidence.binding == Binding::Details { Grade::B } else { Grade::C };
     let mut by_id_token = false;
     for (signed, jwt) in evidence.signed.iter().zip(tokens) {

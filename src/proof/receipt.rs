@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Asked, Ended, Evidence, Grade, body, judge, open};
+use super::{Asked, Ended, Evidence, Grade, body, judge, of_this_call, open};
 use crate::{
     call::ActionId,
     oauth::id_token,
@@ -160,7 +160,7 @@ impl Receipt {
             return wrong("its keys are not those of its response entry");
         }
         if self.tokens.is_empty() {
-            return Ok(None);
+            return of_this_call(&asked, &evidence).map(|()| None).map_err(Problem::Wrong);
         }
         let given = self.tokens.iter().map(|given| given.token);
         if !given.eq(evidence.signed.iter().map(|signed| signed.token)) {

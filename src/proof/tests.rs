@@ -262,6 +262,68 @@ fn one_name_of_a_key_is_one_key() {
     assert_eq!(verdict.entries, 7, "the chain behind it is looked at all the same");
 }
 
+/// What was sent may have happened: no end says that it never left, and it leaves again only under its own key.
+#[test]
+fn what_was_sent_is_held_against_the_rest() {
+    let verdict = |write: &dyn Fn(&Audit, &ActionId)| {
+        let dir = TempDir::new();
+        let audit = Audit::open(&dir.0);
+        audit.unlock(&key(), true);
+        let action = ActionId::mint();
+        let request = json!({"actor": {}, "tool": "buy", "effect": "irreversible", "arguments": {"qty": 2},
+                             "origin": "https://shop.example", "digest": digest()});
+        audit.request(&action, at(), request).unwrap();
+        write(&audit, &action);
+        let audit = Audit::open(&dir.0);
+        audit.unlock(&key(), true);
+        verdict_of(&audit)
+    };
+    let sent = |key: Value| json!({"approval": null, "digest": digest(), "idempotency_key": key});
+    let ended = |outcome: &str| json!({"outcome": outcome, "approval": null});
+    let all = |sents: &[Value], outcome: &str| {
+        verdict(&|audit, action| {
+            sents.iter().for_each(|key| audit.sent(action, at(), sent(key.clone())).unwrap());
+            audit.response(action, at(), ended(outcome)).unwrap();
+        })
+    };
+    for outcome in ["done", "unknown", "failed", "not_permitted"] {
+        assert!(all(&[json!("k"), json!("k")], outcome).is_ok(), "{outcome}");
+    }
+    for outcome in ["denied", "cancelled", "expired"] {
+        let found = all(&[Value::Null], outcome).unwrap_err();
+        assert!(found.contains(&format!("it ended as {outcome}, and entry 4 says that it was sent")), "{found}");
+        assert!(all(&[], outcome).is_ok());
+    }
+    for keys in [[Value::Null, Value::Null], [json!("k"), json!("other")], [json!("k"), Value::Null]] {
+        let found = all(&keys, "done").unwrap_err();
+        assert!(found.contains("sent by entry 4 already, and not under the same idempotency key"), "{keys:?}: {found}");
+    }
+    let other = |audit: &Audit, action: &ActionId| {
+        let sent = json!({"approval": null, "digest": "sha-256:other", "idempotency_key": null});
+        audit.sent(action, at(), sent).unwrap();
+    };
+    assert!(verdict(&other).unwrap_err().contains("another call than was asked for"));
+    // Somebody without the key said that it was sent, before it was denied: whoever has the key did not believe that.
+    let nobodys = |audit: &Audit, action: &ActionId| {
+        let without = Audit::open(audit.path().parent().unwrap());
+        without.sent(action, at(), sent(Value::Null)).unwrap();
+        audit.response(action, at(), ended("denied")).unwrap();
+    };
+    assert!(verdict(&nobodys).is_ok());
+    // Nor that it was done: what counts is the end that was written with the key.
+    let ended_twice = |audit: &Audit, action: &ActionId| {
+        let without = Audit::open(audit.path().parent().unwrap());
+        without.response(action, at(), ended("done")).unwrap();
+        audit.response(action, at(), ended("denied")).unwrap();
+    };
+    assert_eq!(verdict(&ended_twice), Ok(Grades::default()));
+    let last = |audit: &Audit, action: &ActionId| {
+        audit.response(action, at(), ended("denied")).unwrap();
+        Audit::open(audit.path().parent().unwrap()).response(action, at(), ended("done")).unwrap();
+    };
+    assert!(verdict(&last).unwrap_err().contains("second response"));
+}
+
 /// Each of the three that one approval alone has is enough to know it again.
 #[test]
 fn one_yes_is_good_for_one_call() {

@@ -116,7 +116,7 @@ fn a_request_that_is_stopped_under_way_is_gone_on_with_under_its_key() {
     running.signal("INT");
     running.finish().code(130).err(&["in the middle of a request", "agentctl resume run_"]);
     assert_eq!(states(), [("done".to_owned(), true), ("executing".to_owned(), false)]);
-    assert_eq!(last_entry(&home)["kind"], "request", "nobody knows yet how it ends");
+    assert_eq!(last_entry(&home)["kind"], "sent", "nobody knows yet how it ends");
     // While the shop is down it stays open; then the shop knows the key and makes no second order.
     dev.fault(&json!({ "on": "shop", "kind": "status", "status": 503, "times": 3 }));
     agentctl(&home).args(["resume", "--last"]).run().code(10).err(&["under the same key", "agentctl resume run_"]);
@@ -174,7 +174,7 @@ fn every_kind_of_tampering_is_found_and_named() {
         lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].clone()).collect();
     assert_eq!(
         kinds,
-        ["begin", "checkpoint", "request", "response", "checkpoint", "request", "response", "checkpoint"]
+        ["begin", "checkpoint", "request", "sent", "response", "checkpoint", "request", "response", "checkpoint"]
     );
     let at = |order: &[usize]| order.iter().map(|at| lines[*at].clone() + "\n").collect::<String>();
     let edited = log.replacen("\"qty\":2", "\"qty\":1", 1);
@@ -182,16 +182,16 @@ fn every_kind_of_tampering_is_found_and_named() {
     let renamed: Vec<String> = log.replacen("order ord_81", "order ord_99", 1).lines().map(str::to_owned).collect();
     let cases = [
         ("an edited value", edited.clone(), "broken", 3),
-        ("a deleted line", at(&[0, 1, 2, 4, 5, 6, 7]), "broken", 4),
-        ("swapped lines", at(&[0, 1, 3, 2, 4, 5, 6, 7]), "broken", 3),
-        ("a line twice", at(&[0, 1, 2, 3, 3, 4, 5, 6, 7]), "broken", 5),
-        ("whole lines cut off", at(&[0, 1, 2, 3, 4]), "truncated", 5),
-        ("half a line cut off", log[..log.len() - 40].to_owned(), "truncated", 8),
+        ("a deleted line", at(&[0, 1, 2, 4, 5, 6, 7, 8]), "broken", 4),
+        ("swapped lines", at(&[0, 1, 3, 2, 4, 5, 6, 7, 8]), "broken", 3),
+        ("a line twice", at(&[0, 1, 2, 3, 3, 4, 5, 6, 7, 8]), "broken", 5),
+        ("whole lines cut off", at(&[0, 1, 2, 3, 4, 5]), "truncated", 6),
+        ("half a line cut off", log[..log.len() - 40].to_owned(), "truncated", 9),
         ("everything cut off", String::new(), "truncated", 1),
-        ("a deleted first line", at(&[1, 2, 3, 4, 5, 6, 7]), "broken", 1),
-        ("a foreign line at the end", log.clone() + "garbage\n", "broken", 9),
+        ("a deleted first line", at(&[1, 2, 3, 4, 5, 6, 7, 8]), "broken", 1),
+        ("a foreign line at the end", log.clone() + "garbage\n", "broken", 10),
         ("the issuer's signature over another call", rechain(&forged), "evidence", 4),
-        ("written anew without the key", rechain(&renamed), "seal", 5),
+        ("written anew without the key", rechain(&renamed), "seal", 6),
     ];
     for (name, text, flaw, line) in cases {
         fs::write(&file, text).unwrap();
@@ -216,7 +216,7 @@ fn every_kind_of_tampering_is_found_and_named() {
     assert!(flaw == "seal" && why.contains("head file is missing"), "{why}");
     // Without any seal, numbered and chained anew, it does not pass for a log that was never sealed.
     let bare = |lines: &[String]| {
-        let bare = [0, 2, 3, 5, 6].iter().zip(1..).map(|(at, seq)| {
+        let bare = [0, 2, 3, 4, 6, 7].iter().zip(1..).map(|(at, seq)| {
             let mut entry: Value = serde_json::from_str(&lines[*at]).unwrap();
             entry["seq"] = json!(seq);
             entry.to_string()
@@ -323,16 +323,16 @@ fn the_log_is_filtered_shown_and_exported() {
         let entries = object["entries"].as_array().unwrap();
         entries.iter().map(|entry| entry["kind"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(kinds(&["--tool", "buy_product"]), ["request", "response"]);
+    assert_eq!(kinds(&["--tool", "buy_product"]), ["request", "sent", "response"]);
     assert_eq!(kinds(&["--outcome", "denied"]), Vec::<String>::new());
     assert_eq!(kinds(&["--outcome", "done", "--limit", "3"]), ["response", "request", "response"]);
-    assert_eq!(kinds(&["--since", "1h", "--tool", "buy_product"]).len(), 2);
+    assert_eq!(kinds(&["--since", "1h", "--tool", "buy_product"]).len(), 3);
     assert_eq!(kinds(&["--until", "2020-01-01"]), Vec::<String>::new());
     audit(&home, &["list", "--since", "yesterday"]).code(2);
     let entry = audit(&home, &["list", "--json", "--tool", "buy_product"]).json()["entries"][0].clone();
     let (action, run) = (entry["action"].as_str().unwrap(), entry["body"]["run"].as_str().unwrap());
-    assert_eq!(kinds(&["--run", run]).len(), 2);
-    assert_eq!(kinds(&["--action", action]).len(), 2);
+    assert_eq!(kinds(&["--run", run]).len(), 3);
+    assert_eq!(kinds(&["--action", action]).len(), 3);
 
     audit(&home, &["show", action]).code(0).out(&[
         "buy_product",
@@ -347,7 +347,7 @@ fn the_log_is_filtered_shown_and_exported() {
     audit(&home, &["show", "act_"]).code(2).err(&["more than one action"]);
 
     let exported = audit(&home, &["export"]).code(0).json();
-    assert_eq!(exported["entries"].as_array().unwrap().len(), 8, "{exported}");
+    assert_eq!(exported["entries"].as_array().unwrap().len(), 9, "{exported}");
     let csv = audit(&home, &["export", "--format", "csv", "--tool", "buy_product"]).code(0).stdout;
     let rows: Vec<&str> = csv.split_terminator("\r\n").collect();
     assert!(rows.len() == 2 && rows[0].starts_with("action,") && rows[1].starts_with(action), "{csv}");
@@ -490,7 +490,10 @@ fn every_line_is_what_the_schema_says() {
         more["more"] = json!(1);
         assert!(!schema.is_valid(&more), "a member more is let through: {more}");
     }
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["begin", "checkpoint", "recovered", "request", "response"]);
+    assert_eq!(
+        kinds.into_iter().collect::<Vec<_>>(),
+        ["begin", "checkpoint", "recovered", "request", "response", "sent"]
+    );
     audit(&home, &["verify"]).code(0).err(&["is half a line"]);
 }
 

@@ -28,7 +28,7 @@ type Files = BTreeMap<String, Vec<u8>>;
 /// The lines of each file of a log, oldest first.
 type Lines = Vec<(String, Vec<Vec<u8>>)>;
 
-const SIZE: u64 = 5_000;
+const SIZE: u64 = 8_000;
 
 fn key() -> DataKey {
     DataKey::from_bytes(&[7; 32]).unwrap()
@@ -47,6 +47,12 @@ fn open(folder: &Path) -> Audit {
 fn read(folder: &Path) -> Files {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     files.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+}
+
+/// The digest of a call.
+fn digest(qty: u32) -> String {
+    let call = json!({"arguments": {"qty": qty}, "origin": "https://shop.example", "tool": "buy"});
+    Digest::of_bytes(call.to_string().as_bytes()).to_text()
 }
 
 /// One call, approved or denied or without an end, with what an issuer signed about it.
@@ -68,11 +74,10 @@ impl Shop {
 
     fn ask(&self, audit: &Audit, qty: u32) -> ActionId {
         let action = ActionId::mint();
-        let call = json!({"arguments": {"qty": qty}, "origin": "https://shop.example", "tool": "buy"});
         let body = json!({
             "actor": {"iss": "https://issuer.example", "sub": "ada", "client": "approver", "profile": "default"},
             "tool": "buy", "effect": "irreversible", "arguments": {"qty": qty}, "origin": "https://shop.example",
-            "digest": Digest::of_bytes(call.to_string().as_bytes()).to_text(),
+            "digest": digest(qty),
         });
         audit.request(&action, at(), body).unwrap();
         action
@@ -97,6 +102,11 @@ impl Shop {
             "requested_at": time, "approved_at": time, "signed": [signed],
         });
         let evidence = if outcome == "done" { evidence } else { Value::Null };
+        if outcome != "denied" {
+            audit
+                .sent(&action, at(), json!({"approval": evidence, "digest": digest(qty), "idempotency_key": "k"}))
+                .unwrap();
+        }
         audit
             .response(&action, at(), json!({"outcome": outcome, "message": "as it was", "approval": evidence}))
             .unwrap();
@@ -142,10 +152,10 @@ fn verify(audit: &Audit) -> Verdict {
     audit.verify(|link, line| grader.entry(link, line)).unwrap()
 }
 
-/// Every request and response, as a reader of the log sees it, and its number.
+/// Every entry of a call, as a reader of the log sees it, and its number.
 fn stands(audit: &Audit) -> Vec<(u64, String)> {
     let entries = audit.list().unwrap().into_iter();
-    let entries = entries.filter(|entry| matches!(entry.kind, Kind::Request | Kind::Response));
+    let entries = entries.filter(|entry| matches!(entry.kind, Kind::Request | Kind::Sent | Kind::Response));
     entries
         .map(|entry| (entry.seq, format!("{:?} {:?} {} {}", entry.kind, entry.action, entry.time, entry.body)))
         .collect()
@@ -178,7 +188,7 @@ fn replaced(text: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
 /// What is done to one line: the lines that stand there instead.
 type Edit = fn(&[u8], usize) -> Vec<Vec<u8>>;
 
-const EDITS: [(&str, Edit); 24] = [
+const EDITS: [(&str, Edit); 26] = [
     ("deleted", |_, _| vec![]),
     ("twice", |old, _| vec![old.to_vec(), old.to_vec()]),
     ("an empty line behind it", |old, _| vec![old.to_vec(), b"\n".to_vec()]),
@@ -196,6 +206,8 @@ const EDITS: [(&str, Edit); 24] = [
     ("another action", |old, _| changed(old, |entry| entry["action"] = json!("act_01ffffffffff7000a000000000000001"))),
     ("called pruned", |old, _| changed(old, |entry| entry["kind"] = json!("pruned"))),
     ("called a request", |old, _| changed(old, |entry| entry["kind"] = json!("request"))),
+    ("called sent", |old, _| changed(old, |entry| entry["kind"] = json!("sent"))),
+    ("sent under another key", |old, _| vec![replaced(old, b"\"idempotency_key\":\"k\"", b"\"idempotency_key\":null")]),
     ("called a response", |old, _| changed(old, |entry| entry["kind"] = json!("response"))),
     ("without its MAC", |old, _| changed(old, |entry| drop(entry.as_object_mut().unwrap().remove("mac")))),
     ("a second one that says done", |old, _| {
@@ -514,7 +526,20 @@ fn what_is_put_behind_the_last_seal_is_never_called_proven() {
         entry["body"]["approval"] = Value::Null;
         entry
     };
+    // The call that waits, sent by somebody else.
+    let waits = of("request", 4)["action"].as_str().unwrap().to_owned();
+    let sent = |qty: u32| {
+        let mut sent = unapproved(named(of("sent", 2), &waits));
+        (sent["body"]["digest"], sent["body"]["idempotency_key"]) = (json!(digest(qty)), Value::Null);
+        sent
+    };
     for (name, more, why) in [
+        ("sent after its end", vec![of("sent", 2)], "had ended before it was sent"),
+        ("sent without a beginning", vec![named(unapproved(of("sent", 2)), new)], "no request"),
+        ("sent twice without a key", vec![sent(4), sent(4)], "not under the same idempotency key"),
+        ("another call is sent", vec![sent(5)], "another call than was asked for"),
+        ("denied after it was sent", vec![sent(4), named(of("response", 3), &waits)], "it ended as denied, and entry"),
+        ("one yes for two that are sent", vec![named(of("sent", 2), &waits)], "one yes is good for one call"),
         ("a second end of what was denied", vec![done(of("response", 3))], "second response"),
         ("all of it again", vec![of("request", 3), done(of("response", 3))], "second request"),
         (

@@ -15,6 +15,7 @@ mod support;
 mod approval;
 mod attackers;
 mod audit;
+mod audit_proven;
 mod audit_session;
 mod benches;
 mod bounds;

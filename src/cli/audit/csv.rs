@@ -40,12 +40,13 @@ enum Place {
 /// The first row.
 pub(super) fn head() -> String {
     let ours = ["action", "request_seq", "requested_at", "response_seq", "ended_at"].map(str::to_owned);
-    row(ours.into_iter().chain(COLUMNS.iter().map(|(name, _, _)| (*name).to_owned())))
+    let last = ["sent_seq", "sent_at", "proven"].map(str::to_owned);
+    row(ours.into_iter().chain(COLUMNS.iter().map(|(name, _, _)| (*name).to_owned())).chain(last))
 }
 
 /// The row of an action.
 pub(super) fn of(pair: &Pair) -> String {
-    let response = pair.response.as_ref();
+    let (response, sent) = (pair.response.as_ref(), pair.sent.as_ref());
     let ours = [
         pair.action().to_owned(),
         pair.request.seq.to_string(),
@@ -59,7 +60,12 @@ pub(super) fn of(pair: &Pair) -> String {
             Place::Response => pair.ended(path),
         }
     };
-    row(ours.into_iter().chain(COLUMNS.iter().map(|(_, place, path)| words(value(*place, path)))))
+    let last = [
+        sent.map(|entry| entry.seq.to_string()).unwrap_or_default(),
+        sent.map(|entry| entry.time.clone()).unwrap_or_default(),
+        pair.proven().map(|proven| proven.to_string()).unwrap_or_default(),
+    ];
+    row(ours.into_iter().chain(COLUMNS.iter().map(|(_, place, path)| words(value(*place, path)))).chain(last))
 }
 
 fn row(cells: impl Iterator<Item = String>) -> String {
@@ -108,7 +114,7 @@ mod tests {
         ] {
             assert_eq!(quoted(cell), wanted, "{cell:?}");
         }
-        assert_eq!(head().matches(',').count(), COLUMNS.len() + 4);
+        assert_eq!(head().matches(',').count(), COLUMNS.len() + 7);
         assert!(head().ends_with("\r\n"));
     }
 }

@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::{
-    Pair, csv, entries_of,
+    NOBODYS, Pair, Shown, csv, entries_of, opened,
     select::{Filters, Select},
+    takes_over,
 };
 use crate::{
     call::ActionId,
@@ -16,7 +17,10 @@ use crate::{
         ui::json_safe,
     },
     proof::{self, Problem, Receipt},
-    store::audit::{Audit, Cursor, Entry, Kind as EntryKind},
+    store::{
+        audit::{Audit, Cursor, Entry, Kind as EntryKind},
+        seal::DataKey,
+    },
 };
 
 /// Output is written in pieces of this size.
@@ -47,9 +51,9 @@ enum Format {
 }
 
 pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
-    let audit = app.audit()?;
+    let (audit, key) = opened(app).await?;
     if let Some(action) = &args.receipt {
-        return receipt(app, &audit, action, args.tokens).await;
+        return receipt(app, &audit, key, action, args.tokens);
     }
     let mut select = Select::new(&args.filters, app.clock.now());
     match (args.format, args.filters.limit) {
@@ -57,7 +61,7 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
             let mut out = Out { app, text: "{\"schema_version\":1,\"ok\":true,\"entries\":[".to_owned() };
             let mut first = true;
             entries(&audit, &mut select, limit, |entry| {
-                if let Ok(text) = serde_json::to_string(&entry) {
+                if let Ok(text) = serde_json::to_string(&Shown::of(&entry)) {
                     out.write(if std::mem::take(&mut first) { "\n" } else { ",\n" });
                     out.write(&json_safe(text));
                 }
@@ -68,24 +72,32 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         (Format::Csv, limit) => {
             let mut out = Out { app, text: csv::head() };
             let mut rows = Newest::new(limit);
-            let mut open: HashMap<ActionId, Entry> = HashMap::new();
+            let mut open: HashMap<ActionId, Pair> = HashMap::new();
             let mut known: HashSet<ActionId> = HashSet::new();
             entries(&audit, &mut select, None, |entry| {
                 let Some(action) = entry.action.clone() else { return };
-                if entry.kind == EntryKind::Request {
+                match (entry.kind, open.get_mut(&action)) {
                     // One row for each action: a second request is not from here, and `verify` says so.
-                    if known.insert(action.clone()) {
-                        open.insert(action, entry);
+                    (EntryKind::Request, None) if known.insert(action.clone()) => {
+                        open.insert(action, Pair::new(entry));
                     }
-                } else if let Some(request) = open.remove(&action) {
-                    rows.push(csv::of(&Pair { request, response: Some(entry) }), |row| out.write(&row));
+                    (EntryKind::Request, Some(pair)) if takes_over(&pair.request, &entry) => pair.request = entry,
+                    (EntryKind::Sent, Some(pair)) => pair.sent(entry),
+                    (EntryKind::Response, Some(pair)) => {
+                        // One that is nobody's is no end, if there is another.
+                        if pair.ended_by(entry) && pair.proven() != Some(false) {
+                            rows.push(csv::of(pair), |row| out.write(&row));
+                            open.remove(&action);
+                        }
+                    }
+                    _ => {}
                 }
             })?;
-            // What has no end comes last, in its own order.
-            let mut left: Vec<Entry> = open.into_values().collect();
-            left.sort_by_key(|entry| entry.seq);
-            for request in left {
-                rows.push(csv::of(&Pair { request, response: None }), |row| out.write(&row));
+            // What has no end, or nobody's, comes last, in its own order.
+            let mut left: Vec<Pair> = open.into_values().collect();
+            left.sort_by_key(|pair| pair.request.seq);
+            for pair in left {
+                rows.push(csv::of(&pair), |row| out.write(&row));
             }
             rows.kept.into_iter().for_each(|row| out.write(&row));
             out.flush();
@@ -149,15 +161,14 @@ impl Out<'_> {
     }
 }
 
-async fn receipt(app: &App, audit: &Audit, action: &str, tokens: bool) -> Result<(), Failure> {
+fn receipt(app: &App, audit: &Audit, key: Option<&DataKey>, action: &str, tokens: bool) -> Result<(), Failure> {
     let (pair, entries) = entries_of(audit, action)?;
-    let key = app.log_key().await?;
+    for entry in pair.entries().filter(|entry| entry.proven == Some(false)) {
+        app.ui.warn(&format!("entry {}: {NOBODYS}", entry.seq));
+    }
     let failed = |why: &str| Failure::new(Kind::Failed, format!("there is no receipt for {}: {why}", pair.action()));
     let grade = match key {
-        Some(key) => {
-            audit.unlock(key, app.store()?.lasts());
-            proof::grade_of(audit, key, &entries).map_err(|why| failed(&why))?
-        }
+        Some(key) => proof::grade_of(audit, key, &entries).map_err(|why| failed(&why))?,
         None => None,
     };
     let receipt = Receipt::new(pair.action(), entries, key, tokens, grade, app.clock.now()).map_err(|problem| {

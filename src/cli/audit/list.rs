@@ -5,7 +5,10 @@ use std::{collections::VecDeque, time::Duration};
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 
-use super::select::{Filters, Select};
+use super::{
+    NOBODYS, NOT_LOOKED, Shown, opened,
+    select::{Filters, Select},
+};
 use crate::{
     cli::{
         app::App,
@@ -31,7 +34,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
-    let audit = app.audit()?;
+    let (audit, key) = opened(app).await?;
     let (ui, limit) = (&app.ui, args.filters.limit.unwrap_or(usize::MAX));
     let mut select = Select::new(&args.filters, app.clock.now());
     let mut cursor = Cursor::default();
@@ -47,6 +50,9 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         });
         true
     })?;
+    if key.is_none() && !empty {
+        ui.status(NOT_LOOKED);
+    }
     if !args.follow {
         list(ui, newest.make_contiguous(), empty);
         return Ok(());
@@ -79,7 +85,7 @@ async fn follow(app: &App, audit: &Audit, select: &mut Select<'_>, cursor: &mut 
 
 fn show(ui: &Ui, entry: &Entry) {
     if ui.json() {
-        ui.data(entry);
+        ui.data(&Shown::of(entry));
     } else {
         ui.answer_line(&line(entry));
     }
@@ -87,7 +93,9 @@ fn show(ui: &Ui, entry: &Entry) {
 
 fn list(ui: &Ui, entries: &[Entry], empty: bool) {
     if ui.json() {
-        return ui.data(&json!({ "schema_version": 1, "ok": true, "entries": entries }));
+        return ui.data(
+            &json!({ "schema_version": 1, "ok": true, "entries": entries.iter().map(Shown::of).collect::<Vec<_>>() }),
+        );
     }
     for entry in entries {
         ui.answer_line(&line(entry));
@@ -97,8 +105,14 @@ fn list(ui: &Ui, entries: &[Entry], empty: bool) {
     }
 }
 
-/// One entry on one line: when, which action, and what it says.
+/// One entry on one line, and whether it is nobody's.
 fn line(entry: &Entry) -> Line {
+    let line = told(entry);
+    if entry.proven == Some(false) { line.plain("  ").bad("! ").said(NOBODYS) } else { line }
+}
+
+/// When, which action, and what it says.
+fn told(entry: &Entry) -> Line {
     let text = |name: &str| entry.body.get(name).and_then(Value::as_str).unwrap_or_default();
     let action = entry.action.as_ref().map_or("-", |action| action.as_str());
     let start = Line::new().dim_field(&format!("{:>5} {}  ", entry.seq, entry.time));
@@ -112,6 +126,7 @@ fn line(entry: &Entry) -> Line {
             let start = start.plain("response  ").dim_whole(action).plain("  ");
             start.verdict(outcome == "done", outcome).plain("  ").words(text("message"))
         }
+        EntryKind::Sent => start.plain("sent      ").dim_whole(action),
         EntryKind::Recovered if entry.body["foreign"] == true => {
             start.bad("recovered: what stands before this entry was put in by somebody else")
         }
@@ -136,7 +151,16 @@ mod tests {
 
     fn entry(kind: EntryKind, body: Value) -> Entry {
         let action = Some(ActionId::from_text("act_1"));
-        Entry { seq: 7, time: "2026-01-01T00:00:00Z".into(), prev: String::new(), kind, action, body, mac: None }
+        Entry {
+            seq: 7,
+            time: "2026-01-01T00:00:00Z".into(),
+            prev: String::new(),
+            kind,
+            action,
+            body,
+            mac: None,
+            proven: None,
+        }
     }
 
     #[test]
@@ -147,6 +171,8 @@ mod tests {
             &[
                 entry(EntryKind::Begin, json!({"after": "audit-000000000001.jsonl"})),
                 entry(EntryKind::Request, json!({"tool": "buy_product", "arguments": {"product": "a\u{1b}b"}})),
+                entry(EntryKind::Sent, json!({"idempotency_key": null})),
+                Entry { proven: Some(false), ..entry(EntryKind::Sent, json!({})) },
                 entry(EntryKind::Response, json!({"outcome": "denied", "message": "the user \u{202e}denied it"})),
                 entry(EntryKind::Checkpoint, json!({"mac": ""})),
                 entry(EntryKind::Recovered, json!({"torn_bytes": 3})),
@@ -158,6 +184,8 @@ mod tests {
             ui.take().0,
             "    7 2026-01-01T00:00:00Z  begin     of a new file, after audit-000000000001.jsonl\n    \
              7 2026-01-01T00:00:00Z  request   act_1  buy_product {\"product\":\"a\\u001bb\"}\n    \
+             7 2026-01-01T00:00:00Z  sent      act_1\n    \
+             7 2026-01-01T00:00:00Z  sent      act_1  ! nothing proves who wrote this entry\n    \
              7 2026-01-01T00:00:00Z  response  act_1  denied  the user <U+202E>denied it\n    \
              7 2026-01-01T00:00:00Z  sealed\n    \
              7 2026-01-01T00:00:00Z  recovered: half a line of a crash stands before this entry\n    \

@@ -9,6 +9,7 @@ mod show;
 mod verify;
 
 use clap::{Args as ClapArgs, Subcommand};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
@@ -17,7 +18,10 @@ use crate::{
         failure::{Failure, Kind},
     },
     proof::Entries,
-    store::audit::{Audit, Cursor, Entry, Kind as EntryKind},
+    store::{
+        audit::{Audit, Cursor, Entry, Kind as EntryKind},
+        seal::DataKey,
+    },
 };
 
 /// Read, verify and export the log of everything that was done
@@ -56,7 +60,49 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// The two entries of one action, by its id or the unmistakable beginning of it.
+/// The log as one reads it: with its key, if the credential store gives that without asking the person for anything new. Only
+/// then is it known which entries were written with it.
+pub(super) async fn opened(app: &App) -> Result<(Audit, Option<&DataKey>), Failure> {
+    let key = app.log_key().await?;
+    let audit = app.audit()?;
+    if let Some(key) = key {
+        audit.unlock(key, app.store()?.lasts());
+    }
+    Ok((audit, key))
+}
+
+/// What stands behind an entry that carries no MAC of the log.
+pub(super) const NOBODYS: &str = "nothing proves who wrote this entry";
+/// Why that is not known of any.
+const NOT_LOOKED: &str =
+    "which of them carry the log's MAC was not checked: that needs the key in the credential store";
+
+/// An entry as others read it.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown<'a> {
+    #[serde(flatten)]
+    entry: &'a Entry,
+    /// Whether it carries the log's MAC; null without the key.
+    proven: Option<bool>,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn of(entry: &'a Entry) -> Self {
+        Self { entry, proven: entry.proven }
+    }
+}
+
+/// What carries the log's MAC stands in the place of what does not.
+fn takes_over(before: &Entry, entry: &Entry) -> bool {
+    before.proven == Some(false) && entry.proven == Some(true)
+}
+
+/// Whether all of them carry the log's MAC; none without the key.
+pub(super) fn all_proven<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Option<bool> {
+    entries.into_iter().try_fold(true, |all, entry| Some(all && entry.proven?))
+}
+
+/// The entries of one action, by its id or the unmistakable beginning of it.
 fn entries_of(audit: &Audit, name: &str) -> Result<(Pair, Entries), Failure> {
     let mut found: Option<(Pair, Entries)> = None;
     let mut other = None;
@@ -67,15 +113,17 @@ fn entries_of(audit: &Audit, name: &str) -> Result<(Pair, Entries), Failure> {
         }
         let line = String::from_utf8_lossy(line).into_owned();
         match (&mut found, entry.kind) {
-            (None, EntryKind::Request) => {
-                found = Some((Pair { request: entry, response: None }, Entries { request: line, response: None }));
-            }
-            // How it ended is said once: what stands behind that is not from here, and `verify` says so.
-            (Some((pair, entries)), EntryKind::Response) if pair.action() == action && pair.response.is_none() => {
-                pair.response = Some(entry);
-                entries.response = Some(line);
-            }
+            (None, EntryKind::Request) => found = Some((Pair::new(entry), Entries { request: line, response: None })),
             (Some((pair, _)), _) if pair.action() != action => other = Some(action),
+            (Some((pair, entries)), EntryKind::Request) if takes_over(&pair.request, &entry) => {
+                (pair.request, entries.request) = (entry, line);
+            }
+            (Some((pair, _)), EntryKind::Sent) => pair.sent(entry),
+            (Some((pair, entries)), EntryKind::Response) => {
+                if pair.ended_by(entry) {
+                    entries.response = Some(line);
+                }
+            }
             _ => {}
         }
         other.is_none()
@@ -91,14 +139,44 @@ fn entries_of(audit: &Audit, name: &str) -> Result<(Pair, Entries), Failure> {
     }
 }
 
-/// One action.
+/// One action. Whose first entries carry no MAC of the log, those stand that do.
 #[derive(Debug)]
 struct Pair {
     request: Entry,
+    sent: Option<Entry>,
     response: Option<Entry>,
 }
 
 impl Pair {
+    fn new(request: Entry) -> Self {
+        Self { request, sent: None, response: None }
+    }
+
+    /// It was sent, perhaps once more.
+    fn sent(&mut self, entry: Entry) {
+        if self.sent.as_ref().is_none_or(|before| takes_over(before, &entry)) {
+            self.sent = Some(entry);
+        }
+    }
+
+    /// How it ended is said once: what stands behind that is not from here, and `verify` says so. Says whether it was this.
+    fn ended_by(&mut self, entry: Entry) -> bool {
+        let ends = self.response.as_ref().is_none_or(|before| takes_over(before, &entry));
+        if ends {
+            self.response = Some(entry);
+        }
+        ends
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        std::iter::once(&self.request).chain(&self.sent).chain(&self.response)
+    }
+
+    /// Whether all that is shown of it carries the log's MAC; none without the key.
+    fn proven(&self) -> Option<bool> {
+        all_proven(self.entries())
+    }
+
     fn action(&self) -> &str {
         self.request.action.as_ref().map_or("", |action| action.as_str())
     }

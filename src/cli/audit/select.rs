@@ -1,4 +1,4 @@
-//! Which entries are wanted. What is asked for is about actions, so both entries of an action are shown or none.
+//! Which entries are wanted. What is asked for is about actions, so all entries of an action are shown or none.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -92,8 +92,8 @@ pub(super) struct Select<'a> {
 #[derive(Debug)]
 struct Open {
     wanted: bool,
-    /// The request, as long as only its end can say whether it is wanted.
-    held: Option<Entry>,
+    /// What came so far, as long as only its end can say whether it is wanted.
+    held: Vec<Entry>,
 }
 
 impl<'a> Select<'a> {
@@ -108,10 +108,19 @@ impl<'a> Select<'a> {
             (Kind::Request, Some(action)) => {
                 let wanted = self.wants(&entry);
                 let hold = wanted && self.filters.outcome.is_some();
-                let (held, now) = if hold { (Some(entry), None) } else { (None, Some(entry)) };
+                let (held, now) = if hold { (vec![entry], None) } else { (Vec::new(), Some(entry)) };
                 self.open.insert(action, Open { wanted, held });
                 if let Some(entry) = now.filter(|_| wanted) {
                     show(entry);
+                }
+            }
+            (Kind::Sent, Some(action)) => {
+                let alone = self.filters.outcome.is_none() && self.wants(&entry);
+                match self.open.get_mut(&action) {
+                    Some(open) if !open.held.is_empty() => open.held.push(entry),
+                    Some(Open { wanted: true, .. }) => show(entry),
+                    None if alone => show(entry),
+                    _ => {}
                 }
             }
             (Kind::Response, Some(action)) => {
@@ -122,7 +131,7 @@ impl<'a> Select<'a> {
                 };
                 let outcome = entry.body["outcome"].as_str();
                 if wanted && self.filters.outcome.as_deref().is_none_or(|wanted| Some(wanted) == outcome) {
-                    open.and_then(|open| open.held).into_iter().for_each(&mut show);
+                    open.map(|open| open.held).into_iter().flatten().for_each(&mut show);
                     show(entry);
                 }
             }
@@ -161,7 +170,16 @@ mod tests {
 
     fn entry(seq: u64, kind: Kind, action: Option<&str>, body: Value) -> Entry {
         let time = format!("2026-01-01T00:00:{seq:02}.000Z");
-        Entry { seq, time, prev: String::new(), kind, action: action.map(ActionId::from_text), body, mac: None }
+        Entry {
+            seq,
+            time,
+            prev: String::new(),
+            kind,
+            action: action.map(ActionId::from_text),
+            body,
+            mac: None,
+            proven: None,
+        }
     }
 
     fn selected(filters: &Filters) -> Vec<u64> {
@@ -173,6 +191,7 @@ mod tests {
             entry(2, Kind::Request, Some("act_1"), json!({"tool": "buy", "run": "run_1"})),
             entry(3, Kind::Request, Some("act_2"), json!({"tool": "look", "run": "run_1"})),
             entry(4, Kind::Response, Some("act_2"), json!({"outcome": "done"})),
+            entry(8, Kind::Sent, Some("act_1"), json!({})),
             entry(5, Kind::Response, Some("act_1"), json!({"outcome": "denied"})),
             entry(6, Kind::Request, Some("act_3"), json!({"tool": "buy", "run": null})),
             entry(7, Kind::Checkpoint, None, json!({})),
@@ -184,20 +203,20 @@ mod tests {
 
     #[test]
     fn both_entries_of_an_action_or_none() {
-        assert_eq!(selected(&Filters::default()), [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(selected(&Filters::default()), [1, 2, 3, 4, 8, 5, 6, 7]);
         let some = |text: &str| Some(text.to_owned());
-        assert_eq!(selected(&Filters { tool: some("buy"), ..Filters::default() }), [2, 5, 6]);
-        assert_eq!(selected(&Filters { run: some("run_1"), ..Filters::default() }), [2, 3, 4, 5]);
-        assert_eq!(selected(&Filters { run: some("run"), ..Filters::default() }), [2, 3, 4, 5]);
+        assert_eq!(selected(&Filters { tool: some("buy"), ..Filters::default() }), [2, 8, 5, 6]);
+        assert_eq!(selected(&Filters { run: some("run_1"), ..Filters::default() }), [2, 3, 4, 8, 5]);
+        assert_eq!(selected(&Filters { run: some("run"), ..Filters::default() }), [2, 3, 4, 8, 5]);
         assert_eq!(selected(&Filters { run: some("run_11"), ..Filters::default() }), [0; 0]);
         assert_eq!(selected(&Filters { run: some(""), ..Filters::default() }), [0; 0]);
-        assert_eq!(selected(&Filters { action: some("act"), ..Filters::default() }), [2, 3, 4, 5, 6]);
-        assert_eq!(selected(&Filters { outcome: some("denied"), ..Filters::default() }), [2, 5]);
+        assert_eq!(selected(&Filters { action: some("act"), ..Filters::default() }), [2, 3, 4, 8, 5, 6]);
+        assert_eq!(selected(&Filters { outcome: some("denied"), ..Filters::default() }), [2, 8, 5]);
         assert_eq!(selected(&Filters { action: some("act_2"), ..Filters::default() }), [3, 4]);
         let since = Some(When::Ago(Duration::from_secs(57)));
         assert_eq!(selected(&Filters { since, ..Filters::default() }), [3, 4, 6, 7]);
         let until = Some(when("2026-01-01T01:00:03+01:00").unwrap());
-        assert_eq!(selected(&Filters { until, ..Filters::default() }), [1, 2, 5]);
+        assert_eq!(selected(&Filters { until, ..Filters::default() }), [1, 2, 8, 5]);
     }
 
     #[test]

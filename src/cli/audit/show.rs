@@ -4,7 +4,7 @@ use anstyle::Style;
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 
-use super::{Pair, entries_of, words};
+use super::{NOBODYS, Pair, Shown, entries_of, opened, words};
 use crate::{
     cli::{
         app::App,
@@ -24,22 +24,18 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
-    let audit = app.audit()?;
+    let (audit, key) = opened(app).await?;
     let (pair, entries) = entries_of(&audit, &args.action)?;
-    let grade = match app.log_key().await? {
-        Some(key) => {
-            audit.unlock(key, app.store()?.lasts());
-            proof::grade_of(&audit, key, &entries)
-        }
-        None => Ok(None),
-    };
+    let grade = key.map_or(Ok(None), |key| proof::grade_of(&audit, key, &entries));
     if app.ui.json() {
         app.ui.data(&json!({
             "schema_version": 1,
             "ok": true,
             "action": pair.action(),
-            "request": pair.request,
-            "response": pair.response,
+            "proven": pair.proven(),
+            "request": Shown::of(&pair.request),
+            "sent": pair.sent.as_ref().map(Shown::of),
+            "response": pair.response.as_ref().map(Shown::of),
             "grade": grade.as_ref().ok().copied().flatten(),
             "problem": grade.as_ref().err(),
         }));
@@ -89,6 +85,9 @@ fn show(ui: &Ui, pair: &Pair, grade: &Result<Option<Grade>, String>) {
         row("proof", &proof);
     }
     let scopes = pair.ended("/token/scopes").as_array().into_iter().flatten().map(words).collect::<Vec<_>>();
+    if let Some(entry) = &pair.sent {
+        row("sent", &format!("{} (entry {})", entry.time, entry.seq));
+    }
     row("token", &join(&[("for ", ended("/token/audience")), ("", scopes.join(" "))]));
     match &pair.response {
         None => row("ended", "nobody knows: its end was never written"),
@@ -99,6 +98,23 @@ fn show(ui: &Ui, pair: &Pair, grade: &Result<Option<Grade>, String>) {
             row("outcome", &join(&[("", ended("/outcome")), ("", status), ("", ended("/message"))]));
         }
     }
+    vouch(ui, pair);
+}
+
+/// Whether what is shown carries the log's MAC.
+fn vouch(ui: &Ui, pair: &Pair) {
+    let line = match pair.proven() {
+        Some(true) => Line::new().good("✓ ").plain("every entry carries the log's MAC"),
+        None => Line::new().warn("- ").plain("not checked: that needs the key in the credential store"),
+        Some(false) => {
+            for entry in pair.entries().filter(|entry| entry.proven == Some(false)) {
+                let line = Line::new().bad("✗ ").said(&format!("entry {}: {NOBODYS}", entry.seq));
+                path::row(ui, "written by", line);
+            }
+            return;
+        }
+    };
+    path::row(ui, "written by", line);
 }
 
 /// What a grade says, in a few words.
@@ -133,6 +149,7 @@ mod tests {
             action: Some(ActionId::from_text("act_1")),
             body,
             mac: None,
+            proven: Some(true),
         };
         let request = json!({
             "actor": {"iss": "https://issuer.example", "sub": "ada", "client": "c", "profile": "default"}, "run": null,
@@ -147,8 +164,11 @@ mod tests {
             "token": {"audience": "shop", "scopes": ["openid", "product:buy"]},
         });
         let ui = Ui::test();
-        let pair =
-            Pair { request: entry(5, Kind::Request, request), response: Some(entry(6, Kind::Response, response)) };
+        let pair = Pair {
+            request: entry(5, Kind::Request, request),
+            sent: Some(entry(6, Kind::Sent, json!({}))),
+            response: Some(entry(7, Kind::Response, response)),
+        };
         show(&ui, &pair, &Ok(Some(Grade::A)));
         assert_eq!(
             ui.take().0,
@@ -160,10 +180,15 @@ mod tests {
              approved by ada, at https://issuer.example, through c\n  by means of amr push\n  \
              they saw    BUY.7F, bound by details\n  \
              proof       A: the issuer signed that this person approved this very call\n  \
+             sent        2026-01-01T00:00:00.000Z (entry 6)\n  \
              token       for shop, openid product:buy\n  \
-             ended       2026-01-01T00:00:00.000Z (entry 6)\n  outcome     done, HTTP 201, order ord_81 created\n"
+             ended       2026-01-01T00:00:00.000Z (entry 7)\n  outcome     done, HTTP 201, order ord_81 created\n  \
+             written by  ✓ every entry carries the log's MAC\n"
         );
-        show(&ui, &Pair { response: None, ..pair }, &Ok(None));
-        assert!(ui.take().0.ends_with("ended       nobody knows: its end was never written\n"));
+        let sent = Some(Entry { proven: Some(false), ..pair.request.clone() });
+        show(&ui, &Pair { response: None, sent, ..pair }, &Ok(None));
+        let text = ui.take().0;
+        assert!(text.contains("ended       nobody knows: its end was never written\n"), "{text}");
+        assert!(text.ends_with("written by  ✗ entry 5: nothing proves who wrote this entry\n"), "{text}");
     }
 }

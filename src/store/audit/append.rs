@@ -405,7 +405,16 @@ impl<'a> Writer<'a> {
 
     fn entry(&self, kind: Kind, action: Option<&ActionId>, at: DateTime<Utc>, body: Value) -> Entry {
         let time = at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        Entry { seq: self.next_seq, time, prev: hex(&self.prev), kind, action: action.cloned(), body, mac: None }
+        Entry {
+            seq: self.next_seq,
+            time,
+            prev: hex(&self.prev),
+            kind,
+            action: action.cloned(),
+            body,
+            mac: None,
+            proven: None,
+        }
     }
 
     fn add(&mut self, kind: Kind, line: &[u8]) {

@@ -21,6 +21,9 @@ pub struct Link<'a> {
     /// The action it belongs to.
     #[serde(borrow)]
     pub action: Option<&'a str>,
+    /// Whether it carries the log's MAC, as far as whoever read it has the key.
+    #[serde(skip)]
+    pub proven: Option<bool>,
 }
 
 impl<'a> Link<'a> {

@@ -69,12 +69,7 @@ impl LogKey {
     /// Whether the line of an entry carries a MAC of this key. `before` is the SHA-256 of what stands before it: the line is
     /// hashed for the chain as well, and so only once.
     pub(super) fn signed_entry(&self, line: &[u8], before: &[u8; 32]) -> bool {
-        let mac = line.len().checked_sub(MAC_AND_END).and_then(|at| {
-            let (text, mac) = line.split_at(at);
-            let mac = mac.strip_suffix(ENTRY_END).filter(|_| text.ends_with(ENTRY_MAC))?;
-            unhex(str::from_utf8(mac).ok()?)
-        });
-        mac.is_some_and(|mac| hmac::verify(&self.entries, before, &mac).is_ok())
+        mac_of(line).is_some_and(|mac| hmac::verify(&self.entries, before, &mac).is_ok())
     }
 
     /// Fills in the MAC of a text that ends with an empty one and `end`.
@@ -107,6 +102,18 @@ impl LogKey {
     pub(super) fn sealed_line(&self, line: &[u8]) -> bool {
         self.signed(line, "\"}}")
     }
+}
+
+/// The MAC of the line of an entry, whoever made it.
+fn mac_of(line: &[u8]) -> Option<[u8; 32]> {
+    let (text, mac) = line.split_at(line.len().checked_sub(MAC_AND_END)?);
+    let mac = mac.strip_suffix(ENTRY_END).filter(|_| text.ends_with(ENTRY_MAC))?;
+    unhex(str::from_utf8(mac).ok()?)
+}
+
+/// Whether the line of an entry says that it was written with the key. Only who has the key knows.
+pub(super) fn carries_mac(line: &[u8]) -> bool {
+    mac_of(line).is_some()
 }
 
 /// What a checkpoint says beside its place.

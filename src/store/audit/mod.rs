@@ -1,6 +1,7 @@
 //! The audit log: JSON Lines, each holding the SHA-256 of the line before, so that a changed, missing or moved line shows.
 //!
-//! Each action has two entries, a request before it and a response after. An entry is on the disk before its call returns,
+//! Each action has two entries, a request before it and a response after, and one with an effect a third between them, right
+//! before it is sent. An entry is on the disk before its call returns,
 //! and several processes append at once. No line is ever taken away: when a crash left half a line, the log goes on behind
 //! it with an entry of kind `recovered`, whose `prev` covers the half line together with the last whole one. Whole lines that are no entries were written by
 //! somebody else; that entry says so, and the log does not verify any more. When a file has
@@ -19,6 +20,7 @@ mod chain;
 mod checkpoint;
 mod id;
 mod lines;
+mod pairs;
 mod prune;
 mod read;
 mod rotate;
@@ -106,6 +108,8 @@ pub enum Kind {
     Begin,
     /// Written before an action.
     Request,
+    /// Written right before the request of an action with an effect leaves: from then on it may have happened.
+    Sent,
     /// Written after it.
     Response,
     /// Written behind half a line that a crash left, and behind lines that are no entries.
@@ -138,6 +142,9 @@ pub struct Entry {
     /// of its body, and of whoever wrote without the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
+    /// Whether that MAC is one of the log's key, as far as the reader has the key; no member of the line.
+    #[serde(skip)]
+    pub proven: Option<bool>,
 }
 
 impl Entry {
@@ -171,7 +178,7 @@ impl TryFrom<Line> for Entry {
             return Err(format!("the name {at} stands twice in its body"));
         }
         DateTime::parse_from_rfc3339(&time).map_err(|_| "its time is none")?;
-        Ok(Self { seq, time, prev, kind, action, body: body.value, mac })
+        Ok(Self { seq, time, prev, kind, action, body: body.value, mac, proven: None })
     }
 }
 
@@ -238,6 +245,14 @@ impl Audit {
     /// If it cannot be made durable. Then it must not be done.
     pub fn request(&self, action: &ActionId, at: DateTime<Utc>, body: Value) -> Result<(), Error> {
         self.append(Kind::Request, action, at, body)
+    }
+
+    /// Writes down that its request is about to leave.
+    ///
+    /// # Errors
+    /// If it cannot be made durable. Then it must not leave.
+    pub fn sent(&self, action: &ActionId, at: DateTime<Utc>, body: Value) -> Result<(), Error> {
+        self.append(Kind::Sent, action, at, body)
     }
 
     /// Writes down how it ended.

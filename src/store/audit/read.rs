@@ -4,7 +4,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 
 use super::{
     Audit, Entry, Error, Kind,
-    chain::Link,
+    chain::{Link, sha256_twice},
+    checkpoint::LogKey,
     rotate::{First, LogFile},
 };
 use crate::{call::ActionId, files};
@@ -49,6 +50,19 @@ impl Audit {
         Ok(entries)
     }
 
+    /// What tells the entries of a file that were written with the key; none without a key that outlives this process. Each file
+    /// names its log, so another one that was put beside it takes nothing from the others.
+    fn prover(&self, file: &LogFile) -> Result<Option<Prover>, Error> {
+        let Some(root) = self.lasting_root() else { return Ok(None) };
+        let Some(First { log, .. }) = First::read(&file.file, &file.path)? else { return Ok(Some(Prover(None))) };
+        let mut known = self.key.borrow_mut();
+        match &*known {
+            Some(key) if key.log == log => {}
+            _ => *known = Some(LogKey::new(root, &log)?),
+        }
+        Ok(Some(Prover(known.clone())))
+    }
+
     /// The entries of one action. Of the others nothing is read but that they are others.
     ///
     /// # Errors
@@ -56,9 +70,10 @@ impl Audit {
     pub fn entries_of(&self, action: &ActionId) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();
         for file in self.snapshot()?.files {
+            let prover = self.prover(&file)?;
             each_line(&file, 0, |line, _| {
                 if str::from_utf8(line).is_ok_and(|line| line.contains(action.as_str())) {
-                    entries.extend(Entry::read(line));
+                    entries.extend(read(line, prover.as_ref()));
                 }
                 true
             })?;
@@ -84,9 +99,10 @@ impl Audit {
                 _ => 0,
             };
             cursor.place = Some((file.first, from));
-            let went_on = each_line(&file, from, |line, read| {
-                cursor.place = Some((file.first, read));
-                Entry::read(line).is_none_or(|entry| each(entry, line))
+            let prover = if from < file.len { self.prover(&file)? } else { None };
+            let went_on = each_line(&file, from, |line, end| {
+                cursor.place = Some((file.first, end));
+                read(line, prover.as_ref()).is_none_or(|entry| each(entry, line))
             })?;
             if !went_on {
                 break;
@@ -106,6 +122,18 @@ impl Audit {
         }
         Ok(false)
     }
+}
+
+/// Tells what was written with the key of a log from what was not. A file that names no log holds nothing that was.
+struct Prover(Option<LogKey>);
+
+/// Reads a line, and whether it carries the log's MAC: the one look at its bytes.
+fn read(line: &[u8], prover: Option<&Prover>) -> Option<Entry> {
+    let mut entry = Entry::read(line)?;
+    entry.proven = prover.map(|Prover(key)| {
+        key.as_ref().is_some_and(|key| key.signed_entry(line, &sha256_twice(line).0) || key.sealed_line(line))
+    });
+    Some(entry)
 }
 
 /// Calls `work` with each line and with where it ends, until it returns false; then it returns false itself. A last line

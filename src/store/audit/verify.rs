@@ -1,6 +1,6 @@
 //! Verifying: every line follows from the one before, every seal fits, and nothing that was sealed is missing at the end.
 
-use std::{collections::HashMap, ops::RangeInclusive, path::PathBuf};
+use std::{ops::RangeInclusive, path::PathBuf};
 
 use serde::Deserialize;
 
@@ -10,6 +10,7 @@ use super::{
     checkpoint::{Checkpoint, Head, HeadFile, LogKey},
     id,
     lines::{At, Lines},
+    pairs::Pairs,
     rotate::{LogFile, Snapshot, begin_of, kept, old_name},
 };
 
@@ -171,7 +172,7 @@ impl Audit {
             log: log.unwrap_or_default(),
             ours,
             acts: false,
-            actions: HashMap::new(),
+            pairs: Pairs::default(),
             begun: false,
             before: None,
             key,
@@ -224,8 +225,8 @@ pub(super) struct Check<'a> {
     ours: bool,
     /// There is an entry that a log which is only begun does not have.
     acts: bool,
-    /// Every action that had its request, by the beginning of the hash of its id, and whether it had its response.
-    actions: HashMap<[u8; 16], bool>,
+    /// What each action had so far.
+    pairs: Pairs,
     /// The file that is read has had its first line.
     begun: bool,
     /// The file before that one.
@@ -297,7 +298,7 @@ impl<'a> Check<'a> {
             let (hash, proven) = self.proof_of(&text);
             // What carries a MAC was read back when it was written. Of anything else every reader is to understand the same.
             let link = Link::read(&text).filter(|_| proven || Entry::read(&text).is_some());
-            let Some(link) = link else {
+            let Some(link) = link.map(|link| Link { proven: self.key.is_some().then_some(proven), ..link }) else {
                 self.no_entry(at, &text);
                 continue;
             };
@@ -312,7 +313,8 @@ impl<'a> Check<'a> {
             if !proven && self.key.is_some() {
                 self.verdict.doubt(link.seq);
             }
-            for why in [self.file(&link, &text, at), self.pair(&link)].into_iter().flatten() {
+            let pair = self.pairs.entry(&link, &text, self.verdict.pruned);
+            for why in [self.file(&link, &text, at), pair].into_iter().flatten() {
                 self.verdict.say(Bad::broken(at, why));
             }
             if let Some(torn) = self.torn.take() {
@@ -379,28 +381,6 @@ impl<'a> Check<'a> {
             }
             (Kind::Recovered, _) | (_, true) => None,
             (_, false) => Some("its file begins with it, and it is no beginning: entries were moved".to_owned()),
-        }
-    }
-
-    /// Each action has a request, and behind it one response.
-    fn pair(&mut self, link: &Link<'_>) -> Option<String> {
-        let Some(action) = link.action else {
-            return matches!(link.kind, Kind::Request | Kind::Response).then(|| "it names no action".to_owned());
-        };
-        let mut id = [0; 16];
-        id.copy_from_slice(&sha256(action.as_bytes())[..16]);
-        let known = self.actions.get(&id).copied();
-        let answers = link.kind == Kind::Response;
-        self.actions.insert(id, answers || known == Some(true));
-        match (link.kind, known) {
-            (Kind::Request, Some(_)) => Some(format!("it is a second request of {action}")),
-            (Kind::Response, Some(true)) => Some(format!("{action} had ended before: it is a second response")),
-            // Its request may be among the entries that were removed.
-            (Kind::Response, None) if self.verdict.pruned == 0 => {
-                Some(format!("it is a response, and no request of {action} stands before it"))
-            }
-            (Kind::Request | Kind::Response, _) => None,
-            _ => Some("it names an action, and is neither its request nor its response".to_owned()),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension as _, Row, params, types::Type};
+use rusqlite::{OptionalExtension as _, Row, Transaction, params, types::Type};
 
 use super::{ApprovalState, Error, Journal, maybe_time, millis, time};
 use crate::call::{ActionId, ApprovalId, RunId};
@@ -160,6 +160,18 @@ impl Journal {
         to: ApprovalState,
         change: &ApprovalChange,
     ) -> Result<(), Error> {
+        self.move_approval_and(id, from, to, change, |_| Ok(()))
+    }
+
+    /// The same, and something else in the same transaction: both are on the disk, or neither.
+    pub(super) fn move_approval_and(
+        &self,
+        id: &ApprovalId,
+        from: ApprovalState,
+        to: ApprovalState,
+        change: &ApprovalChange,
+        and: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), Error> {
         if !from.may_become(to) {
             return Err(Error::NoSuchStep { from, to });
         }
@@ -200,7 +212,7 @@ impl Journal {
                 terms,
             ];
             if tx.execute(sql, values)? == 1 {
-                return Ok(None);
+                return and(tx).map(|()| None);
             }
             let sql = "SELECT state FROM approvals WHERE id = ?1";
             Ok(Some(tx.query_row(sql, [id.as_str()], |row| state(row, 0)).optional()?))

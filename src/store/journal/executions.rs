@@ -1,10 +1,10 @@
 //! Executions in the journal: each action is begun once, and its end is written down once.
 
 use chrono::{DateTime, Utc};
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 
-use super::{Error, Journal, maybe_time, millis, time};
-use crate::call::{ActionId, RunId};
+use super::{ApprovalChange, ApprovalState, Error, Journal, maybe_time, millis, time};
+use crate::call::{ActionId, ApprovalId, RunId};
 
 /// An execution as it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,19 @@ pub struct ExecutionRow {
     pub http_status: Option<u16>,
     /// What it brought, as JSON; for a process that takes the run up after a crash.
     pub output: Option<String>,
+}
+
+/// An execution that begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Execution<'a> {
+    /// Its action.
+    pub action: &'a ActionId,
+    /// The run it belongs to.
+    pub run: &'a RunId,
+    /// Which tool.
+    pub tool: &'a str,
+    /// The digest of what is carried out.
+    pub digest: &'a str,
 }
 
 /// How an execution ended.
@@ -67,25 +80,36 @@ impl Journal {
         })
     }
 
-    /// Writes down that an action is about to be carried out. It is on the disk when this returns.
+    /// Writes down that an action is about to be carried out, and in the same step that its approval is being used: what is
+    /// found executing without this was never begun. It is on the disk when this returns.
     ///
     /// # Errors
-    /// [`Error::Exists`] if it was begun before; if the journal cannot be written. In both cases nothing may be sent.
-    pub fn start_execution(
+    /// [`Error::Exists`] if it was begun before; [`Error::Stale`] if the approval is not to be used any more; if the journal
+    /// cannot be written. In all cases nothing may be sent.
+    pub fn begin_execution(
         &self,
-        action: &ActionId,
-        run: Option<&RunId>,
-        tool: &str,
-        digest: &str,
+        approval: Option<&ApprovalId>,
+        execution: Execution<'_>,
         idempotency_key: &str,
         at: DateTime<Utc>,
     ) -> Result<(), Error> {
-        let result = self.step("execution_started", |tx| {
+        let Execution { action, run, tool, digest } = execution;
+        let insert = |tx: &Transaction<'_>| {
             let sql = "INSERT INTO executions (action, run, tool, digest, idempotency_key, started_at)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-            let values = params![action.as_str(), run.map(RunId::as_str), tool, digest, idempotency_key, millis(at)];
+            let values = params![action.as_str(), run.as_str(), tool, digest, idempotency_key, millis(at)];
             tx.execute(sql, values).map(drop)
-        });
+        };
+        let result = match approval {
+            None => self.step("execution_started", insert),
+            Some(approval) => {
+                use ApprovalState::{Approved, Executing};
+                self.passes("before:execution_started");
+                let moved = self.move_approval_and(approval, Approved, Executing, &ApprovalChange::at(at), insert);
+                self.passes("after:execution_started");
+                moved
+            }
+        };
         match result {
             Err(Error::Exists(_)) => Err(Error::Exists(action.to_string())),
             other => other,
@@ -156,7 +180,9 @@ mod tests {
         let action = ActionId::mint();
         let end = |outcome, http_status| ExecutionEnd { outcome, http_status, output: "{}" };
         assert!(matches!(journal.end_execution(&action, at(1), end("done", None)), Err(Error::Missing(_))));
-        let start = || journal.start_execution(&action, None, "buy_product", "sha-256:x", "key", at(0));
+        let run = RunId::mint();
+        let execution = Execution { action: &action, run: &run, tool: "buy_product", digest: "sha-256:x" };
+        let start = || journal.begin_execution(None, execution, "key", at(0));
         start().unwrap();
         assert!(matches!(start(), Err(Error::Exists(_))));
         assert_eq!(journal.execution(&action).unwrap().unwrap().ended_at, None);
@@ -176,7 +202,8 @@ mod tests {
             [("a", None, true), ("b", Some("unknown"), true), ("c", Some("done"), false), ("d", Some("failed"), false)]
         {
             let action = ActionId::mint();
-            journal.start_execution(&action, Some(&run), "buy_product", digest, "key", at(0)).unwrap();
+            let execution = Execution { action: &action, run: &run, tool: "buy_product", digest };
+            journal.begin_execution(None, execution, "key", at(0)).unwrap();
             if let Some(outcome) = outcome {
                 let end = ExecutionEnd { outcome, http_status: None, output: "{}" };
                 journal.end_execution(&action, at(1), end).unwrap();

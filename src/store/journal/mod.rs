@@ -22,7 +22,7 @@ pub use self::{
     approvals::{ApprovalChange, ApprovalFilter, ApprovalRow, NewApproval},
     bounds::{Bounds, NamedModel},
     calls::CallRow,
-    executions::{ExecutionEnd, ExecutionRow, Logged},
+    executions::{Execution, ExecutionEnd, ExecutionRow, Logged},
     proof::About,
     runs::{RunRow, SavedRun},
     spending::{Purse, Sums},

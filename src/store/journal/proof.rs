@@ -166,7 +166,7 @@ mod tests {
     use super::{super::tests::at, *};
     use crate::{
         files::tests::TempDir,
-        store::journal::{Bounds, CallRow, RunRow},
+        store::journal::{Bounds, CallRow, Execution, RunRow},
     };
 
     fn key(byte: u8) -> DataKey {
@@ -198,7 +198,8 @@ mod tests {
             started_at: at(0),
         };
         journal.open_call(&call).unwrap();
-        journal.start_execution(&action, Some(&run), "x", "x", "key", at(1)).unwrap();
+        let execution = Execution { action: &action, run: &run, tool: "x", digest: "x" };
+        journal.begin_execution(None, execution, "key", at(1)).unwrap();
         (run, action)
     }
 

@@ -303,7 +303,7 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        super::{ApprovalChange, ApprovalState, CallRow, NamedModel, approvals, tests::at},
+        super::{ApprovalChange, ApprovalState, CallRow, Execution, NamedModel, approvals, tests::at},
         *,
     };
     use crate::{call::ActionId, files::tests::TempDir};
@@ -407,6 +407,10 @@ mod tests {
         assert_eq!(journal.run(&new.id).unwrap().unwrap().used_at, at(3));
     }
 
+    fn begins<'a>(action: &'a ActionId, run: &'a RunId) -> Execution<'a> {
+        Execution { action, run, tool: "t", digest: "d" }
+    }
+
     #[test]
     fn what_nothing_happened_to_for_long_is_outlived() {
         let dir = TempDir::new();
@@ -418,9 +422,9 @@ mod tests {
             let call = call(&row.id);
             journal.open_call(&call).unwrap();
             if row.id == waiting.id {
-                journal.start_execution(&call.action, Some(&row.id), "t", "d", "k", at(1)).unwrap();
+                journal.begin_execution(None, begins(&call.action, &row.id), "k", at(1)).unwrap();
             } else if row.id == touched.id {
-                journal.start_execution(&call.action, Some(&row.id), "t", "d", "k", at(60)).unwrap();
+                journal.begin_execution(None, begins(&call.action, &row.id), "k", at(60)).unwrap();
             } else if row.id == asked.id {
                 let approval = approvals::tests::new(Some(row.id.clone()));
                 journal.insert_approval(&approval).unwrap();

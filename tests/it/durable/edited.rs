@@ -17,12 +17,13 @@ fn run_of(home: &Home) -> String {
     journal(home).query_row("SELECT id FROM runs", [], |row| row.get(0)).unwrap()
 }
 
-/// What the log says of how each call ended.
+/// What the log says of how the purchase ended.
 fn ends(home: &Home) -> Vec<String> {
     let log = agentctl(home).args(["audit", "list", "--json"]).run().code(0).json();
-    let of =
-        |entry: &Value| (entry["kind"] == "response").then(|| entry["body"]["outcome"].as_str().map(str::to_owned));
-    log["entries"].as_array().unwrap().iter().filter_map(of).flatten().collect()
+    let entries = log["entries"].as_array().unwrap();
+    let asked = entries.iter().find(|entry| entry["body"]["tool"] == "buy_product").unwrap();
+    let ends = entries.iter().filter(|entry| entry["kind"] == "response" && entry["action"] == asked["action"]);
+    ends.map(|end| end["body"]["outcome"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn what_was_done_is_not_told_as_denied() {
         resume(&home).code(1).err(&["of approvals was changed"]);
         let give_up = give_up(&home);
         let output = agentctl(&home).args(give_up.iter().map(String::as_str)).run();
-        assert_eq!(ends(&home).into_iter().filter(|end| end != "done").collect::<Vec<_>>(), ["unknown"], "{output}");
+        assert_eq!(ends(&home), ["unknown"], "{output}");
     }
 }
 

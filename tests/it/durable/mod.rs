@@ -7,6 +7,7 @@ mod kill;
 mod panic;
 mod proof;
 mod sealed;
+mod sent;
 mod stop;
 mod taken_up;
 

@@ -1,0 +1,165 @@
+//! What the readers of the log say of entries that nobody with its key wrote.
+
+use std::{fs, io::Write as _};
+
+use serde_json::{Value, json};
+
+use crate::{
+    audit::{after_a_purchase, log_file, sha256},
+    support::{Dev, Home, Output, agentctl},
+};
+
+const NOBODYS: &str = "nothing proves who wrote this entry";
+
+fn entries(home: &Home) -> Vec<Value> {
+    let log = fs::read_to_string(log_file(home)).unwrap();
+    log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn of<'a>(entries: &'a [Value], kind: &str) -> &'a Value {
+    entries.iter().find(|entry| entry["kind"] == kind).unwrap()
+}
+
+fn run(home: &Home, args: &[&str]) -> Output {
+    agentctl(home).args(args.iter().copied()).run()
+}
+
+fn log_holds(home: &Home, action: &str) -> Value {
+    run(home, &["why", action, "--json"]).code(0).json()["log_holds"].clone()
+}
+
+/// Nobody has the key any more.
+fn without_key(home: &Home) {
+    fs::remove_file(home.path().join("agentctl/data/credentials")).unwrap();
+}
+
+#[test]
+fn what_was_written_with_the_key_is_said_to_be() {
+    let dev = Dev::start();
+    let home = after_a_purchase(&dev);
+    let action = of(&entries(&home), "request")["action"].as_str().unwrap().to_owned();
+    let sent = of(&entries(&home), "sent").clone();
+    assert_eq!(log_holds(&home, &action), true);
+    let time = sent["time"].as_str().unwrap();
+    let said =
+        run(&home, &["why", &action]).code(0).out(&["approval    ✓ by auth0|ada", &format!("sent        {time}")]);
+    assert!(!said.stdout.contains("not proven") && !said.stdout.contains(NOBODYS), "{said}");
+    run(&home, &["audit", "show", &action]).code(0).out(&["✓ every entry carries the log's MAC", "sent        "]);
+    let shown = run(&home, &["audit", "show", &action, "--json"]).code(0).json();
+    assert_eq!((&shown["proven"], &shown["sent"]["proven"]), (&json!(true), &json!(true)), "{shown}");
+    // Of it is kept what let it be sent, as the response has it.
+    let ended = of(&entries(&home), "response").clone();
+    for name in ["approval", "policy", "permission", "permission_before", "token"] {
+        assert!(!sent["body"][name].is_null() && sent["body"][name] == ended["body"][name], "{name}: {sent}");
+    }
+    assert_eq!(sent["body"]["digest"], of(&entries(&home), "request")["body"]["digest"]);
+    assert!(sent["body"]["idempotency_key"].is_string(), "{sent}");
+    let listed = run(&home, &["audit", "list", "--json"]).code(0).json();
+    assert!(listed["entries"].as_array().unwrap().iter().all(|entry| entry["proven"] == true), "{listed}");
+    let csv = run(&home, &["audit", "export", "--format", "csv"]).code(0).stdout;
+    let rows: Vec<&str> = csv.lines().collect();
+    assert!(rows[0].ends_with(",sent_seq,sent_at,proven") && rows[1].ends_with(&format!("{time},true")), "{csv}");
+
+    // Without the key all of it can be read, and none is proven.
+    without_key(&home);
+    assert_eq!(log_holds(&home, &action), Value::Null);
+    let said = run(&home, &["why", &action]).code(0).out(&["- by auth0|ada", "not proven: that needs the key"]);
+    assert!(!said.stdout.contains("✓ by"), "{said}");
+    run(&home, &["audit", "show", &action]).code(0).out(&["not checked: that needs the key"]);
+    run(&home, &["audit", "list"]).code(0).out(&["buy_product"]).err(&["was not checked: that needs the key"]);
+    let exported = run(&home, &["audit", "export"]).code(0).json();
+    assert!(exported["entries"].as_array().unwrap().iter().all(|entry| entry["proven"].is_null()), "{exported}");
+    let csv = run(&home, &["audit", "export", "--format", "csv"]).code(0).stdout;
+    assert!(csv.lines().nth(1).unwrap().ends_with(','), "{csv}");
+}
+
+/// A whole log written anew, with a head file that fits, by somebody who has no key.
+#[test]
+fn a_log_that_was_written_anew_is_not_vouched_for() {
+    let dev = Dev::start();
+    let home = after_a_purchase(&dev);
+    let approval = of(&entries(&home), "response")["body"]["approval"].clone();
+    dev.auto("approve", "deny");
+    run(&home, &["run", "buy 3 phones"]).code(11);
+    let mut forged = entries(&home);
+    let denied = forged.iter_mut().rfind(|entry| entry["kind"] == "response").unwrap();
+    let action = denied["action"].as_str().unwrap().to_owned();
+    denied["body"]["approval"] = approval;
+    denied["body"]["approval"]["signed"] = json!([]);
+    (denied["body"]["outcome"], denied["body"]["asked"]) = (json!("done"), Value::Null);
+    let (mut text, mut prev, mut head) = (String::new(), "0".repeat(64), json!({}));
+    for entry in &mut forged {
+        entry["prev"] = json!(prev);
+        let line = entry.to_string();
+        prev = sha256(&line);
+        if entry["kind"] == "checkpoint" {
+            head = json!({ "seq": entry["seq"], "hash": prev, "at": text.len(), "len": line.len() });
+        }
+        text += &line;
+        text += "\n";
+    }
+    let file = log_file(&home);
+    fs::write(&file, text).unwrap();
+    let path = file.with_file_name("audit.head");
+    let mut kept: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    head.as_object().unwrap().iter().for_each(|(name, value)| kept[name] = value.clone());
+    for fits in [true, false] {
+        match fits {
+            true => fs::write(&path, kept.to_string()).unwrap(),
+            false => fs::remove_file(&path).unwrap(),
+        }
+        assert_eq!(log_holds(&home, &action), false);
+        let said = run(&home, &["why", &action]).code(0).err(&["the audit log does not hold"]).out(&[NOBODYS]);
+        assert!(!said.stdout.contains("✓ by"), "{said}");
+        let shown = run(&home, &["audit", "show", &action]).code(0).out(&[NOBODYS]);
+        assert!(!shown.stdout.contains("✓ every"), "{shown}");
+        run(&home, &["audit", "verify"]).code(1);
+    }
+}
+
+/// Two entries more behind the last seal of a log that is whole.
+#[test]
+fn what_was_put_behind_the_last_seal_is_shown_as_nobodys() {
+    let dev = Dev::start();
+    let home = after_a_purchase(&dev);
+    let all = entries(&home);
+    let action = "act_01a228f8cfc5721f8fff4c8588775000";
+    let (mut request, mut response) = (of(&all, "request").clone(), of(&all, "response").clone());
+    request["body"]["arguments"]["qty"] = json!(99);
+    let evidence = &mut response["body"]["approval"];
+    (evidence["approval"], evidence["signed"]) = (json!("apr_01a228f8cfc5721f8fff4c8588775000"), json!([]));
+    (evidence["auth_req_id_sha256"], evidence["id_token_sha256"]) = (json!("c".repeat(64)), json!("d".repeat(64)));
+    let log = fs::read_to_string(log_file(&home)).unwrap();
+    let (mut seq, mut last) = (all.len(), log.lines().last().unwrap().to_owned());
+    let mut file = fs::OpenOptions::new().append(true).open(log_file(&home)).unwrap();
+    for mut entry in [request, response] {
+        seq += 1;
+        (entry["seq"], entry["prev"], entry["action"]) = (json!(seq), json!(sha256(&last)), json!(action));
+        entry.as_object_mut().unwrap().remove("mac");
+        last = entry.to_string();
+        writeln!(file, "{last}").unwrap();
+    }
+    assert_eq!(log_holds(&home, action), false);
+    let said = run(&home, &["why", action]).code(0).out(&["✗ not proven: by auth0|ada", NOBODYS]);
+    assert!(!said.stdout.contains("✓ by"), "{said}");
+    run(&home, &["audit", "show", action])
+        .code(0)
+        .out(&[NOBODYS, "does not hold: its digest is the one of another call"]);
+    let shown = run(&home, &["audit", "show", action, "--json"]).code(0).json();
+    assert!(shown["proven"] == false && shown["problem"].as_str().unwrap().contains("another call"), "{shown}");
+    let listed = run(&home, &["audit", "list", "--json"]).code(0).json();
+    let unproven = listed["entries"].as_array().unwrap().iter().filter(|entry| entry["proven"] == false);
+    assert_eq!(unproven.count(), 2, "{listed}");
+    let listed = run(&home, &["audit", "list", "--action", action]).code(0);
+    assert_eq!(listed.stdout.matches(NOBODYS).count(), 2, "{listed}");
+    let csv = run(&home, &["audit", "export", "--format", "csv"]).code(0).stdout;
+    let proven: Vec<bool> = csv.lines().skip(1).map(|row| row.ends_with(",true")).collect();
+    assert!(proven == [true, false] && csv.lines().last().unwrap().ends_with(",false"), "{csv}");
+    run(&home, &["audit", "export", "--receipt", action]).code(1).err(&["another call"]);
+    // That it is the digest of another call shows without any token.
+    let found = run(&home, &["audit", "verify", "--json"]).code(1).json();
+    assert!(
+        found["bad"][0]["flaw"] == "evidence" && found["bad"][0]["why"].as_str().unwrap().contains("another call"),
+        "{found}"
+    );
+}

@@ -1,0 +1,250 @@
+//! What was sent may have happened, whatever the journal says later: the log says that it was sent, with its own MAC.
+
+use std::{fs, io::Write as _};
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::{detached, pending};
+use crate::{
+    audit::{log_file, sha256},
+    support::{Dev, Home, Output, agentctl},
+};
+
+const DENIED: &str = "DELETE FROM executions;
+    UPDATE approvals SET state = 'denied', evidence = NULL, error = 'the user denied it', sealed_token = NULL";
+
+/// What was killed at this step after a yes, in a journal that somebody has edited.
+fn cut(task: &[&str], step: &str, sql: &str) -> (Dev, Home) {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    dev.auto("approve", "approve");
+    let killed = agentctl(&home).args(task.iter().copied()).env("AGENTCTL_TEST_DIE_AT", step).run();
+    assert_eq!(killed.status.code(), None, "{step}: it was to be killed\n{killed}");
+    edit(&home, sql);
+    // Nobody answers again.
+    dev.auto("approve", "off");
+    (dev, home)
+}
+
+/// Edits the journal as nobody can who lacks its key: what the log says has to hold without the MACs of the rows, too.
+fn edit(home: &Home, sql: &str) {
+    agentctl(home).args(["audit", "verify"]).env("AGENTCTL_TEST_JOURNAL", sql).run();
+}
+
+fn journal(home: &Home) -> Connection {
+    Connection::open(home.path().join("agentctl/state/journal.db")).unwrap()
+}
+
+/// The last end that the log has of a call of a tool.
+fn end(home: &Home) -> Value {
+    let list = agentctl(home).args(["audit", "list", "--json"]).run().code(0).json();
+    let entries = list["entries"].as_array().unwrap().clone();
+    let action =
+        entries.iter().find(|entry| entry["kind"] == "request" && entry["body"]["effect"] != Value::Null).unwrap();
+    let ends = |entry: &&Value| entry["kind"] == "response" && entry["action"] == action["action"];
+    entries.iter().rfind(ends).unwrap_or(&Value::Null).clone()
+}
+
+fn verified(home: &Home) -> Value {
+    agentctl(home).args(["audit", "verify", "--json"]).run().code(0).json()
+}
+
+const BUY: [&str; 2] = ["run", "buy 2 phones"];
+const RESET: [&str; 5] = ["tools", "call", "reset_password", "--arg", "user=grace"];
+
+#[test]
+fn what_was_done_is_not_told_as_denied_whoever_ends_it() {
+    type End = fn(&Home) -> Output;
+    let ends: [(&str, End, i32); 3] = [
+        ("resume", |home| agentctl(home).args(["resume", "--last"]).run(), 21),
+        ("panic", |home| agentctl(home).arg("panic").run(), 1),
+        (
+            "delete",
+            |home| {
+                let list = agentctl(home).args(["runs", "list", "--json"]).run().code(0).json();
+                let run = list["runs"][0]["id"].as_str().unwrap().to_owned();
+                agentctl(home).args(["runs", "delete", &run, "--force"]).run()
+            },
+            0,
+        ),
+    ];
+    for (name, end_it, code) in ends {
+        let (dev, home) = cut(&BUY, "before:audit_response", DENIED);
+        let said = end_it(&home).code(code);
+        for untrue in ["denied", "nothing was"] {
+            assert!(!said.stdout.contains(untrue) && !said.stderr.contains(untrue), "{name}: {said}");
+        }
+        let end = end(&home);
+        assert_eq!(end["body"]["outcome"], "unknown", "{name}: {end}");
+        // The yes is the one that the log had, and not what the journal says of it.
+        assert_eq!(end["body"]["approval"]["subject"], "auth0|ada", "{name}: {end}");
+        let found = verified(&home);
+        assert_eq!((&found["approvals"]["A"], &found["unproven"]), (&json!(1), &json!([])), "{name}: {found}");
+        assert_eq!(dev.orders().len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn what_was_given_up_in_the_journal_alone_is_not_told_as_not_done() {
+    let sql = "DELETE FROM executions; UPDATE approvals SET state = 'approved'";
+    let (dev, home) = cut(&BUY, "before:execution_ended", sql);
+    let id = pending(&home)[0]["id"].as_str().unwrap().to_owned();
+    agentctl(&home).args(["approvals", "abandon", &id]).run().code(0);
+    assert_eq!(end(&home)["body"]["outcome"], "unknown");
+    let resumed = agentctl(&home).args(["resume", "--last"]).run().code(21);
+    assert_eq!(dev.orders().len(), 1, "{resumed}");
+    verified(&home);
+}
+
+#[test]
+fn one_yes_is_one_effect_though_the_journal_lost_it() {
+    for (step, sql, resets) in [
+        ("before:execution_ended", "DELETE FROM executions", 1),
+        ("before:execution_ended", "DELETE FROM executions; UPDATE approvals SET state = 'approved'", 1),
+        ("after:audit_sent", "DELETE FROM executions; UPDATE approvals SET state = 'approved'", 0),
+        // Nothing was sent yet, and nobody can tell: what was begun together is gone in half.
+        ("before:audit_sent", "DELETE FROM executions", 0),
+    ] {
+        let (dev, home) = cut(&RESET, step, sql);
+        let before = dev.resets();
+        let resumed = agentctl(&home).args(["resume", "--last"]).run().code(21).err(&["may have happened"]);
+        assert_eq!((before, dev.resets()), (resets, resets), "{step} {sql}: {resumed}");
+        let end = end(&home);
+        assert_eq!(end["body"]["outcome"], "unknown", "{step} {sql}: {end}");
+        agentctl(&home).args(["resume", "--last"]).run().code(2);
+        assert!(pending(&home).is_empty(), "{step} {sql}");
+        verified(&home);
+    }
+}
+
+#[test]
+fn what_the_journal_lost_is_repeated_only_under_its_key() {
+    let sql = "DELETE FROM executions; UPDATE approvals SET state = 'approved'";
+    let (dev, home) = cut(&BUY, "before:execution_ended", sql);
+    let resumed = agentctl(&home).args(["resume", "--last"]).run().code(0);
+    assert_eq!(dev.orders().len(), 1, "{resumed}");
+    let shop = dev.history("shop");
+    let keys: Vec<&Value> = shop.iter().map(|request| &request["headers"]["idempotency-key"]).collect();
+    assert!(keys.len() == 2 && keys[0].is_string() && keys[0] == keys[1], "{keys:?}");
+    assert_eq!(end(&home)["body"]["outcome"], "done");
+    assert_eq!(verified(&home)["approvals"]["A"], 1);
+}
+
+#[test]
+fn a_yes_and_what_is_begun_with_it_are_written_in_one_step() {
+    for step in ["after:executing", "before:executing"] {
+        let (_dev, home) = cut(&RESET, step, "");
+        let states = "SELECT (SELECT state FROM approvals), (SELECT count(*) FROM executions)";
+        let states = journal(&home).query_row(states, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)));
+        let wanted = if step == "after:executing" { ("executing", 1) } else { ("approved", 0) };
+        assert_eq!(states.unwrap(), (wanted.0.to_owned(), wanted.1), "{step}");
+    }
+}
+
+#[test]
+fn a_denial_is_not_told_as_done_by_editing_the_journal() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    detached(&home, "buy 2 phones");
+    let output = r#"{"outcome":"done","message":"order ord_81 created","data":null}"#;
+    edit(
+        &home,
+        &format!(
+            "INSERT INTO executions (action, run, tool, digest, idempotency_key, started_at, ended_at, outcome,
+                 http_status, output)
+             SELECT action, run, tool, digest, 'k', created_at, created_at, 'done', 201, '{output}' FROM approvals"
+        ),
+    );
+    let resumed = agentctl(&home).args(["resume", "--last"]).run().code(21).err(&["does not say that it was sent"]);
+    assert!(dev.orders().is_empty() && !resumed.stdout.contains("Ordered"), "{resumed}");
+    assert_eq!(end(&home)["body"]["outcome"], "unknown");
+    verified(&home);
+}
+
+/// Puts a whole entry behind the end of the log, as somebody does who has no key.
+fn put(home: &Home, kind: &str, body: &Value) -> String {
+    let file = log_file(home);
+    let log = fs::read_to_string(&file).unwrap();
+    let entries = || log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let (last, asked) = (log.lines().last().unwrap(), entries().rfind(|entry| entry["kind"] == "request").unwrap());
+    let action = asked["action"].as_str().unwrap().to_owned();
+    let entry = json!({
+        "seq": log.lines().count() + 1, "time": "2026-11-29T20:30:30.000Z", "prev": sha256(last), "kind": kind,
+        "action": action, "body": body,
+    });
+    let mut file = fs::OpenOptions::new().append(true).open(file).unwrap();
+    writeln!(file, "{entry}").unwrap();
+    action
+}
+
+#[test]
+fn an_end_that_nobody_proves_ends_no_call() {
+    let done = json!({ "outcome": "done", "message": "order ord_81 created", "http_status": 201, "approval": null });
+    // Whoever waits goes on waiting.
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    detached(&home, "buy 2 phones");
+    put(&home, "response", &done);
+    let waiting = agentctl(&home).args(["resume", "--last", "--timeout", "3"]).run().code(10);
+    assert!(!waiting.stdout.contains("Ordered"), "{waiting}");
+    dev.post("/approvals/latest/deny", &json!({}));
+    agentctl(&home).args(["resume", "--last"]).run().code(11);
+    assert_eq!((&end(&home)["body"]["outcome"], dev.orders().len()), (&json!("denied"), 0));
+    let found = verified(&home);
+    assert_eq!(found["unproven"].as_array().unwrap().len(), 1, "{found}");
+    assert_eq!((&found["approvals"]["not_approved"], &found["without_end"]), (&json!(0), &json!([])), "{found}");
+
+    // Who stops everything writes the end; the same of a call that was given up, and of a run that is deleted.
+    for command in ["panic", "abandon", "delete"] {
+        let dev = Dev::start();
+        let home = dev.logged_in();
+        detached(&home, "buy 2 phones");
+        let row = pending(&home).remove(0);
+        let (id, run) = (row["id"].as_str().unwrap(), row["run"].as_str().unwrap());
+        let action = put(&home, "response", &done);
+        let command = match command {
+            "abandon" => vec!["approvals", "abandon", id],
+            "delete" => vec!["runs", "delete", run, "--force"],
+            other => vec![other],
+        };
+        agentctl(&home).args(command.iter().copied()).run().code(0);
+        let end = end(&home);
+        assert_eq!((&end["body"]["outcome"], &end["proven"]), (&json!("cancelled"), &json!(true)), "{command:?} {end}");
+        agentctl(&home).args(["audit", "show", &action]).run().code(0).out(&["outcome     cancelled", "✓ every entry"]);
+        verified(&home);
+    }
+}
+
+/// That it was sent is no harmless thing to believe either: a call that waits would never be carried out.
+#[test]
+fn a_line_that_says_it_was_sent_and_is_nobodys_says_nothing() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    detached(&home, "buy 2 phones");
+    put(&home, "sent", &json!({ "idempotency_key": null, "digest": "sha-256:x", "approval": null }));
+    super::approve(&dev);
+    agentctl(&home).args(["resume", "--last"]).run().code(0);
+    assert_eq!(dev.orders().len(), 1);
+}
+
+#[test]
+fn what_cannot_be_written_down_is_not_sent() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let buying = agentctl(&home).args(["run", "buy 2 phones"]).start();
+    buying.wait_for_stderr("Check that it shows:");
+    let file = log_file(&home);
+    let aside = file.with_file_name("aside");
+    fs::rename(&file, &aside).unwrap();
+    fs::create_dir(&file).unwrap();
+    super::approve(&dev);
+    buying.finish().code(1).err(&["the audit log cannot be written, so nothing was done"]);
+    assert!(dev.history("shop").iter().all(|request| request["method"] != "POST"), "it was sent");
+    fs::remove_dir(&file).unwrap();
+    fs::rename(&aside, &file).unwrap();
+    let resumed = agentctl(&home).args(["resume", "--last"]).run().code(21).err(&["nothing was done"]);
+    assert!(dev.orders().is_empty() && pending(&home).is_empty(), "{resumed}");
+    assert_eq!(end(&home)["body"]["outcome"], "failed");
+    verified(&home);
+}
