@@ -84,8 +84,9 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
                     (EntryKind::Request, Some(pair)) if takes_over(&pair.request, &entry) => pair.request = entry,
                     (EntryKind::Sent, Some(pair)) => pair.sent(entry),
                     (EntryKind::Response, Some(pair)) => {
+                        let ends = pair.ended_by(entry);
                         // One that is nobody's is no end, if there is another.
-                        if pair.ended_by(entry) && pair.proven() != Some(false) {
+                        if ends && pair.proven() != Some(false) {
                             rows.push(csv::of(pair), |row| out.write(&row));
                             open.remove(&action);
                         }

@@ -120,7 +120,8 @@ fn entries_of(audit: &Audit, name: &str) -> Result<(Pair, Entries), Failure> {
             }
             (Some((pair, _)), EntryKind::Sent) => pair.sent(entry),
             (Some((pair, entries)), EntryKind::Response) => {
-                if pair.ended_by(entry) {
+                let ends = pair.ended_by(entry);
+                if ends {
                     entries.response = Some(line);
                 }
             }
