@@ -235,8 +235,8 @@ impl Dispatcher {
             )?;
         }
         entry.doing.replace(Some(record));
-        let may = || self.guard.approvals.stop.check().map_err(|stopped| stopped.to_string());
-        let mut executed = plan.execute(permit, tool, &self.http, &*self.clock, &may).await;
+        let may = || self.guard.last_look(has_effect);
+        let mut executed = plan.execute(permit, tool, &self.http, &*self.clock, may).await;
         let record = entry.doing.take().unwrap_or_default();
         if progress == Progress::Begun && executed.may_pass() {
             return Ok(entry.leave(&not_again_yet(&executed.output.message), tell));

@@ -90,6 +90,10 @@ const MIGRATIONS: &[&str] = &[
     "
     ALTER TABLE runs ADD COLUMN bounds TEXT NOT NULL DEFAULT '{}';
 ",
+    "
+    ALTER TABLE approvals ADD COLUMN login TEXT;
+    ALTER TABLE calls ADD COLUMN stops TEXT;
+",
 ];
 
 /// Why something could not be written down or found.

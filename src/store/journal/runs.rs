@@ -330,6 +330,7 @@ mod tests {
             plan: text(),
             digest: text(),
             started_at: at(0),
+            stops: None,
         }
     }
 
@@ -382,7 +383,8 @@ mod tests {
         let journal = Journal::open(&dir.0).unwrap();
         let run = run(0);
         journal.start_run(&run).unwrap();
-        let older = "ALTER TABLE runs DROP COLUMN bounds; PRAGMA user_version = 4;";
+        let older = "ALTER TABLE runs DROP COLUMN bounds; ALTER TABLE approvals DROP COLUMN login;
+                     ALTER TABLE calls DROP COLUMN stops; PRAGMA user_version = 4;";
         journal.write(true, |tx| tx.execute_batch(older)).unwrap();
         assert_eq!(Journal::open(&dir.0).unwrap().run(&run.id).unwrap().unwrap().row, run);
     }

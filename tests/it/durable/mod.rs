@@ -1,6 +1,7 @@
 //! Approvals that survive the process that asked, and effects that happen once.
 
 mod bad;
+mod ended;
 mod ids;
 mod kill;
 mod panic;
