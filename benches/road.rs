@@ -74,6 +74,7 @@ fn keeping(c: &mut Criterion) {
                     digest: "sha-256:x".to_owned(),
                     binding_message: "BUY-2-phones.7F3KQ9ZT".to_owned(),
                     code: "7F3KQ9ZT".to_owned(),
+                    login: None,
                     terms: "{}".to_owned(),
                     created_at: at,
                 })

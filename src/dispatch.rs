@@ -235,10 +235,9 @@ impl Dispatcher {
             Err(error) => return Err(error.into()),
         }
         entry.doing.replace(Some(record));
-        let still = || self.guard.approvals.stop.check().map_err(|stopped| stopped.to_string());
         let (sent, unwritten) = (Cell::new(!has_effect), Cell::new(None));
-        let may = || {
-            still()?;
+        let may = async || {
+            self.guard.last_look(has_effect).await?;
             if sent.get() {
                 return Ok(());
             }
@@ -249,9 +248,9 @@ impl Dispatcher {
                 return Err(why);
             }
             // It may have waited for the log.
-            still()
+            self.guard.last_look(has_effect).await
         };
-        let mut executed = plan.execute(permit, tool, &self.http, &*self.clock, &may).await;
+        let mut executed = plan.execute(permit, tool, &self.http, &*self.clock, may).await;
         let record = entry.doing.take().unwrap_or_default();
         if let Some(error) = unwritten.take() {
             return self.not_sent(entry, progress, &record, error, tell);

@@ -31,6 +31,9 @@ use crate::{
     store::journal::{Purse, Sums},
 };
 
+/// What to do when nothing was sent and the login is another one by now.
+const AGAIN: &str = "; ask for it again";
+
 /// Limits per day count what was spent since this long ago: no time zone decides when a day begins.
 const DAY: chrono::Duration = chrono::Duration::hours(24);
 
@@ -226,7 +229,7 @@ impl Guard {
                 record.policy.extend(applied);
                 return Err(refusal);
             }
-            let granted = granted.map_err(|error| (error.outcome(), error.to_string()))?;
+            let granted = granted.map_err(|error| no_yes(&error))?;
             // Held until what it spends is written down.
             turn = granted.turn;
             unused.approval = Some(granted.evidence.approval.clone());
@@ -235,7 +238,7 @@ impl Guard {
             // What was permitted before the phone rang may have been taken back while it did.
             record.permission_before = Some(record.permission.clone());
             self.permitted(action, &account, record).await?;
-            self.still(&account).await?;
+            self.still().await?;
         }
         let token = self.credential(action, approved, record).await?;
         self.reserve(action, run, &account, record)?;
@@ -296,13 +299,26 @@ impl Guard {
     }
 
     /// A logout ends what waits for a yes, too, and whoever logs in after it has approved nothing.
-    async fn still(&self, account: &Account) -> Result<(), Refusal> {
-        match self.approvals.session.still(account).await {
+    async fn still(&self) -> Result<(), Refusal> {
+        match self.approvals.session.still().await {
             Ok(()) => Ok(()),
             Err(session::Error::NotLoggedIn) => {
                 Err((Outcome::LoginNeeded, "the user has logged out since they were asked".to_owned()))
             }
             Err(error) => Err(no_account(&error)),
+        }
+    }
+
+    /// The last look before a request leaves, each time it does: whether everything was stopped and, for an effect, whether
+    /// the login under which it was decided is there still. A mark can be taken away; the login of before does not come back.
+    ///
+    /// # Errors
+    /// Why it must not leave.
+    pub async fn last_look(&self, has_effect: bool) -> Result<(), String> {
+        self.approvals.stop.check().map_err(|stopped| stopped.to_string())?;
+        match has_effect {
+            true => self.approvals.session.still().await.map_err(|error| error.to_string()),
+            false => Ok(()),
         }
     }
 
@@ -432,9 +448,17 @@ impl Drop for Unused<'_> {
     }
 }
 
+fn no_yes(error: &approval::Error) -> Refusal {
+    match error {
+        approval::Error::Session(other @ session::Error::OtherLogin) => no_account(other),
+        error => (error.outcome(), error.to_string()),
+    }
+}
+
 fn no_account(error: &session::Error) -> Refusal {
     match error.login_needed() {
         true => (Outcome::LoginNeeded, error.to_string()),
+        false if matches!(error, session::Error::OtherLogin) => (Outcome::NotPermitted, format!("{error}{AGAIN}")),
         false => (Outcome::Failed, format!("nobody knows who is logged in: {error}")),
     }
 }

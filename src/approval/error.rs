@@ -171,6 +171,7 @@ impl Error {
             Self::Denied => Outcome::Denied,
             Self::Expired | Self::Late | Self::TooOld => Outcome::Expired,
             Self::LoginNeeded => Outcome::LoginNeeded,
+            Self::Session(session::Error::OtherLogin) => Outcome::NotPermitted,
             Self::Session(error) if error.login_needed() => Outcome::LoginNeeded,
             Self::Locked { .. } | Self::TooManyPushes { .. } => Outcome::Limit,
             Self::Weak { .. }

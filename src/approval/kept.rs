@@ -7,6 +7,7 @@ use super::{Approvals, Error, terms::Terms};
 use crate::{
     call::{ApprovalId, Digest},
     policy::Action,
+    session,
     store::{
         journal::{ApprovalRow, NewApproval},
         sealed::{self, HIDDEN},
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// What a secret of an approval is for. It is sealed for this and nothing else, so that who can write into the journal and
-/// has no key cannot put it under another call, another person or a later time, nor use it for one more action.
+/// has no key cannot put it under another call, another person, another login or a later time, nor use it for one more action.
 pub(super) struct Place<'a> {
     pub(super) asked: &'a NewApproval,
     /// Until when it is good.
@@ -27,7 +28,7 @@ impl Place<'_> {
     /// The label of the secret `what`.
     pub(super) fn of(&self, what: &str) -> String {
         let asked = self.asked;
-        let all = json!([
+        let mut all = json!([
             asked.action,
             asked.run,
             asked.issuer,
@@ -43,6 +44,10 @@ impl Place<'_> {
             self.until.timestamp_millis(),
             self.evidence,
         ]);
+        // What was sealed by an earlier version, under a login without an id, still opens under that login.
+        if let (Some(login), Some(all)) = (&asked.login, all.as_array_mut()) {
+            all.push(login.as_str().into());
+        }
         let all = Digest::of_bytes(all.to_string().as_bytes()).to_hex();
         format!("{} for {all}", label(&asked.id, what))
     }
@@ -58,8 +63,18 @@ impl Approvals {
         self.store.data_key().await?.seal(label, secret.as_bytes()).map_err(|_| Error::Seal)
     }
 
-    /// A secret that lies sealed in the journal; none of a row that is not as it was when the secret was sealed.
+    /// Whether it was asked for under the login that this process acts under. A yes ends with its login.
+    pub(super) async fn of_this_login(&self, row: &ApprovalRow) -> Result<(), Error> {
+        match self.session.login().await.map_err(Error::Session)? == row.asked.login {
+            true => Ok(()),
+            false => Err(Error::Session(session::Error::OtherLogin)),
+        }
+    }
+
+    /// A secret that lies sealed in the journal; none of a row that is not as it was when the secret was sealed, and none of
+    /// another login.
     pub(super) async fn open(&self, row: &ApprovalRow, what: &str, sealed: Option<&[u8]>) -> Result<String, Error> {
+        self.of_this_login(row).await?;
         let sealed = sealed.ok_or(Error::Changed("its secret is not in the journal"))?;
         let until = row.expires_at.ok_or(Error::Changed("when it ends is not in the journal"))?;
         let place = Place { asked: &row.asked, until, evidence: row.evidence.as_deref().unwrap_or_default() };

@@ -3,6 +3,7 @@
 use super::Error;
 use crate::{
     call::ApprovalId,
+    session,
     store::{
         journal::{self, ApprovalChange, ApprovalState, Journal},
         stop,
@@ -50,7 +51,7 @@ impl Error {
             Self::Denied => Some(ApprovalState::Denied),
             Self::Expired | Self::Late | Self::TooOld => Some(ApprovalState::Expired),
             Self::Lost => Some(ApprovalState::CredentialLost),
-            Self::Abandoned => Some(ApprovalState::Abandoned),
+            Self::Abandoned | Self::Session(session::Error::OtherLogin) => Some(ApprovalState::Abandoned),
             _ => Some(ApprovalState::Failed),
         }
     }

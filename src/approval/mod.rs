@@ -155,7 +155,9 @@ impl Approvals {
         let turn = self.turn(&account).await?;
         self.stop.check()?;
         still()?;
-        // Nobody's device rings for an answer whose proof could not be read.
+        // Nobody's device rings for an answer that could not be used, because the login has ended meanwhile, or whose proof
+        // could not be read.
+        self.session.still().await.map_err(Error::Session)?;
         self.session.verifier().await.map_err(Error::Session)?.ready().await.map_err(Error::Keys)?;
         let now = self.clock.now();
         if let Some(wait) =
@@ -177,6 +179,7 @@ impl Approvals {
             digest: if hides { sealed::HIDDEN.to_owned() } else { action.digest.to_text() },
             binding_message: message.text.clone(),
             code: message.code.clone(),
+            login: self.session.login().await.map_err(Error::Session)?,
             terms: self.kept_terms(action, &id, &terms).await?,
             created_at: self.clock.now(),
             id: id.clone(),

@@ -9,7 +9,7 @@ use crate::{
     oauth::{Caller, Client, Metadata, Poll},
     policy::{Action, Approval, TokenWanted},
     secret::{AccessToken, AuthReqId},
-    session::Account,
+    session::{self, Account},
     store::{
         journal::{ApprovalRow, ApprovalState},
         sealed,
@@ -45,7 +45,7 @@ impl Approvals {
         if self.client.as_ref().map(|client| &client.id) != Some(&asked.client_id) {
             return changed("another client asks for approvals now");
         }
-        Ok(())
+        self.of_this_login(row).await
     }
 
     /// Goes on with an approval that was verified: waits for its answer, or takes the answer that was given. The caller has
@@ -109,9 +109,11 @@ impl Approvals {
         self.end(life, error)
     }
 
-    /// What cannot be opened any more ends all the same when its time is over.
+    /// What cannot be opened any more, or not under this login, ends all the same when its time is over.
     pub fn or_over(&self, row: &ApprovalRow, error: Error) -> Error {
-        if !matches!(error, Error::Unopened) || row.left(self.clock.now()).is_none_or(|left| !left.is_zero()) {
+        if !matches!(error, Error::Unopened | Error::Session(session::Error::OtherLogin))
+            || row.left(self.clock.now()).is_none_or(|left| !left.is_zero())
+        {
             return error;
         }
         self.give_up(row, &Error::Expired).err().unwrap_or(Error::Expired)

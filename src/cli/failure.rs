@@ -258,6 +258,7 @@ impl From<session::Error> for Failure {
             }
             E::NoPendingLogin => Self::new(Kind::Usage, message).hint("`agentctl login --no-wait` begins one"),
             E::Changed => Self::new(Kind::Failed, message).hint("start it again to act for whoever is logged in now"),
+            E::OtherLogin => Self::new(Kind::NotPermitted, message),
             E::Lost | E::SomebodyElse => Self::new(Kind::Failed, message).hint("run `agentctl login` again"),
             E::NotGranted { .. } => Self::new(Kind::NotPermitted, message)
                 .hint("`agentctl login --scope ...` asks for more; the server may have to allow it to this client"),

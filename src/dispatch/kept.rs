@@ -27,6 +27,7 @@ impl Dispatcher {
             plan: plan.to_json().to_string(),
             digest: action.digest.to_text(),
             started_at: self.clock.now(),
+            stops: Some(self.guard.approvals.stop.seen()),
         };
         if hides(action) {
             let key = self.store.data_key().await?;

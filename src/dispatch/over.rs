@@ -18,10 +18,37 @@ use crate::{
 };
 
 const GIVEN_UP: &str = "the approval was given up; nothing was done";
-const STOPPED: &str = "everything was stopped before anything was done";
 const DELETED_BEGUN: &str = "its run was deleted before it was found out whether it happened";
-const CUT: &str = "it was cut off while it was being carried out, and everything was stopped: it may have happened, and is \
-                   not sent again";
+
+/// Why a call is not gone on with.
+pub(super) enum Why {
+    /// There was a stop since it was begun.
+    Stopped,
+    /// Nobody can say that there was none.
+    Unknown(String),
+}
+
+impl Why {
+    /// How a call ends of which nothing was done.
+    fn before(&self) -> String {
+        match self {
+            Self::Stopped => "everything was stopped before anything was done".to_owned(),
+            Self::Unknown(why) => format!(
+                "nothing was done: whether everything was stopped since it was begun is not known ({why}); ask for it \
+                 again"
+            ),
+        }
+    }
+
+    /// How one ends that may have been sent.
+    fn cut(&self) -> String {
+        let why = match self {
+            Self::Stopped => "everything was stopped".to_owned(),
+            Self::Unknown(why) => format!("whether everything was stopped since is not known ({why})"),
+        };
+        format!("it was cut off while it was being carried out, and {why}: it may have happened, and is not sent again")
+    }
+}
 
 /// A call whose end was written down because everything was stopped.
 #[derive(Debug)]
@@ -46,7 +73,7 @@ pub fn stopped(audit: &Audit, journal: &Journal, run: &RunId, at: DateTime<Utc>)
     let single = journal.run(run)?.is_some_and(|run| run.row.is_single_call());
     let mut all = Vec::new();
     for row in journal.open_calls(run)? {
-        let (output, logged) = end_stopped(audit, journal, &row, at)?;
+        let (output, logged) = end_stopped(audit, journal, &row, &Why::Stopped, at)?;
         // A conversation learns from the log what came of its call, when it goes on. What the log does not know, and a
         // single call, which has none, are answered here.
         if single || !logged.request {
@@ -67,13 +94,16 @@ pub(super) fn end_stopped(
     audit: &Audit,
     journal: &Journal,
     row: &CallRow,
+    why: &Why,
     at: DateTime<Utc>,
 ) -> Result<(ToolOutput, Logged), Error> {
     let action = &row.action;
     let logged = Logged::of(audit, action)?;
-    if let Some(approval) = journal.approval_of(action)? {
-        journal.abandon(&approval.asked.id, at)?;
-    }
+    // What the person gave up before is told so.
+    let ended_here = match journal.approval_of(action)? {
+        Some(approval) => journal.abandon(&approval.asked.id, at)?,
+        None => false,
+    };
     let holds = holds(journal, action)?;
     let approval = journal.approval_of(action)?;
     let execution = journal.execution(action)?;
@@ -82,18 +112,21 @@ pub(super) fn end_stopped(
         (Some(body), ..) => ToolOutput::from_log(body),
         (None, Some(execution), _) => {
             let told = ended(execution).filter(|_| holds);
-            told.map_or_else(|| ToolOutput::refused(Outcome::Unknown, CUT), |told| logged.end(told))
+            told.map_or_else(|| ToolOutput::refused(Outcome::Unknown, why.cut()), |told| logged.end(told))
         }
         // A read, or the journal lost what was begun.
-        (None, None, _) if executing.is_some() || logged.sent.is_some() => ToolOutput::refused(Outcome::Unknown, CUT),
-        (None, None, Some(over)) if !holds || over.state == ApprovalState::Abandoned => {
+        (None, None, _) if executing.is_some() || logged.sent.is_some() => {
+            ToolOutput::refused(Outcome::Unknown, why.cut())
+        }
+        (None, None, Some(_)) if !holds || ended_here => ToolOutput::refused(Outcome::Cancelled, why.before()),
+        (None, None, Some(over)) if over.state == ApprovalState::Abandoned => {
             ToolOutput::refused(Outcome::Cancelled, GIVEN_UP)
         }
         (None, None, Some(over)) => {
             let (outcome, why) = over_as(over);
             ToolOutput::refused(outcome, why)
         }
-        (None, None, None) => ToolOutput::refused(Outcome::Cancelled, STOPPED),
+        (None, None, None) => ToolOutput::refused(Outcome::Cancelled, why.before()),
     };
     if execution.as_ref().is_some_and(|execution| execution.ended_at.is_none()) {
         let text = serde_json::to_string(&output).unwrap_or_default();

@@ -13,7 +13,10 @@ use crate::{
     call::{Outcome, ToolOutput},
     event::Tell,
     guard::{Journaled, Record},
-    store::journal::{self, About, ApprovalChange, ApprovalRow, ApprovalState, CallRow, Execution, ExecutionRow},
+    store::{
+        journal::{self, About, ApprovalChange, ApprovalRow, ApprovalState, CallRow, Execution, ExecutionRow},
+        stop,
+    },
     tool::{Plan, Tool},
 };
 
@@ -29,8 +32,8 @@ impl Dispatcher {
         let row = &self.opened(row).await?;
         // What was in hand when everything was stopped is over, also if `panic` knew nothing of it: it looks into one state
         // folder, and may be killed on its way.
-        if self.guard.approvals.stop.last().is_some_and(|stop| row.started_at <= stop) {
-            let (output, logged) = over::end_stopped(&self.audit, &self.journal, row, self.clock.now())?;
+        if let Some(why) = self.stopped_since(row) {
+            let (output, logged) = over::end_stopped(&self.audit, &self.journal, row, &why, self.clock.now())?;
             if !logged.request {
                 return Ok(output);
             }
@@ -84,6 +87,19 @@ impl Dispatcher {
         self.journal.begin_execution(None, execution, key, self.clock.now())?;
         let begun = self.journal.execution(&row.action)?;
         Ok(begun.ok_or_else(|| journal::Error::Missing(row.action.to_string()))?)
+    }
+
+    /// Why a call is not gone on with, if there was a stop since it was begun or nobody can say that there was none. One that
+    /// an earlier version wrote down says nothing about it: asking again is cheap, and a time in the journal proves nothing.
+    fn stopped_since(&self, row: &CallRow) -> Option<over::Why> {
+        let Some(seen) = &row.stops else {
+            return Some(over::Why::Unknown("an earlier version of agentctl wrote it down".to_owned()));
+        };
+        match self.guard.approvals.stop.none_since(seen) {
+            Ok(()) => None,
+            Err(stop::Error::Stopped { .. }) => Some(over::Why::Stopped),
+            Err(error) => Some(over::Why::Unknown(error.to_string())),
+        }
     }
 
     /// A call that may have been sent.

@@ -4,7 +4,7 @@
 //! the tool makes now, policy and permission are asked again, and the person must still be the one who is logged in. Only
 //! the question to the person is not repeated.
 
-use super::{Decision, Guard, Record, Refusal, Unused, decision, permission::Answer};
+use super::{AGAIN, Decision, Guard, Record, Refusal, Unused, decision, no_yes, permission::Answer};
 use crate::{
     call::{Outcome, RunId},
     event::Tell,
@@ -37,6 +37,8 @@ impl Guard {
         // Nobody could say whether it is permitted: that is no yes, and no reason to give up what was approved either.
         let decided = decided.map_err(|(outcome, why)| match record.permission.answer {
             Answer::Unknown if outcome == Outcome::NotPermitted => (Outcome::Failed, why),
+            // Nobody asks again for what may have happened.
+            _ if matches!(journaled, Journaled::Begun(_)) => (outcome, why.trim_end_matches(AGAIN).to_owned()),
             _ => (outcome, why),
         });
         decision(action, decided, record)
@@ -73,14 +75,14 @@ impl Guard {
                     self.approvals.take_up(row, action, &approval, wanted, &permission, tell).await
                 };
                 let granted = granted.await.map_err(|error| self.approvals.or_over(row, error));
-                let granted = granted.map_err(|error| (error.outcome(), error.to_string()))?;
+                let granted = granted.map_err(|error| no_yes(&error))?;
                 // What may have been sent has an outcome of its own, whatever comes of the repetition.
                 unused.approval = (!begun).then(|| granted.evidence.approval.clone());
                 record.approval = Some(granted.evidence);
                 approved = Some(granted.token);
                 record.permission_before = Some(record.permission.clone());
                 self.permitted(action, &account, record).await?;
-                self.still(&account).await?;
+                self.still().await?;
             }
         }
         let token = self.credential(action, approved, record).await?;

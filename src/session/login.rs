@@ -300,8 +300,10 @@ impl Session {
             return Err(stopped.into());
         }
         self.forget_tokens();
+        let id = Some(login.record.id.clone());
         self.memory().subject = Some(account.sub.clone());
-        self.keep(&Grant { account: account.clone(), refresh_token: tokens.refresh_token.clone() }).await?;
+        self.memory().login = Some(id.clone());
+        self.keep(&Grant { account: account.clone(), refresh_token: tokens.refresh_token.clone(), login: id }).await?;
         self.keep_login_token(login.record.audience.clone(), login.record.resource.clone(), tokens).await?;
         Ok(account)
     }

@@ -92,6 +92,8 @@ struct Memory {
     tokens: HashMap<String, Granted>,
     /// Whom this process acts for: who was logged in when it first looked.
     subject: Option<String>,
+    /// The login that it acts under, by its id: the one that there was then.
+    login: Option<Option<String>>,
     /// A grant that the store did not take. It is newer than the store's.
     unkept: Option<Grant>,
 }
@@ -135,6 +137,9 @@ pub enum Error {
     /// This process began to act for another person than the one who is logged in now.
     #[error("somebody else has logged in here since this command began")]
     Changed,
+    /// The same person has logged in again.
+    #[error("the login under which this was begun has ended, and nothing is done under another one")]
+    OtherLogin,
     /// What the store holds is not a grant.
     #[error("the stored login is damaged")]
     Damaged,
@@ -242,15 +247,44 @@ impl Session {
         Ok(self.grant().await?.map(|grant| grant.account))
     }
 
-    /// Whether this person is logged in still, as the store says now: any process may have logged them out, or somebody
-    /// else in. What this process remembers does not count.
+    /// The id of the login that this process acts under; none for one that an earlier version made. It is no secret.
     ///
     /// # Errors
-    /// If they are not, or that cannot be known.
-    pub async fn still(&self, account: &Account) -> Result<(), Error> {
+    /// If nobody is logged in, or that cannot be known.
+    pub async fn login(&self) -> Result<Option<String>, Error> {
+        let known = self.memory().login.clone();
+        match known {
+            Some(login) => Ok(login),
+            None => Ok(self.grant().await?.ok_or(Error::NotLoggedIn)?.login),
+        }
+    }
+
+    /// The person has said something anew: what is done because of it is done under the login that there is now. For whom
+    /// this process acts stays as it was.
+    pub fn begin_anew(&self) {
+        let mut memory = self.memory();
+        // One that the store did not take is newer than whatever lies there.
+        if memory.unkept.is_none() {
+            memory.login = None;
+        }
+    }
+
+    /// Whether the login that this process acts under is there still, as the store says now: any process may have ended it,
+    /// and another login, of the same person even, is not this one. What else this process remembers does not count.
+    ///
+    /// # Errors
+    /// If it is not, or that cannot be known.
+    pub async fn still(&self) -> Result<(), Error> {
         let bytes = self.parts.store.get(&self.key).await?.ok_or(Error::NotLoggedIn)?;
-        let now = Grant::from_bytes(&bytes).ok_or(Error::Damaged)?.account;
-        if (&now.iss, &now.sub) == (&account.iss, &account.sub) { Ok(()) } else { Err(Error::Changed) }
+        let now = Grant::from_bytes(&bytes).ok_or(Error::Damaged)?;
+        let memory = self.memory();
+        if memory.subject.as_ref() != Some(&now.account.sub) {
+            return Err(Error::Changed);
+        }
+        if memory.login.as_ref() != Some(&now.login) {
+            return Err(Error::OtherLogin);
+        }
+        Ok(())
     }
 
     /// Revokes the grant at the server and forgets it here, in this order; if the server cannot be reached or refuses, it is
@@ -283,6 +317,7 @@ impl Session {
         self.forget_tokens();
         self.memory().unkept = None;
         self.memory().subject = None;
+        self.memory().login = None;
         self.parts.store.delete(&self.key).await?;
         self.parts.store.delete(&self.pending_key).await?;
         Ok(LogoutReport { account: grant.map(|grant| grant.account), revoked })
@@ -322,6 +357,7 @@ impl Session {
             if memory.subject.get_or_insert_with(|| grant.account.sub.clone()) != &grant.account.sub {
                 return Err(Error::Changed);
             }
+            memory.login.get_or_insert_with(|| grant.login.clone());
         }
         Ok(grant)
     }
@@ -329,6 +365,21 @@ impl Session {
     /// The grant's lock, across all processes of this person.
     async fn hold(&self) -> Result<Hold, Error> {
         Ok(self.parts.store.lock(&self.key, &*self.parts.clock, LOCK_LIMIT).await?)
+    }
+
+    /// Writes a grant down whose refresh token was renewed, unless its login was ended meanwhile: a stop does not wait
+    /// for whoever holds the lock. The caller holds it.
+    async fn keep_renewed(&self, grant: &Grant) -> Result<(), Error> {
+        // A store that cannot be read may take it all the same, and if not, it is kept in memory.
+        if let Ok(stored) = self.parts.store.get(&self.key).await {
+            let stored = stored.and_then(|bytes| Grant::from_bytes(&bytes));
+            if stored.as_ref().map(|stored| &stored.login) != Some(&grant.login) {
+                // Where it was ended by a stop, that is said.
+                self.parts.stop.unchanged().map_err(Error::Stopped)?;
+                return Err(if stored.is_some() { Error::OtherLogin } else { Error::NotLoggedIn });
+            }
+        }
+        self.keep(grant).await
     }
 
     /// Writes the grant down, unless everything was stopped meanwhile: what was deleted then is not brought back. The caller

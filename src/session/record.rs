@@ -61,6 +61,9 @@ impl Account {
 pub(super) struct Grant {
     pub(super) account: Account,
     pub(super) refresh_token: Option<RefreshToken>,
+    /// Which login of this person it is: random, made at each login, kept when the refresh token changes. One that an earlier
+    /// version made has none and keeps none: that too is unlike every other login.
+    pub(super) login: Option<String>,
 }
 
 /// The form in the store. Secrets do not serialize, so that none is written by accident; here it is on purpose.
@@ -69,12 +72,14 @@ struct GrantForm<A> {
     form: u8,
     account: A,
     refresh_token: Option<Zeroizing<String>>,
+    #[serde(default)]
+    login: Option<String>,
 }
 
 impl Grant {
     pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let refresh_token = self.refresh_token.as_ref().map(|token| Zeroizing::new(token.expose().to_owned()));
-        to_bytes(&GrantForm { form: 1, account: &self.account, refresh_token })
+        to_bytes(&GrantForm { form: 1, account: &self.account, refresh_token, login: self.login.clone() })
     }
 
     /// None if the bytes are not a grant.
@@ -82,7 +87,7 @@ impl Grant {
         let form: GrantForm<Account> =
             serde_json::from_slice(bytes).ok().filter(|form: &GrantForm<_>| form.form == 1)?;
         let refresh_token = form.refresh_token.map(|token| RefreshToken::new(token.as_str()));
-        Some(Self { account: form.account, refresh_token })
+        Some(Self { account: form.account, refresh_token, login: form.login })
     }
 }
 
@@ -189,9 +194,13 @@ mod tests {
 
     #[test]
     fn a_grant_round_trips_and_shows_nothing() {
-        let grant = Grant { account: account(), refresh_token: Some(RefreshToken::new("hunter2")) };
+        let login = Some("login_1".to_owned());
+        let grant = Grant { account: account(), refresh_token: Some(RefreshToken::new("hunter2")), login };
         let bytes = grant.to_bytes();
         let back = Grant::from_bytes(&bytes).unwrap();
+        assert_eq!(back.login, grant.login);
+        let earlier = String::from_utf8(bytes.to_vec()).unwrap().replace(r#","login":"login_1""#, "");
+        assert_eq!(Grant::from_bytes(earlier.as_bytes()).unwrap().login, None);
         assert_eq!((back.account.clone(), back.refresh_token.clone()), (grant.account, grant.refresh_token));
         assert!(!format!("{back:?}").contains("hunter2"));
         for broken in [&b""[..], b"{}", &bytes[..bytes.len() - 1], br#"{"form":2}"#] {

@@ -100,9 +100,9 @@ impl Session {
         self.same_person(&grant, &tokens)?;
         if let Some(rotated) = tokens.refresh_token.clone() {
             grant.refresh_token = Some(rotated);
-            self.keep(&grant).await?;
+            self.keep_renewed(&grant).await?;
         } else if self.memory().unkept.is_some() {
-            self.keep(&grant).await?;
+            self.keep_renewed(&grant).await?;
         }
         let granted = granted(tokens, self.parts.clock.now());
         check_scopes(&wanted.scopes, granted.scopes.as_deref())?;

@@ -400,16 +400,75 @@ async fn who_logs_in_meanwhile_is_not_acted_for() {
 async fn who_is_still_logged_in_is_what_the_store_says() {
     let world = World::new().await;
     let first = world.logged_in().await;
-    let ada = first.account().await.unwrap().unwrap();
-    first.still(&ada).await.unwrap();
+    first.still().await.unwrap();
     first.memory().unkept = first.grant().await.unwrap();
     world.idp().sub = "grace".to_owned();
     let second = world.logged_in().await;
-    assert!(matches!(first.still(&ada).await, Err(Error::Changed)));
+    assert!(matches!(first.still().await, Err(Error::Changed)));
     second.logout(None).await.unwrap();
     assert!(first.account().await.unwrap().is_some());
-    assert!(matches!(first.still(&ada).await, Err(Error::NotLoggedIn)));
+    assert!(matches!(first.still().await, Err(Error::NotLoggedIn)));
     assert!(Error::Changed.login_needed());
+}
+
+#[tokio::test]
+async fn another_login_of_the_same_person_is_another_one_and_a_refresh_is_not() {
+    let world = World::new().await;
+    let first = world.logged_in().await;
+    let login = first.login().await.unwrap();
+    assert!(login.is_some());
+    world.expire_tokens();
+    world.session().access_token(&wanted(&["x"])).await.unwrap();
+    assert_eq!(world.refreshed(), (1, true));
+    first.still().await.unwrap();
+    assert_eq!(world.session().login().await.unwrap(), login);
+    let second = world.logged_in().await;
+    assert!(matches!(first.still().await, Err(Error::OtherLogin)));
+    assert_eq!(first.login().await.unwrap(), login, "it acts under the login that it began with");
+    assert_ne!(second.login().await.unwrap(), login);
+    // The person says something anew.
+    first.begin_anew();
+    assert!(matches!(first.still().await, Err(Error::OtherLogin)));
+    first.account().await.unwrap();
+    first.still().await.unwrap();
+    assert_eq!(first.login().await.unwrap(), second.login().await.unwrap());
+}
+
+/// It was halted while its answer was on the way: what another process ended meanwhile is not brought back, whatever became
+/// of the lock and the mark.
+#[tokio::test]
+async fn what_was_ended_while_it_was_renewed_does_not_come_back() {
+    for again in [false, true] {
+        let world = World::new().await;
+        let session = world.logged_in().await;
+        let (key, store) = (session.key.clone(), parts(&world.server.issuer(), &world.dir.0).store);
+        let other = Grant { login: Some("login_other".to_owned()), ..session.grant().await.unwrap().unwrap() };
+        match again {
+            true => store.set(&key, &other.to_bytes()).await.unwrap(),
+            false => drop(store.delete(&key).await.unwrap()),
+        }
+        let mine = Grant { login: session.login().await.unwrap(), ..other };
+        let error = session.keep_renewed(&mine).await.unwrap_err();
+        assert!(matches!((&error, again), (Error::OtherLogin, true) | (Error::NotLoggedIn, false)), "{error}");
+        let stored = store.get(&key).await.unwrap().map(|bytes| Grant::from_bytes(&bytes).unwrap().login);
+        assert_eq!(stored, again.then(|| Some("login_other".to_owned())));
+    }
+}
+
+/// A login that an earlier version made has no id, and is unlike every other one.
+#[tokio::test]
+async fn a_login_without_an_id_is_one_of_its_own() {
+    let world = World::new().await;
+    let first = world.logged_in().await;
+    let earlier = Grant { login: None, ..first.grant().await.unwrap().unwrap() };
+    first.keep(&earlier).await.unwrap();
+    assert!(matches!(first.still().await, Err(Error::OtherLogin)));
+    let other = world.session();
+    assert_eq!(other.login().await.unwrap(), None);
+    other.access_token(&wanted(&["x"])).await.unwrap();
+    other.still().await.unwrap();
+    world.logged_in().await;
+    assert!(matches!(other.still().await, Err(Error::OtherLogin)));
 }
 
 #[tokio::test]

@@ -5,7 +5,15 @@
 //! stops. Each stop raises a number. A process remembers the numbers it began with and stops for good when one changes, also
 //! if a new login has lifted the stop meanwhile.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -81,6 +89,8 @@ struct Place {
     path: PathBuf,
     /// The number that this process began with; none if it could not be read then.
     began: OnceLock<u64>,
+    /// The highest number that this process has seen. A mark never goes back, and none is taken away.
+    highest: Arc<AtomicU64>,
 }
 
 impl Stop {
@@ -117,10 +127,24 @@ impl Stop {
         Ok(())
     }
 
-    /// When the last stop was, lifted or not, as far as that can be read.
-    #[must_use]
-    pub fn last(&self) -> Option<DateTime<Utc>> {
-        self.places.iter().filter_map(|place| place.read().ok()?.at.parse().ok()).max()
+    /// Whether there was no stop since somebody began who saw these numbers. Any difference counts: a higher number is a stop;
+    /// a lower one, and a place that one of the two does not know, leave it unknown. No clock is asked: clocks jump.
+    ///
+    /// # Errors
+    /// If there was one, or that cannot be found out.
+    pub fn none_since(&self, seen: &Seen) -> Result<(), Error> {
+        for place in &self.places {
+            let mark = place.read()?;
+            match seen.get(&place.name()) {
+                Some(then) if *then <= mark.generation => place.is_still(&mark, *then)?,
+                Some(_) => return Err(place.went_back()),
+                None => return Err(Error::Unknown(format!("it was begun without a look at {}", place.name()))),
+            }
+        }
+        match seen.keys().find(|name| self.places.iter().all(|place| place.name() != **name)) {
+            Some(name) => Err(Error::Unknown(format!("nobody looks at {name} any more"))),
+            None => Ok(()),
+        }
     }
 
     /// The numbers that this process began with, for another that goes on with what it began.
@@ -134,9 +158,7 @@ impl Stop {
     #[must_use]
     pub fn since(&self, seen: &Seen) -> Self {
         let began = |place: &Place| seen.get(&place.name()).copied().map(OnceLock::from).unwrap_or_default();
-        Self {
-            places: self.places.iter().map(|place| Place { path: place.path.clone(), began: began(place) }).collect(),
-        }
+        Self { places: self.places.iter().map(|place| Place { began: began(place), ..place.clone() }).collect() }
     }
 
     /// Stops everything, in every process that looks at one of the files. Returns the number of this stop in the first.
@@ -164,7 +186,7 @@ impl Stop {
 
 impl Place {
     fn open(path: PathBuf) -> Self {
-        let place = Self { path, began: OnceLock::new() };
+        let place = Self { path, began: OnceLock::new(), highest: Arc::default() };
         if let Ok(mark) = place.read() {
             place.began.get_or_init(|| mark.generation);
         }
@@ -180,6 +202,10 @@ impl Place {
             return Ok(());
         }
         Err(Error::Stopped { at: mark.when(), this: true, lifted: !mark.stopped })
+    }
+
+    fn went_back(&self) -> Error {
+        Error::Unknown(format!("the mark {} was taken away or put back; `agentctl panic` writes it anew", self.name()))
     }
 
     /// One process at a time reads and writes the mark: a login must not put back what it read before a stop.
@@ -210,11 +236,15 @@ impl Place {
     }
 
     fn read(&self) -> Result<Mark, Error> {
-        match files::read(&self.path) {
-            Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_err(|error| Error::Unknown(error.to_string())),
-            Ok(None) => Ok(Mark::default()),
-            Err(error) => Err(Error::Unknown(error.to_string())),
+        let mark: Mark = match files::read(&self.path) {
+            Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_err(|error| Error::Unknown(error.to_string()))?,
+            Ok(None) => Mark::default(),
+            Err(error) => return Err(Error::Unknown(error.to_string())),
+        };
+        if mark.generation < self.highest.fetch_max(mark.generation, Ordering::Relaxed) {
+            return Err(self.went_back());
         }
+        Ok(mark)
     }
 
     fn write(&self, mark: &Mark) -> Result<(), Error> {
@@ -270,6 +300,59 @@ mod tests {
         late.unchanged().unwrap();
         assert!(late.lift().unwrap());
         open(&dir).check().unwrap();
+    }
+
+    #[test]
+    fn a_mark_that_was_seen_and_is_gone_or_put_back_is_unknown() {
+        let dir = TempDir::new();
+        let before = open(&dir);
+        open(&dir).raise(DateTime::UNIX_EPOCH).unwrap();
+        let first = std::fs::read(dir.path("stop.json")).unwrap();
+        assert!(matches!(before.check(), Err(Error::Stopped { .. })));
+        open(&dir).lift().unwrap();
+        let between = open(&dir);
+        // A copy sees what the other one has seen.
+        let copy = between.clone();
+        between.check().unwrap();
+        open(&dir).raise(DateTime::UNIX_EPOCH).unwrap();
+        assert!(matches!(between.check(), Err(Error::Stopped { .. })));
+        for put_back in [Some(first), None] {
+            match put_back {
+                Some(bytes) => std::fs::write(dir.path("stop.json"), bytes).unwrap(),
+                None => std::fs::remove_file(dir.path("stop.json")).unwrap(),
+            }
+            for stop in [&between, &copy] {
+                assert!(matches!(stop.check(), Err(Error::Unknown(_))));
+                assert!(matches!(stop.unchanged(), Err(Error::Unknown(_))));
+                assert!(matches!(stop.lift(), Err(Error::Unknown(_))));
+            }
+        }
+        assert!(matches!(before.check(), Err(Error::Unknown(_))), "it began without a stop, and has seen one");
+        // A stop by whoever has seen them takes no number that there was.
+        between.raise(DateTime::from_timestamp(1_800_000_000, 0).unwrap()).unwrap();
+        assert!(matches!(copy.check(), Err(Error::Stopped { .. })));
+    }
+
+    #[test]
+    fn whoever_began_with_other_numbers_does_not_go_on() {
+        let dir = TempDir::new();
+        let two = || Stop::open([dir.path("a.json"), dir.path("b.json")]);
+        let none = two().seen();
+        two().none_since(&none).unwrap();
+        assert!(matches!(open(&dir).none_since(&none), Err(Error::Unknown(_))), "other places");
+        let fewer = |name: &str| none.clone().into_iter().filter(|(place, _)| !place.ends_with(name)).collect::<Seen>();
+        for name in ["a.json", "b.json"] {
+            assert!(matches!(two().none_since(&fewer(name)), Err(Error::Unknown(_))), "one place more than was known");
+            let one = Stop::open([dir.path(name)]);
+            assert!(matches!(one.none_since(&none), Err(Error::Unknown(_))), "one place less");
+        }
+        Stop::open([dir.path("b.json")]).raise(DateTime::UNIX_EPOCH).unwrap();
+        two().lift().unwrap();
+        assert!(matches!(two().none_since(&none), Err(Error::Stopped { .. })), "lifted or not");
+        let one = two().seen();
+        two().none_since(&one).unwrap();
+        std::fs::remove_file(dir.path("b.json")).unwrap();
+        assert!(matches!(two().none_since(&one), Err(Error::Unknown(_))), "gone");
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Plan {
         tool: &Tool,
         http: &Http,
         clock: &dyn Clock,
-        may: &dyn Fn() -> Result<(), String>,
+        may: impl AsyncFn() -> Result<(), String>,
     ) -> Executed {
         let reads = self.action.effect == "read";
         if !permit.covers(&self.action) {
@@ -62,7 +62,7 @@ impl Plan {
         let mut tried = 0;
         // Whether an earlier try may have had the effect: then no later answer but a success can say that it has not.
         let mut unclear = false;
-        if let Err(why) = may() {
+        if let Err(why) = may().await {
             let output = ToolOutput::refused(Outcome::NotPermitted, format!("{why}; nothing was done"));
             return Executed { output, http_status: None };
         }
@@ -86,7 +86,7 @@ impl Plan {
             };
             tracing::debug!(tool = tool.name(), tried, "repeating the request");
             clock.sleep(pause).await;
-            if let Err(why) = may() {
+            if let Err(why) = may().await {
                 let last = match &answer {
                     Ok(response) => judge(response, read(response, token.as_ref()), reads, tool),
                     Err(error) => unanswered(error, reads),
@@ -291,7 +291,7 @@ mod tests {
         // One more piece, and the same call at another moment: each call has an action of its own.
         for other in [plan(3), plan(2)] {
             let permit = Permit::of(&approved);
-            let executed = other.execute(permit, tool, &Http::default(), &clock, &|| Ok(())).await;
+            let executed = other.execute(permit, tool, &Http::default(), &clock, async || Ok(())).await;
             assert_eq!((executed.output.outcome, executed.http_status), (Outcome::NotPermitted, None));
             assert!(executed.output.message.contains("nothing was done"), "{}", executed.output.message);
             assert!(listener.accept().is_err(), "somebody came");
@@ -299,7 +299,7 @@ mod tests {
         // What was approved is changed on the way.
         let mut changed = planned;
         changed.action.arguments.insert("qty".to_owned(), json!(9));
-        let executed = changed.execute(Permit::of(&approved), tool, &Http::default(), &clock, &|| Ok(())).await;
+        let executed = changed.execute(Permit::of(&approved), tool, &Http::default(), &clock, async || Ok(())).await;
         assert_eq!((executed.output.outcome, listener.accept().is_err()), (Outcome::NotPermitted, true));
     }
 
@@ -332,12 +332,12 @@ mod tests {
             ] {
                 let planned = tool.plan(r#"{"product":"phones","qty":2}"#).unwrap();
                 let (permit, asked) = (Permit::of(&planned.action), Cell::new(0));
-                let may = || {
+                let may = async || {
                     asked.set(asked.get() + 1);
                     if asked.get() > allowed { Err("stopped".to_owned()) } else { Ok(()) }
                 };
                 seen.set(0);
-                let executed = planned.execute(permit, tool, &Http::default(), &clock, &may).await;
+                let executed = planned.execute(permit, tool, &Http::default(), &clock, may).await;
                 assert_eq!((seen.get(), executed.output.outcome), (allowed, outcome), "{executed:?}");
                 assert!(executed.output.message.ends_with(words), "{executed:?}");
             }

@@ -78,14 +78,14 @@ fn approve(dev: &Dev) {
 }
 
 #[test]
-fn a_login_elsewhere_does_not_disturb_a_run_of_the_same_person() {
+fn another_login_of_the_same_person_ends_what_waits() {
     let dev = Dev::start();
     let home = dev.logged_in();
     let running = waiting(&home);
     agentctl(&home).args(["login", "--no-browser"]).run().code(0);
     approve(&dev);
-    running.finish().code(0);
-    assert_eq!(dev.orders().len(), 1);
+    let output = running.finish().code(13).err(&["the login under which this was begun has ended", "ask for it again"]);
+    nothing_bought(&dev, &home, &output, "not_permitted");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_run_never_acts_as_who_logged_in_meanwhile() {
     approve(&dev);
     // The yes was Ada's, and she is not here any more.
     let output = running.finish().code(4).err(&["Approved", "somebody else has logged in here"]);
-    nothing_bought(&dev, &home, &output);
+    nothing_bought(&dev, &home, &output, "login_needed");
     for push in dev.history("ciba") {
         assert!(push["form"]["login_hint"].as_str().unwrap().contains("ada"), "{push}");
     }
@@ -136,7 +136,7 @@ fn a_logout_while_a_push_is_out() {
     agentctl(&home).arg("logout").run().code(0);
     approve(&dev);
     let output = running.finish().code(4).err(&["Approved", "the user has logged out since they were asked"]);
-    nothing_bought(&dev, &home, &output);
+    nothing_bought(&dev, &home, &output, "login_needed");
     agentctl(&home).arg("whoami").run().code(4);
     // The next login finds nothing to go on with.
     dev.auto("approve", "approve");
@@ -156,15 +156,15 @@ fn a_logout_while_a_resumed_run_waits() {
     agentctl(&home).arg("logout").run().code(0);
     approve(&dev);
     let output = resuming.finish().code(4).err(&["the user has logged out since they were asked"]);
-    nothing_bought(&dev, &home, &output);
+    nothing_bought(&dev, &home, &output, "login_needed");
 }
 
 /// The yes is used up, and the log and the approval say that nothing came of it.
-fn nothing_bought(dev: &Dev, home: &Home, output: &Output) {
+fn nothing_bought(dev: &Dev, home: &Home, output: &Output, outcome: &str) {
     assert!(dev.orders().is_empty(), "{output}");
     let calls = calls(home);
     let ends: Vec<Option<&str>> = calls.values().map(|call| call.outcome.as_deref()).collect();
-    assert_eq!(ends, [Some("login_needed")], "{output}");
+    assert_eq!(ends, [Some(outcome)], "{output}");
     let list = agentctl(home).args(["approvals", "list", "--all", "--json"]).run().code(0).json();
     assert_eq!(list["approvals"][0]["state"], "abandoned", "{list}");
 }

@@ -337,6 +337,7 @@ impl<'a> Talk<'a> {
     }
 
     async fn answer(&mut self, text: &str, show: &Show<'_>, begun: &RefCell<String>) -> Result<(), Failure> {
+        self.app.session().await?.begin_anew();
         self.ready().await?;
         let waiting = self.waiting()?;
         let Some(agent) = &self.agent else { return Ok(()) };

@@ -33,6 +33,8 @@ pub struct NewApproval {
     pub binding_message: String,
     /// The random part of it.
     pub code: String,
+    /// The login under which it is asked; none for one that an earlier version made.
+    pub login: Option<String>,
     /// What a yes to it must be like, as JSON; only the approval reads it.
     pub terms: String,
     /// When it was written down.
@@ -117,7 +119,7 @@ pub struct ApprovalFilter {
 const COLUMNS: &str =
     "id, action, run, issuer, subject, client_id, tool, plan, digest, binding_message, code, created_at,
     state, requested_at, answered_at, expires_at, interval_s, sealed_auth_req_id, sealed_token, error, terms, polled_at,
-    evidence";
+    evidence, login";
 
 impl Journal {
     /// Writes down an approval that is about to be asked for; its state is `planned`.
@@ -127,8 +129,8 @@ impl Journal {
     pub fn insert_approval(&self, new: &NewApproval) -> Result<(), Error> {
         self.step(ApprovalState::Planned.word(), |tx| {
             let sql = "INSERT INTO approvals (id, action, run, issuer, subject, client_id, tool, plan, digest,
-                           binding_message, code, created_at, state, terms)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+                           binding_message, code, created_at, state, terms, login)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
             let values = params![
                 new.id.as_str(),
                 new.action.as_str(),
@@ -144,6 +146,7 @@ impl Journal {
                 millis(new.created_at),
                 ApprovalState::Planned.word(),
                 new.terms,
+                new.login,
             ];
             tx.execute(sql, values).map(drop)
         })
@@ -352,6 +355,7 @@ fn approval_row(row: &Row<'_>) -> rusqlite::Result<ApprovalRow> {
             digest: text(8)?,
             binding_message: text(9)?,
             code: text(10)?,
+            login: row.get(23)?,
             terms: text(20)?,
             created_at: time(row, 11)?,
         },
@@ -394,6 +398,7 @@ pub(super) mod tests {
             digest: "sha-256:x".into(),
             binding_message: "BUY-2-phones.7F3KQ9ZT".into(),
             code: "7F3KQ9ZT".into(),
+            login: Some("login_1".into()),
             terms: "{}".into(),
             created_at: at(0),
         }

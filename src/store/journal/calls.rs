@@ -2,10 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Row, Transaction, params};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Error, Journal, millis, runs::append, time};
-use crate::call::{ActionId, RunId};
+use crate::{
+    call::{ActionId, RunId},
+    store::stop::Seen,
+};
 
 /// A tool call that was planned.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,9 +29,11 @@ pub struct CallRow {
     pub digest: String,
     /// When it was planned.
     pub started_at: DateTime<Utc>,
+    /// The stops that its process knew of when it began; none if an earlier version wrote it down.
+    pub stops: Option<Seen>,
 }
 
-const COLUMNS: &str = "action, run, call, tool, arguments, plan, digest, started_at";
+const COLUMNS: &str = "action, run, call, tool, arguments, plan, digest, started_at, stops";
 
 impl Journal {
     /// Writes down a call before anything of it happens.
@@ -39,14 +44,12 @@ impl Journal {
         self.passes("before:call_opened");
         // Not waited for: what follows is, and the journal never keeps a later write without an earlier one.
         self.write(false, |tx| {
-            let sql = "INSERT INTO calls (action, run, call, tool, arguments, plan, digest, started_at)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            let CallRow { action, run, call, tool, arguments, plan, digest, started_at } = call;
-            tx.execute(
-                sql,
-                params![action.as_str(), run.as_str(), call, tool, arguments, plan, digest, millis(*started_at)],
-            )
-            .map(drop)
+            let sql = "INSERT INTO calls (action, run, call, tool, arguments, plan, digest, started_at, stops)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+            let CallRow { action, run, call, tool, arguments, plan, digest, started_at, stops } = call;
+            let (action, run, at) = (action.as_str(), run.as_str(), millis(*started_at));
+            let stops = stops.as_ref().map(|stops| json!(stops).to_string());
+            tx.execute(sql, params![action, run, call, tool, arguments, plan, digest, at, stops]).map(drop)
         })?;
         self.passes("after:call_opened");
         Ok(())
@@ -147,6 +150,7 @@ fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
         plan: row.get(5)?,
         digest: row.get(6)?,
         started_at: time(row, 7)?,
+        stops: row.get::<_, Option<String>>(8)?.and_then(|text| serde_json::from_str(&text).ok()),
     })
 }
 
@@ -169,6 +173,7 @@ mod tests {
             plan: "{}".into(),
             digest: "sha-256:x".into(),
             started_at: at(second),
+            stops: (second == 0).then(|| Seen::from([("/a".into(), 1)])),
         };
         let (first, second, elsewhere) = (call(&run, 0), call(&run, 1), call(&other, 2));
         for call in [&second, &first, &elsewhere] {
@@ -212,6 +217,7 @@ mod tests {
                 plan: text(),
                 digest: text(),
                 started_at: at(second),
+                stops: None,
             };
             journal.open_call(&row).unwrap();
             action

@@ -92,6 +92,10 @@ const MIGRATIONS: &[&str] = &[
     "
     ALTER TABLE runs ADD COLUMN bounds TEXT NOT NULL DEFAULT '{}';
 ",
+    "
+    ALTER TABLE approvals ADD COLUMN login TEXT;
+    ALTER TABLE calls ADD COLUMN stops TEXT;
+",
     // Columns that come later have no value by default: a row from before has its MAC without them.
     "
     ALTER TABLE runs ADD COLUMN mac BLOB;

@@ -196,6 +196,7 @@ mod tests {
             plan: text(),
             digest: text(),
             started_at: at(0),
+            stops: None,
         };
         journal.open_call(&call).unwrap();
         let execution = Execution { action: &action, run: &run, tool: "x", digest: "x" };

@@ -330,6 +330,7 @@ mod tests {
             plan: text(),
             digest: text(),
             started_at: at(0),
+            stops: None,
         }
     }
 
@@ -384,7 +385,8 @@ mod tests {
         journal.start_run(&run).unwrap();
         let tables = ["runs", "messages", "calls", "approvals", "executions"];
         let mut older = tables.map(|table| format!("ALTER TABLE {table} DROP COLUMN mac;")).concat();
-        older += "ALTER TABLE runs DROP COLUMN bounds; PRAGMA user_version = 4;";
+        older += "ALTER TABLE runs DROP COLUMN bounds; ALTER TABLE approvals DROP COLUMN login;
+                  ALTER TABLE calls DROP COLUMN stops; PRAGMA user_version = 4;";
         drop(journal);
         rusqlite::Connection::open(dir.path("journal.db")).unwrap().execute_batch(&older).unwrap();
         assert_eq!(Journal::open(&dir.0).unwrap().run(&run.id).unwrap().unwrap().row, run);

@@ -1,7 +1,7 @@
 //! Somebody who can write the state folder and has no key edits the journal: nothing happens by it, and the log tells
 //! nothing that the edit made up.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{approve, bad::journal, detached};
 use crate::support::{Dev, Home, Output, Terminal, agentctl, wait_until};

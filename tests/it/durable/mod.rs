@@ -2,6 +2,7 @@
 
 mod bad;
 mod edited;
+mod ended;
 mod ids;
 mod kill;
 mod panic;
