@@ -50,6 +50,7 @@ mod peers;
 mod peers_fga;
 mod peers_llama;
 mod peers_vault;
+mod places;
 mod races;
 mod readme;
 mod rights;
