@@ -68,7 +68,8 @@ pub fn remember(dirs: &Dirs, path: &Path, hash: &str, trusted: bool) -> Result<(
     let path = file(dirs);
     // As with `config.toml`: a linked folder stays as it is, and a link stays a link.
     let linked = dirs.config.is_symlink() || path.is_symlink();
-    Ok(if linked { files::put(&path, &text)? } else { files::write(&path, &text)? })
+    let kept = if linked { files::put(&path, &text) } else { files::write(&path, &text) };
+    Ok(kept?)
 }
 
 /// Looks at the `.env` of a folder; its text only if it is trusted. `ours` says which names count.
