@@ -61,9 +61,49 @@ secrets! {
     Passphrase;
 }
 
+/// A URL as it may be shown. Keys are handed over in the query, too: only the names in it stay, and of a fragment, a user
+/// and a password nothing.
+#[must_use]
+pub fn shown_url(url: &str) -> String {
+    let (place, rest) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
+    let host = place.find("://").map_or(0, |at| at + 3);
+    let end = place[host..].find('/').map_or(place.len(), |at| host + at);
+    let mut shown = match place[host..end].rfind('@') {
+        Some(at) => format!("{}...{}", &place[..host], &place[host + at..]),
+        None => place.to_owned(),
+    };
+    let (query, fragment) = rest.split_at(rest.find('#').unwrap_or(rest.len()));
+    for (at, part) in query.strip_prefix('?').into_iter().flat_map(|query| query.split('&')).enumerate() {
+        shown.push(if at == 0 { '?' } else { '&' });
+        if let Some((name, _)) = part.split_once('=') {
+            shown.push_str(name);
+            shown.push('=');
+        }
+        shown.push_str("...");
+    }
+    shown.push_str(if fragment.is_empty() { "" } else { "#..." });
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_what_may_be_a_key() {
+        for (url, shown) in [
+            ("https://a.example/v1", "https://a.example/v1"),
+            ("https://a.example/v1?key=hunter2&v=1", "https://a.example/v1?key=...&v=..."),
+            ("https://a.example/v1?hunter2", "https://a.example/v1?..."),
+            ("https://a.example?a=b#hunter2", "https://a.example?a=...#..."),
+            ("https://a.example/@v1#hunter2", "https://a.example/@v1#..."),
+            ("https://me:hunter2@a.example:x/v1", "https://...@a.example:x/v1"),
+            ("https://me:hun@ter2@a.example", "https://...@a.example"),
+            ("not one?=hunter2", "not one?=..."),
+        ] {
+            assert_eq!(shown_url(url), shown);
+        }
+    }
 
     #[test]
     fn debug_says_nothing() {

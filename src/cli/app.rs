@@ -2,6 +2,7 @@
 
 mod beginning;
 mod dotenv;
+mod own;
 mod records;
 
 use std::{
@@ -187,12 +188,6 @@ impl App {
         overrides.profile = profile.map(str::to_owned).or(overrides.profile);
         let env = without.map_or_else(|| self.env.clone(), |name| self.env.without(name));
         Ok(Config::load_text(&env, &overrides, &self.folder, text)?)
-    }
-
-    /// The settings as the file alone has them, whatever the environment says.
-    pub(crate) fn config_of_the_file(&self) -> Result<Config, Failure> {
-        let overrides = Overrides { env_file: None, ..self.overrides.clone() };
-        Ok(Config::load(&self.env.places(), &overrides, &self.folder)?)
     }
 
     /// The way to servers.

@@ -10,6 +10,7 @@ use super::{
     ui::Line,
 };
 use crate::{
+    secret::shown_url,
     store::journal::{Bounds, Journal, NamedModel, SavedRun},
     tool::Registry,
 };
@@ -104,8 +105,17 @@ pub(crate) fn words(bounds: &Bounds) -> Vec<String> {
     all.into_iter().flatten().collect()
 }
 
+/// The same as data: an address without what may be a key.
+pub(crate) fn shown(bounds: &Bounds) -> Bounds {
+    let mut bounds = bounds.clone();
+    if let Some(model) = &mut bounds.model {
+        model.base_url = shown_url(&model.base_url);
+    }
+    bounds
+}
+
 fn place(model: &NamedModel) -> String {
-    format!("{} at {}", model.name, model.base_url)
+    format!("{} at {}", model.name, shown_url(&model.base_url))
 }
 
 #[cfg(test)]

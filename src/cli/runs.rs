@@ -111,7 +111,7 @@ fn to_json(run: &SavedRun, state: &str) -> Value {
         "title": run.row.title,
         "profile": run.row.profile,
         "model": run.row.model,
-        "bounds": run.row.bounds,
+        "bounds": bounds::shown(&run.row.bounds),
         "state": state,
         "started_at": rfc3339(run.row.started_at),
         "ended_at": run.ended_at.map(rfc3339),

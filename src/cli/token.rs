@@ -43,17 +43,20 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
 }
 
 async fn print(app: &App, args: &Args) -> Result<(), Failure> {
-    app.tenant()?;
+    let own_configs = app.own_configs(app.tenant()?)?;
     let config = app.config()?;
+    // Not `config`: whoever calls says with `--config` what stands in that one.
+    let handed_out = |own: &Config| own.profile.value == config.profile.value && own.token_for_agents;
     if let Some(agent) = app.calling_agent()
-        && !config.token_for_agents
+        && !own_configs.iter().any(handed_out)
     {
         return Err(Failure::new(
             Kind::NotPermitted,
             format!("{agent} runs this, and tokens are not handed to agents"),
         )
         .hint(
-            "let it use `agentctl run` or `agentctl tools call`; `token_for_agents = true` in the profile allows it",
+            "let it use `agentctl run` or `agentctl tools call`; `token_for_agents = true` in the profile allows it, in the \
+             config.toml of the configuration's folder",
         ));
     }
     let default = |given: &Option<String>, own: Option<&Setting<String>>| {
@@ -66,7 +69,7 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
         // On the wire a blank separates scopes, so one value must not pass as one scope and arrive as two.
         scopes: args.scopes.iter().flat_map(|scope| scope.split_whitespace()).map(str::to_owned).collect(),
     };
-    let tools = kept_back(app)?;
+    let tools = kept_back(app, &own_configs)?;
     if let Some(Guarded { tool, asks, .. }) = guarded(&tools, &wanted) {
         let why = match asks {
             true => format!("what this token could do is what {tool} asks you about first"),
@@ -123,10 +126,14 @@ async fn print(app: &App, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The tools whose token is nobody's to have, by the settings in force and by those of the file: a variable takes nothing out.
-fn kept_back(app: &App) -> Result<Vec<Guarded>, Failure> {
+/// The tools whose token is nobody's to have, by the settings in force, by those of the file, and by those of the folder of the
+/// configuration: neither a variable nor `--config` takes anything out.
+fn kept_back(app: &App, own: &[Config]) -> Result<Vec<Guarded>, Failure> {
     let mut tools = kept_back_by(app, app.config()?)?;
     tools.extend(kept_back_by(app, &app.config_of_the_file()?)?);
+    for config in own {
+        tools.extend(kept_back_by(app, config)?);
+    }
     Ok(tools)
 }
 

@@ -2,6 +2,8 @@
 
 use url::{Host, Url};
 
+use crate::secret::shown_url;
+
 /// An issuer is compared byte by byte, so it is kept as it was written.
 pub(super) fn issuer(text: String) -> Result<String, String> {
     let url = secure_url(&text)?;
@@ -27,20 +29,20 @@ pub(super) fn resource(text: String) -> Result<String, String> {
 pub(super) fn origin(text: &str) -> Result<String, String> {
     let url = secure_url(text)?;
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("{text:?} is more than an origin"));
+        return Err(format!("{:?} is more than an origin", shown_url(text)));
     }
     Ok(url.origin().ascii_serialization())
 }
 
 fn secure_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{text:?} is not a URL ({error})"))?;
+    let url = Url::parse(text).map_err(|error| format!("{:?} is not a URL ({error})", shown_url(text)))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a URL must not hold a name or password".to_owned());
     }
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_on_this_machine(&url) => Ok(url),
-        _ => Err(format!("{text:?} has to be https (http only on loopback)")),
+        _ => Err(format!("{:?} has to be https (http only on loopback)", shown_url(text))),
     }
 }
 

@@ -30,6 +30,7 @@ pub use self::{
     guard::{Fga, FgaAuth, Vault},
     policy::{PolicyText, policies},
     prices::Prices,
+    rows::shown,
     trust::{DotEnv, remember},
 };
 use crate::{

@@ -1,6 +1,7 @@
 //! The settings as `config show` and `config get` have them: one name, one value, and where that came from.
 
 use super::{Config, Prices, Setting, Source, load::Reader};
+use crate::secret::shown_url;
 
 /// What stands for a secret.
 const SET: &str = "set";
@@ -67,9 +68,20 @@ impl Config {
         for (name, setting) in &self.others {
             row(name, Some(setting.value.clone()), Some(&setting.source));
         }
+        for (name, value, _) in &mut rows {
+            *value = shown(name, std::mem::take(value));
+        }
         rows.sort_by_key(|(name, ..)| group(name));
         rows
     }
+}
+
+/// A setting's value as it may be shown. What names an API is no address, and is shown to the letter.
+#[must_use]
+pub fn shown(name: &str, value: String) -> String {
+    let name = name.to_ascii_lowercase();
+    let names_an_api = name.ends_with("audience") || name.ends_with("resource");
+    if value.contains("://") && !names_an_api { shown_url(&value) } else { value }
 }
 
 /// Tables stand together, in the order of the file; what belongs to none comes first.
@@ -182,5 +194,29 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), rows.len(), "a name stands twice");
+    }
+
+    #[test]
+    fn no_address_shows_its_query() {
+        let dir = TempDir::new();
+        let toml = b"[profiles.default]\nresource = \"https://api.example/?v=1\"\n[profiles.default.models.fast]\n\
+            base_url = \"https://models.example/v1?key=hunter2\"\n[profiles.default.tools]\n\
+            SHOP_API_URL = \"https://shop.example/orders?key=hunter2\"\n";
+        files::write(&dir.path("config.toml"), toml).unwrap();
+        let home = dir.0.display().to_string();
+        let vars =
+            [("AGENTCTL_HOME", home.as_str()), ("OPENAI_BASE_URL", "http://localhost/v1?key=hunter2&hunter2#hunter2")];
+        let rows = Config::load(&EnvVars::from_pairs(vars), &Overrides::default(), &dir.0).unwrap().rows();
+        let value = |name: &str| rows.iter().find(|(known, ..)| known == name).unwrap().1.as_str();
+        assert_eq!(value("model.base_url"), "http://localhost/v1?key=...&...#...");
+        assert_eq!(value("models.fast.base_url"), "https://models.example/v1?key=...");
+        assert_eq!(value("resource"), "https://api.example/?v=1");
+        assert!(!format!("{rows:?}").contains("hunter2"), "{rows:?}");
+        // Nor does what is wrong with one.
+        for bad in ["http://models.example/v1?key=hunter2", "https://me:hunter2@models.example:x/v1?key=hunter2"] {
+            let vars = [("AGENTCTL_HOME", home.as_str()), ("OPENAI_BASE_URL", bad)];
+            let error = Config::load(&EnvVars::from_pairs(vars), &Overrides::default(), &dir.0).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
     }
 }

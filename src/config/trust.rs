@@ -1,8 +1,12 @@
 //! Whether a `.env` of the working directory may be read. It could redirect the issuer, the model or the tools, so a person
-//! decides once for each content of each file, and the answer is kept in the state folder.
+//! decides once for each content of each file. The answer is kept beside `config.toml` and held to the same rights: whoever
+//! can write one there could redirect all of that in the file itself. It is not in the state folder, which others may put
+//! back or fill (a backup, a synchronised folder), and it is not in the credential store: a `.env` is read before it is known
+//! which store there is, by commands that need none.
 
 use std::{
     collections::BTreeMap,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -55,13 +59,17 @@ struct Answer {
 /// Keeps a person's answer about one content of one file; an earlier one about the same file is forgotten.
 ///
 /// # Errors
-/// If the state folder cannot be written.
+/// If the folder of the configuration cannot be written.
 pub fn remember(dirs: &Dirs, path: &Path, hash: &str, trusted: bool) -> Result<(), Error> {
     let mut answers = answers(dirs)?;
     answers.files.insert(path.to_owned(), Answer { hash: hash.to_owned(), trusted });
     // A map of text cannot fail to become JSON; an empty file only means that the question comes again.
     let text = serde_json::to_vec_pretty(&answers).unwrap_or_default();
-    Ok(files::write(&file(dirs), &text)?)
+    let path = file(dirs);
+    // As with `config.toml`: a linked folder stays as it is, and a link stays a link.
+    let linked = dirs.config.is_symlink() || path.is_symlink();
+    let kept = if linked { files::put(&path, &text) } else { files::write(&path, &text) };
+    Ok(kept?)
 }
 
 /// Looks at the `.env` of a folder; its text only if it is trusted. `ours` says which names count.
@@ -86,13 +94,21 @@ pub(super) fn look(dirs: &Dirs, cwd: &Path, ours: impl Fn(&str) -> bool) -> Resu
 }
 
 fn file(dirs: &Dirs) -> PathBuf {
-    dirs.state.join("trust.json")
+    dirs.config.join("trust.json")
 }
 
 /// What was answered so far. A damaged file trusts nothing.
+///
+/// # Errors
+/// If somebody else may have written it, or it cannot be read.
 fn answers(dirs: &Dirs) -> Result<Answers, Error> {
-    let text = files::read(&file(dirs))?.unwrap_or_default();
-    Ok(serde_json::from_slice(&text).unwrap_or_default())
+    let path = file(dirs);
+    files::only_mine(&path)?;
+    match std::fs::read(&path) {
+        Ok(text) => Ok(serde_json::from_slice(&text).unwrap_or_default()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Answers::default()),
+        Err(source) => Err(Error::Read { path, source }),
+    }
 }
 
 #[cfg(test)]
@@ -118,8 +134,33 @@ mod tests {
         assert_eq!(look(), (DotEnv::Trusted { path: path.clone() }, Some(text.to_owned())));
         std::fs::write(dir.path(".env"), "AGENTCTL_ISSUER=https://evil.example\n").unwrap();
         assert!(matches!(look(), (DotEnv::Untrusted { .. }, None)), "another content is another question");
-        std::fs::write(dirs.state.join("trust.json"), "{").unwrap();
+        std::fs::write(file(&dirs), "{").unwrap();
         std::fs::write(dir.path(".env"), text).unwrap();
         assert!(matches!(look(), (DotEnv::Untrusted { .. }, None)));
+    }
+
+    #[test]
+    fn an_answer_that_others_could_have_given_is_none() {
+        let dir = TempDir::new();
+        let dirs = Dirs::find(Some(&dir.path("home"))).unwrap();
+        let look = || look(&dirs, &dir.0, |_| true);
+        std::fs::write(dir.path(".env"), "AGENTCTL_ISSUER=https://a.example\n").unwrap();
+        let (DotEnv::Untrusted { path, hash, .. }, None) = look().unwrap() else { panic!("nobody was asked") };
+        remember(&dirs, &path, &hash, true).unwrap();
+        assert!(matches!(look().unwrap(), (DotEnv::Trusted { .. }, Some(_))));
+        #[cfg(unix)]
+        {
+            let mode = |mode| {
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+                std::fs::set_permissions(file(&dirs), mode).unwrap();
+            };
+            mode(0o666);
+            assert!(matches!(look(), Err(Error::File(files::Error::Writable(_)))));
+            mode(0o600);
+        }
+        // The very same answer in the state folder is nobody's.
+        std::fs::create_dir_all(&dirs.state).unwrap();
+        std::fs::rename(file(&dirs), dirs.state.join("trust.json")).unwrap();
+        assert!(matches!(look().unwrap(), (DotEnv::Untrusted { .. }, None)));
     }
 }

@@ -21,7 +21,7 @@ fn buy(home: &Home) -> Output {
 }
 
 /// A login of somebody whose addresses stand in a profile, where a `.env` comes before them.
-fn by_profile(dev: &Dev) -> Home {
+pub(crate) fn by_profile(dev: &Dev) -> Home {
     let mut home = dev.home();
     let env = dev.ready["env"].clone();
     let text = |name: &str| env[name].as_str().unwrap().to_owned();
@@ -45,7 +45,7 @@ fn by_profile(dev: &Dev) -> Home {
 }
 
 /// Puts a `.env` into the working directory; the person trusts it if `trusted`.
-fn dotenv(home: &Home, text: &str, trusted: bool) {
+pub(crate) fn dotenv(home: &Home, text: &str, trusted: bool) {
     fs::write(home.work().join(".env"), text).unwrap();
     if trusted {
         let mut terminal = Terminal::sized(agentctl(home).args(["config", "show"]), 100, 50);
@@ -69,7 +69,7 @@ fn dotenv(home: &Home, text: &str, trusted: bool) {
 }
 
 /// Nobody may come here: the fake fails if somebody does.
-fn thief() -> (Fake, String) {
+pub(crate) fn thief() -> (Fake, String) {
     let fake = Fake::start();
     let url = fake.url();
     (fake, url)

@@ -203,6 +203,40 @@ fn an_error_of_the_models_server_is_one_line() {
     }
 }
 
+/// Rows of the shell and of a purchase, in text, in code and below an item of a list.
+const ROWS: [&str; 9] = [
+    "agentctl> yes, I approve all nine",
+    "This needs your approval. A request",
+    "Check that it shows:   A.AAAAAAAA",
+    "Type trust to read it from now on",
+    "✔ Approved by Ada Lovelace after 3 s",
+    "✅ Approved by Ada after 3 s",
+    "⏺ buy_product   qty: 1",
+    "· default · Ada · 1 waiting",
+    "error: the shop is closed",
+];
+
+#[test]
+fn a_model_writes_no_row_like_the_programs() {
+    let listed: String = ROWS.iter().map(|row| format!("- item\n\n  {row}\n")).collect();
+    let text = format!("{}\n\n```\n{}\n```\n\n{listed}\nfin", ROWS.join("\n\n"), ROWS.join("\n"));
+    let dev = Dev::scripted(json!([{ "text": text }, { "text": text }, { "text": text }]));
+    let home = dev.logged_in();
+    // Whatever is no terminal gets the text as it came.
+    let piped = agentctl(&home).args(["run", "go"]).run().code(0);
+    assert_eq!(piped.stdout.trim_end(), text);
+    for columns in WIDTHS {
+        let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), columns, 80);
+        let screen = terminal.ask("go", "fin");
+        for row in ROWS {
+            let rows: Vec<&str> = screen.lines().filter(|line| line.contains(row)).collect();
+            assert_eq!(rows.len(), 3, "{row}\n{screen}");
+            assert!(rows.iter().all(|line| line.trim_start().starts_with("│ ")), "{rows:?}\n{screen}");
+        }
+        terminal.leave();
+    }
+}
+
 /// Whether the person stopped an answer is not for the model to say.
 #[test]
 fn only_who_stopped_an_answer_has_stopped_it() {

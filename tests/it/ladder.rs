@@ -310,7 +310,7 @@ fn however_the_shell_ends_the_terminal_is_as_it_was() {
     // At the prompt, in the middle of an answer, and by the person's own keys.
     for (code, middle) in [("143", false), ("129", true), ("0", true)] {
         terminal.enter("clear; sh -c 'echo $$ > pid; exec \"$AGENTCTL\" chat'; echo left with $?; stty -g > after");
-        terminal.wait_until("a fresh prompt", |screen| screen.trim_end() == "default · dev-planner\nagentctl>");
+        terminal.wait_until("a fresh prompt", |screen| screen.trim_end() == "· default · dev-planner\nagentctl>");
         if middle {
             terminal.enter("tell me a story");
             terminal.wait_for("word3 ");

@@ -51,6 +51,7 @@ mod peers;
 mod peers_fga;
 mod peers_llama;
 mod peers_vault;
+mod places;
 mod races;
 mod readme;
 mod rights;

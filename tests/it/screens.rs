@@ -55,7 +55,7 @@ Device codes are a common phishing
 ";
 
 const APPROVAL_80: &str = "\
-default · dev-planner
+· default · dev-planner
 agentctl> buy 2 phones
 ● buy_product   product: \"phones\"   qty: 2
   This needs your approval. A request was sent to your device.
@@ -65,7 +65,7 @@ agentctl> buy 2 phones
 ";
 
 const APPROVAL_40: &str = "\
-default · dev-planner
+· default · dev-planner
 agentctl> buy 2 phones
 ● buy_product   product: \"phones\"
   qty: 2
@@ -165,7 +165,7 @@ fn a_window_of_twenty_columns() {
     terminal.control('c');
     terminal.wait_for("waiting for you");
     let screen = terminal.ask("what phones are there", "Finch Mini");
-    assert!(screen.lines().any(|line| line == "1 waiting for you"), "{screen}");
+    assert!(screen.lines().any(|line| line == "· 1 waiting for you"), "{screen}");
     terminal.leave();
 }
 

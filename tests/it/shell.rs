@@ -32,7 +32,7 @@ const ANSWER: &str = "## Two phones\n\nThe **larger** one is `FM-2`, see [the sh
 #[test]
 fn an_answer_is_rendered_on_a_terminal_and_left_alone_in_a_pipe() {
     let (_dev, home) = scripted(json!([{ "text": ANSWER, "repeat": 4 }]));
-    let rest = "\n• light\n  • and small\n1. heavy\n\n── sh\n  buy --now\n\nName │ Price\n─────┼──────\nMini │   449\nMax  │  1099";
+    let rest = "\n• light\n  • and small\n1. heavy\n\n── sh\n│ buy --now\n\nName │ Price\n─────┼──────\nMini │   449\nMax  │  1099";
     let rest = rest.replace("  • and", "  ◦ and");
     let wide = "Two phones\n\nThe larger one is FM-2, see the shop (https://shop.example/fm2) for all that\nthere is to know.\n";
     let narrow = "Two phones\n\nThe larger one is FM-2, see the shop\n(https://shop.example/fm2) for all that\nthere is to know.\n";
@@ -60,7 +60,7 @@ fn a_hostile_answer_does_nothing_to_the_terminal() {
     assert!(screen.contains("Done.␛]52;c;ZXZpbA==␇␛[2J␛[H<U+009B>8m␍gone <U+202E>live"), "{screen}");
     assert!(screen.contains("␛]8;;https://evil.example/␇bank␛]8;;␇"), "{screen}");
     assert!(screen.contains("https://bank.example (https://evil.example/)"), "{screen}");
-    assert!(screen.contains("  ␈␈␈never closed **here**"), "{screen}");
+    assert!(screen.contains("│ ␈␈␈never closed **here**"), "{screen}");
     terminal.say("again");
     let screen = terminal.wait_for("Back.");
     assert!(screen.lines().any(|line| line == "Back."), "the block of code ended with its answer\n{screen}");

@@ -19,6 +19,7 @@ use crate::{
         whoami,
     },
     config, escape, files,
+    secret::shown_url,
     store::journal::Bounds,
 };
 use anstyle::Style;
@@ -196,7 +197,7 @@ async fn model(talk: &mut Talk<'_>, name: &str) -> Result<(), Failure> {
     let (before, now) = (&talk.settings().config()?.model.base_url.value, &chosen.config()?.model.base_url.value);
     let mut line = Line::new().plain("From now on ").bold(model.name()).plain(" answers");
     if before != now {
-        line = line.plain(", at ").field(now);
+        line = line.plain(", at ").field(&shown_url(now));
     }
     ui.say(line.plain("."));
     talk.choose(chosen, model)

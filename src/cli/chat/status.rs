@@ -10,6 +10,8 @@ use crate::{
 };
 
 const BETWEEN: &str = " · ";
+/// Before the first field: no text of a model begins a row with it (`markdown::ours`).
+const BEGIN: &str = "· ";
 
 /// What was shown last.
 #[derive(Debug, Default)]
@@ -24,7 +26,7 @@ impl Status {
         }
         let fields = fields(talk)?;
         let width = ui.size().map_or(80, |(width, _)| width);
-        let line = fitted(&fields, BETWEEN, width.saturating_sub(1));
+        let line = format!("{BEGIN}{}", fitted(&fields, BETWEEN, width.saturating_sub(1 + BEGIN.width())));
         if line != self.0 {
             ui.status(Line::new().dim_said(&line));
             self.0 = line;

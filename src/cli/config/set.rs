@@ -10,7 +10,7 @@ use crate::{
         failure::{Failure, Kind},
         ui::Line,
     },
-    config::{ChangeError, Key},
+    config::{ChangeError, Key, shown},
 };
 
 #[derive(Debug, ClapArgs)]
@@ -97,8 +97,8 @@ pub(super) async fn set(app: &App, args: &SetArgs) -> Result<(), Failure> {
     check(app, &text, &profile, &keys)?;
     file.replace(app, &text)?;
     if app.ui.json() {
-        let settings: Vec<_> =
-            changes.iter().map(|(key, value)| json!({ "name": key.name(), "value": value })).collect();
+        let data = |key: &Key, value: &String| json!({ "name": key.name(), "value": shown(key.name(), value.clone()) });
+        let settings: Vec<_> = changes.iter().map(|(key, value)| data(key, value)).collect();
         let path = file.path.display().to_string();
         app.ui.data(
             &json!({ "schema_version": 1, "ok": true, "config": path, "profile": profile, "settings": settings }),
@@ -109,6 +109,7 @@ pub(super) async fn set(app: &App, args: &SetArgs) -> Result<(), Failure> {
         app.ui.status(Line::new().plain("The profile ").bold(&profile).plain(" is new"));
     }
     for (key, value) in changes {
+        let value = &shown(key.name(), value.clone());
         app.ui.status(Line::new().good("✓ ").bold(key.name()).plain(" of ").bold(&profile).plain(": ").field(value));
     }
     Ok(())

@@ -12,7 +12,7 @@ use crate::{
         ui::Line,
     },
     config,
-    secret::ApiKey,
+    secret::{ApiKey, shown_url},
 };
 
 #[derive(Debug, ClapArgs)]
@@ -54,7 +54,10 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     if args.delete {
         let gone = stop.or(app.patiently(clients::forget_model_key(store, address))).await?;
         if !gone {
-            return Err(Failure::new(Kind::Failed, format!("there is no key for {address} in {}", store.describe())));
+            return Err(Failure::new(
+                Kind::Failed,
+                format!("there is no key for {} in {}", shown_url(address), store.describe()),
+            ));
         }
         tell(app, "The key is forgotten that was for ", address);
         return Ok(());
@@ -77,6 +80,7 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
 }
 
 fn tell(app: &App, what: &str, address: &str) {
+    let address = &shown_url(address);
     if app.ui.json() {
         app.ui.data(&json!({ "schema_version": 1, "ok": true, "base_url": address }));
     } else {

@@ -6,6 +6,7 @@ use crate::{
     config::{Config, Permission},
     fga::{Check, TupleKey},
     policy::Permission as Wanted,
+    secret::shown_url,
     session::Account,
     tool::{Registry, check_policy},
 };
@@ -61,7 +62,7 @@ pub(super) async fn permission(
             context: serde_json::Map::new(),
         })
         .collect();
-    let place = format!("{}, store {}", fga.api_url.value, fga.store_id.value);
+    let place = format!("{}, store {}", shown_url(&fga.api_url.value), fga.store_id.value);
     if questions.is_empty() {
         return report.skipped(NAME, format!("{place}: no tool that is offered asks it"));
     }

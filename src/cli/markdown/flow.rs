@@ -9,13 +9,12 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+use super::ours::{self, Row};
+
 /// How far from the edge a word must be to be written before its end is known.
 const MARGIN: usize = 12;
-/// What the program's own lines begin with. Text that would begin a line with it gets a bar in front: nobody is to take a
-/// model's words for the program's.
-const OURS: [&str; 6] = ["✓", "✗", "●", "error:", "warning:", "hint:"];
-/// In front of such text.
-const BAR: &str = "│ ";
+/// In front of what would begin a row like the program's own, and of code.
+pub(super) const BAR: &str = "│ ";
 /// Quote bars, indentation and list markers.
 pub(super) const FRAME: Style = Style::new().dimmed();
 
@@ -41,8 +40,13 @@ pub(super) struct Flow {
     column: usize,
     /// A line has been begun and not ended.
     open: bool,
-    /// Nothing but blanks stands in this line of the terminal.
-    blank: bool,
+    /// Whether the row of the terminal is one of ours by its beginning is not known yet: it is kept in `held`, behind so many
+    /// empty columns.
+    fresh: bool,
+    margin: usize,
+    held: String,
+    /// Where in it which style begins.
+    held_styles: Vec<(usize, Style)>,
     /// The style that the terminal has now.
     style: Style,
     /// Columns of white space before the word.
@@ -67,7 +71,10 @@ impl Flow {
             prefix: Prefix::default(),
             column: 0,
             open: false,
-            blank: true,
+            fresh: true,
+            margin: 0,
+            held: String::new(),
+            held_styles: Vec::new(),
             style: Style::new(),
             space: 0,
             space_style: Style::new(),
@@ -117,7 +124,8 @@ impl Flow {
         self.set(if prefix.trim_ascii().is_empty() { Style::new() } else { FRAME });
         self.out.push_str(prefix);
         self.column = prefix.width();
-        self.blank = prefix.trim_ascii().is_empty();
+        self.fresh = prefix.trim_ascii().is_empty();
+        self.margin = self.column;
     }
 
     /// Writes the word that is over. Returns where the line of the terminal has come to.
@@ -129,6 +137,7 @@ impl Flow {
     /// Ends the line that was begun, whatever stands in it.
     pub(super) fn end(&mut self) {
         self.end_word();
+        self.end_row();
         self.space = 0;
         self.set(Style::new());
         self.out.push('\n');
@@ -180,9 +189,7 @@ impl Flow {
     /// Nothing more is there for now: what can be written is written.
     pub(super) fn settle(&mut self) {
         let far = self.column + self.space + self.word.width() + MARGIN.min(self.width / 4) <= self.width;
-        // It may still become one of ours.
-        let held = self.blank && OURS.iter().any(|ours| ours.starts_with(&self.word));
-        if !self.word.is_empty() && (self.begun || far && !held) {
+        if !self.word.is_empty() && (self.begun || far) {
             self.write_word(true);
         }
         self.set(Style::new());
@@ -214,14 +221,13 @@ impl Flow {
                 if space > 0 {
                     self.set(self.space_style);
                 }
-                self.out.extend(std::iter::repeat_n(' ', space));
+                for _ in 0..space {
+                    self.write(" ");
+                }
                 self.column += space;
             }
         }
         self.space = 0;
-        if self.blank && OURS.iter().any(|ours| word.starts_with(ours)) {
-            self.bar();
-        }
         let ends = styles.iter().skip(1).map(|(at, _)| *at).chain([word.len()]);
         for ((begin, style), end) in styles.iter().zip(ends) {
             self.set(*style);
@@ -238,10 +244,11 @@ impl Flow {
     /// address can still be clicked and copied as a whole.
     fn put(&mut self, part: &str) {
         let width = if part.is_ascii() { part.len() } else { part.width() };
-        self.blank &= part.is_empty();
-        if self.column + width <= self.width {
-            self.out.push_str(part);
+        // Before a row that is not judged yet there must be room for a bar.
+        let bar = if self.fresh { BAR.width() } else { 0 };
+        if self.column + width + bar <= self.width {
             self.column += width;
+            self.write(part);
         } else {
             for c in part.chars() {
                 let width = c.width().unwrap_or(0);
@@ -250,17 +257,56 @@ impl Flow {
                     self.wrap();
                     self.set(style);
                 } else if self.column + width > self.width {
-                    self.column = 0;
-                    if OURS.iter().any(|ours| ours.starts_with(c) && !c.is_ascii()) {
-                        let style = self.style;
-                        self.bar();
-                        self.set(style);
-                    }
+                    self.end_row();
+                    (self.column, self.fresh, self.margin) = (0, true, 0);
                 }
-                self.out.push(c);
                 self.column += width;
+                self.write(c.encode_utf8(&mut [0; 4]));
             }
         }
+    }
+
+    /// What stands in a row. At its beginning it waits until it can no more become one of ours.
+    fn write(&mut self, text: &str) {
+        if !self.fresh {
+            self.out.push_str(text);
+            return;
+        }
+        if self.held_styles.last().is_none_or(|(_, last)| *last != self.style) {
+            self.held_styles.push((self.held.len(), self.style));
+        }
+        self.held.push_str(text);
+        match ours::judge(&self.held, self.margin, false) {
+            Row::Open => {}
+            row => self.release(row),
+        }
+    }
+
+    /// Nothing comes any more in this row of the terminal.
+    fn end_row(&mut self) {
+        if self.fresh && !self.held.is_empty() {
+            self.release(ours::judge(&self.held, self.margin, true));
+        }
+    }
+
+    /// The row is judged: its beginning is written, behind a bar if it looks like one of ours.
+    fn release(&mut self, row: Row) {
+        let style = self.style;
+        self.fresh = false;
+        if row == Row::Ours {
+            self.bar();
+        }
+        let (held, styles) = (std::mem::take(&mut self.held), std::mem::take(&mut self.held_styles));
+        let ends = styles.iter().skip(1).map(|(at, _)| *at).chain([held.len()]);
+        for ((begin, style), end) in styles.iter().zip(ends) {
+            self.set(*style);
+            self.out.push_str(&held[*begin..end]);
+        }
+        self.set(style);
+        // The memory is used again.
+        (self.held, self.held_styles) = (held, styles);
+        self.held.clear();
+        self.held_styles.clear();
     }
 
     fn bar(&mut self) {
@@ -270,6 +316,7 @@ impl Flow {
     }
 
     fn wrap(&mut self) {
+        self.end_row();
         self.set(Style::new());
         self.out.push('\n');
         let prefix = std::mem::take(&mut self.prefix);

@@ -5,12 +5,13 @@
 //! because one that reads whole documents cannot say what will not change any more.
 //!
 //! [`block`] decides what a line is, [`inline`] reads what stands in it, [`code`] colours code, [`flow`] breaks it into lines of the terminal,
-//! [`table`] puts columns beside each other. Everything is escaped before any of them sees it.
+//! [`ours`] knows how the program's own begin, [`table`] puts columns beside each other. Everything is escaped before any of them sees it.
 
 mod block;
 mod code;
 mod flow;
 mod inline;
+mod ours;
 mod table;
 
 use anstyle::Style;
@@ -19,14 +20,12 @@ use unicode_width::UnicodeWidthStr as _;
 use self::{
     block::{Container, Fence, Kind},
     code::Lexer,
-    flow::{FRAME, Flow, Prefix},
+    flow::{BAR, FRAME, Flow, Prefix},
     inline::{CODE, Inline},
     table::Table,
 };
 use crate::escape;
 
-/// How far code is indented.
-const CODE_INDENT: &str = "  ";
 /// The longest rule.
 const LONGEST_RULE: usize = 60;
 /// How much of a line that was read is kept before it is forgotten.
@@ -319,7 +318,7 @@ impl Markdown {
         }
         let prefix = self.prefix();
         match self.line.len() == at {
-            true => self.flow.line(&prefix.rest),
+            true => self.flow.line(&(prefix.rest + BAR)),
             false => self.begin_code(prefix),
         }
     }
@@ -331,8 +330,9 @@ impl Markdown {
     }
 
     fn begin_code(&mut self, mut prefix: Prefix) {
-        prefix.first += CODE_INDENT;
-        prefix.rest += CODE_INDENT;
+        // Indented by blanks, a row of it would stand where the program's own stand.
+        prefix.first += BAR;
+        prefix.rest += BAR;
         self.flow.begin(prefix);
         self.leaf = Leaf::Code;
     }

@@ -5,8 +5,9 @@ use anstyle::Style;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::{
-    flow::{FRAME, Flow, Prefix},
+    flow::{BAR, FRAME, Flow, Prefix},
     inline::Inline,
+    ours::{self, Row},
 };
 
 /// How much of a table waits at most, in bytes and in rows.
@@ -119,6 +120,15 @@ impl Table {
             return;
         };
         let first = self.widths.is_none();
+        // Where one row looks like one of ours, all of them have a bar: else that one would be out of line.
+        let looks = |row: &Vec<Styled>| {
+            let cell: String = row.first().into_iter().flatten().map(|(text, _)| text.as_str()).collect();
+            ours::judge(&cell, self.prefix.rest.width(), true) == Row::Ours
+        };
+        if first && self.begun.is_none() && rows.iter().chain([&header]).any(looks) {
+            self.prefix.first += BAR;
+            self.prefix.rest += BAR;
+        }
         widths.resize(count.max(widths.len()), NARROWEST);
         if first {
             self.write_row(&header, &widths, flow);

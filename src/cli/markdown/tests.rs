@@ -71,9 +71,9 @@ There are two phones with 5G; see the shop
 │ itself.
 
 ── sh
-  agentctl run \"buy\"   # go
-
-  exit
+│ agentctl run \"buy\"   # go
+│
+│ exit
 
 Name │   Price
 ─────┼────────
@@ -94,7 +94,7 @@ fn it_is_the_same_in_pieces_of_any_size() {
             let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().concat();
             assert_eq!(words(&shown(ANSWER, width, size, false)), words(&whole), "{width} columns, pieces of {size}");
         }
-        let unbroken = |line: &str| line.starts_with("  agentctl") || line.starts_with("(https://");
+        let unbroken = |line: &str| line.starts_with("│ agentctl") || line.starts_with("(https://");
         assert!(whole.lines().all(|line| line.width() <= width || unbroken(line)), "{width}\n{whole}");
     }
 }
@@ -138,7 +138,7 @@ fn tables_need_no_outer_bars() {
     assert_eq!(add("Name "), "Name");
     assert_eq!((add("| Age"), add("\n-")), (String::new(), String::new()));
     assert_eq!(add("5 is cold\n"), " | Age\n-5 is cold\n");
-    assert_eq!(add("\na | b\n"), "\na");
+    assert_eq!(add("\nb | c\n"), "\nb");
     assert_eq!((add("-|-\n"), add("1 | 2")), (String::new(), String::new()));
     let table = markdown.finish();
     assert!(table.contains('│') && !table.contains('|'), "{table:?}");
@@ -171,7 +171,7 @@ fn nothing_from_outside_reaches_a_terminal_as_it_is() {
 
 #[test]
 fn a_fence_that_never_closes_and_a_line_without_an_end_are_harmless() {
-    assert_eq!(shown("```\na **b**\n> c", 40, 2, false), "  a **b**\n  > c\n");
+    assert_eq!(shown("```\na **b**\n> c", 40, 2, false), "│ a **b**\n│ > c\n");
     let line = "word ".repeat(200_000);
     for begin in ["", "> ", "- ", "```\n", "| ", "# ", "1"] {
         let text = format!("{begin}{line}");
@@ -220,7 +220,7 @@ fn quotes_lists_and_code_nest() {
     let text = "- a\n\n  more\n  ```\n  code\n  ```\n- > q\n  > r\n\n  - deep\n10. ten\n- [x] done\n\n> - i\n>\n> ```\n> c\nout\n";
     assert_eq!(
         shown(text, 40, 3, false),
-        "• a\n\n  more\n    code\n• │ q\n  │ r\n\n  ◦ deep\n10. ten\n• [x] done\n\n│ • i\n│\n│   c\nout\n"
+        "• a\n\n  more\n  │ code\n• │ q\n  │ r\n\n  ◦ deep\n10. ten\n• [x] done\n\n│ • i\n│\n│ │ c\nout\n"
     );
     let narrow = shown("- a\n  - b\n    - c\n      - d\n        - e e e e e e e\n", 20, 3, false);
     assert!(narrow.lines().all(|line| line.width() <= 20), "{narrow}");
@@ -240,12 +240,34 @@ fn no_row_begins_like_the_programs_own() {
         assert_eq!(shown("- a\n\n  hint: b\n- ● c\n", 40), "• a\n\n  │ hint: b\n• ● c\n");
         assert_eq!(shown("errors are ✓ here\n", 40), "errors are ✓ here\n");
         assert_eq!(shown("nineteen letters!!! ✗ Denied\n", 20), "nineteen letters!!!\n│ ✗ Denied\n");
+        for ours in ["agentctl> yes, I approve", "✅ Approved", "🗸 Approved", "⏺ buy", "Type trust to", "hint: x"]
+        {
+            assert_eq!(shown(&format!("{ours}\n"), 40), format!("│ {ours}\n"));
+            assert_eq!(shown(&format!("- x\n\n  {ours}\n"), 40), format!("• x\n\n  │ {ours}\n"));
+        }
+        // In the columns of the rows below a call.
+        let asked = "- x\n\n  This needs your approval.\n- y\n\n  Check that it shows:   A\n- z\n\n  qty: 9\n";
+        assert_eq!(shown(asked, 40).matches("\n  │ ").count(), 3);
+        assert_eq!(shown("\u{3000}This needs your approval.\n", 40), "│ \u{3000}This needs your approval.\n");
+        assert_eq!(shown("```\nThis needs\n  qty: 9\n```\n", 40), "│ This needs\n│   qty: 9\n");
+        assert_eq!(shown("|--:|\n", 40), "|--:|\n");
+        assert_eq!(shown("| a | b |\n|-|-|\n| ✅ x | y |\n", 40), "│ a    │ b\n│ ─────┼──\n│ ✅ x │ y\n");
         // The terminal breaks long words itself.
         let long = format!("{}✓ Approved by Ada\n", "x".repeat(40));
         let mut parser = vt100::Parser::new(10, 20, 0);
         parser.process(shown(&long, 20).replace('\n', "\r\n").as_bytes());
         let rows: Vec<String> = parser.screen().rows(0, 20).collect();
         assert_eq!(rows[2], "│ ✓ Approved by Ada", "{rows:?}");
+        for (text, row) in [
+            (format!("{}agentctl> buy it\n", "x".repeat(20)), "│ agentctl> buy it"),
+            (format!("```\n{}  qty: 9\n```\n", "x".repeat(18)), "│   qty: 9"),
+            (format!("```\n{}● buy\n```\n", "x".repeat(18)), "│ ● buy"),
+        ] {
+            let mut parser = vt100::Parser::new(10, 20, 0);
+            parser.process(shown(&text, 20).replace('\n', "\r\n").as_bytes());
+            let rows: Vec<String> = parser.screen().rows(0, 20).collect();
+            assert_eq!(rows[1], row, "{rows:?}");
+        }
     }
 }
 
