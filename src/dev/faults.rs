@@ -29,6 +29,9 @@ pub(super) struct Fault {
     pub(super) answer: Option<Value>,
     /// For `alter`: a merge patch for the claims of the answer's ID token, which is then signed anew.
     pub(super) claims: Option<Value>,
+    /// For `garble`: which members.
+    #[serde(default = "types")]
+    pub(super) members: Vec<String>,
 }
 
 /// What happens.
@@ -48,12 +51,14 @@ pub(super) enum Kind {
     /// Half of the answer's body, then the connection is cut.
     Half,
     /// The answer is not what its content type says. Before: words of a proxy with `status` (200), as `application/json`;
-    /// after: the endpoint's own answer, as `text/plain`.
+    /// after: the endpoint's own answer, as `text/plain`, or with a `status` such words in its place.
     ContentType,
     /// The next good answer says something else: what a hostile or broken server would send.
     Alter,
     /// A JSON error with `status` (400) that repeats the request, its body and its credential, as some firewalls do.
     Echo,
+    /// The next good answer holds in `members` the secrets that it brings; where it brings none, the request and its credential.
+    Garble,
 }
 
 /// Whether the request still has its effect.
@@ -65,6 +70,11 @@ pub(super) enum When {
     Before,
     /// The endpoint did its work; only the answer suffers.
     After,
+}
+
+/// Members that are no place for a secret, and which a client reads before it uses the answer.
+fn types() -> Vec<String> {
+    ["token_type", "issued_token_type"].map(str::to_owned).into()
 }
 
 fn once() -> u32 {
@@ -110,6 +120,12 @@ pub(super) fn take(faults: &mut Vec<Fault>, labels: &[&str]) -> Option<Fault> {
         faults.remove(index);
     }
     Some(met)
+}
+
+/// The secrets that an answer brings.
+pub(super) fn secrets(answer: &Value) -> Vec<&str> {
+    let names = ["access_token", "refresh_token", "id_token", "auth_req_id", "device_code", "auth_session"];
+    names.iter().filter_map(|name| answer[name].as_str()).collect()
 }
 
 /// Applies a merge patch (RFC 7396): members replace members, null removes, everything else replaces the whole.

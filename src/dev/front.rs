@@ -11,7 +11,7 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::stream;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     answer::{Form, Refusal, is_form, json_answer},
@@ -74,8 +74,8 @@ fn credential(headers: &HeaderMap) -> String {
 }
 
 async fn suffer(world: &World, fault: &Fault, request: Request, next: Next, cut: &Cut, echo: &str) -> Response {
-    if fault.kind == Kind::Alter {
-        return alter(world, fault, next.run(request).await).await;
+    if matches!(fault.kind, Kind::Alter | Kind::Garble) {
+        return alter(world, fault, next.run(request).await, echo).await;
     }
     let served = match (fault.when, fault.kind) {
         (When::Before, Kind::Delay) => {
@@ -102,9 +102,9 @@ async fn suffer(world: &World, fault: &Fault, request: Request, next: Next, cut:
                 None => refusal.into_response(),
             }
         }
-        Kind::Status | Kind::Alter => trouble(fault),
+        Kind::Status | Kind::Alter | Kind::Garble => trouble(fault),
         Kind::ContentType => {
-            let mut response = served.unwrap_or_else(|| {
+            let mut response = served.filter(|_| fault.status.is_none()).unwrap_or_else(|| {
                 let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok());
                 (status.unwrap_or_default(), "Service temporarily unavailable").into_response()
             });
@@ -132,7 +132,7 @@ async fn suffer(world: &World, fault: &Fault, request: Request, next: Next, cut:
 }
 
 /// Changes a good answer; any other passes as it is, and the fault waits for the next.
-async fn alter(world: &World, fault: &Fault, response: Response) -> Response {
+async fn alter(world: &World, fault: &Fault, response: Response, echo: &str) -> Response {
     let status = response.status();
     let (response, body) = read_json(response, false).await;
     let Some(mut body) = body.filter(|_| status.is_success()) else {
@@ -146,6 +146,12 @@ async fn alter(world: &World, fault: &Fault, response: Response) -> Response {
         if let Ok(token) = world.keys.sign("JWT", &claims) {
             body["id_token"] = Value::String(token);
         }
+    }
+    if fault.kind == Kind::Garble {
+        let secrets = faults::secrets(&body).join(" ");
+        let text = if secrets.is_empty() { echo } else { &secrets };
+        let patch: Map<String, Value> = fault.members.iter().map(|name| (name.clone(), text.into())).collect();
+        faults::merge(&mut body, &Value::Object(patch));
     }
     if let Some(patch) = &fault.answer {
         faults::merge(&mut body, patch);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use reqwest::header::{ALLOW, AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
@@ -72,7 +72,9 @@ impl Plan {
             let again = may_repeat && tried < TRIES;
             let pause = match &answer {
                 Ok(response) if again && matches!(response.status, 429 | 502 | 503 | 504) => {
-                    unclear |= !reads && response.status != 429;
+                    // Only the API itself can say that it was too busy to begin.
+                    let not_begun = response.status == 429 && is_answer(response, tool.spec.result.answers);
+                    unclear |= !reads && !not_begun;
                     response.retry_after(clock.now()).unwrap_or(Duration::from_millis(300)).min(Duration::from_secs(10))
                 }
                 Err(error) if again && worth_repeating(error) => {
@@ -80,9 +82,9 @@ impl Plan {
                     Duration::from_millis(300)
                 }
                 Ok(response) => {
-                    return judge(response, read(response, token.as_ref()), reads, tool).after(unclear);
+                    return judge(response, read(response, token.as_ref()), reads, tool).after(unclear).with_advice();
                 }
-                Err(error) => return unanswered(error, reads).after(unclear),
+                Err(error) => return unanswered(error, reads).after(unclear).with_advice(),
             };
             tracing::debug!(tool = tool.name(), tried, "repeating the request");
             clock.sleep(pause).await;
@@ -91,7 +93,7 @@ impl Plan {
                     Ok(response) => judge(response, read(response, token.as_ref()), reads, tool),
                     Err(error) => unanswered(error, reads),
                 };
-                return last.not_again(&why).after(unclear);
+                return last.not_again(&why).after(unclear).with_advice();
             }
         }
     }
@@ -120,6 +122,14 @@ impl Executed {
                 "an earlier try got no clear answer, so the effect may have happened; then: {}",
                 self.output.message
             );
+        }
+        self
+    }
+
+    /// Says what is to be done where nobody knows what happened.
+    fn with_advice(mut self) -> Self {
+        if self.output.outcome == Outcome::Unknown {
+            self.output.message.push_str("; look whether it did before it is done again");
         }
         self
     }
@@ -185,8 +195,9 @@ fn judge(response: &Response, data: Value, reads: bool, tool: &Tool) -> Executed
             &format!("a web page came instead of the API's answer (HTTP {status}); the effect may have happened"),
             data,
         ),
-        // So does a proxy that says in plain words that it is busy, or an answer that was cut on its way.
-        200..=299 if !reads && !is_answer(response, tool.spec.result.answers) => refused(
+        // So does a proxy that says in plain words that it is busy or does not let the answer pass, or one that was cut on its
+        // way. Neither a success nor a refusal is one in somebody else's words.
+        200..=299 | 400..=499 if !reads && !is_answer(response, tool.spec.result.answers) => refused(
             Outcome::Unknown,
             &format!("what came is not the API's answer (HTTP {status}); the effect may have happened"),
             data,
@@ -199,9 +210,9 @@ fn judge(response: &Response, data: Value, reads: bool, tool: &Tool) -> Executed
             refused(Outcome::Unknown, "the API did not answer in time (HTTP 408); the effect may have happened", data)
         }
         400..=499 => refused(Outcome::Failed, &format!("the API refused the call (HTTP {status})"), data),
-        // A redirect is not followed: the credential was meant for this origin. After a POST, these three often mean that
-        // it was done and that its result is to be seen elsewhere (RFC 9110 §15.4.4).
-        301..=303 if !reads => refused(
+        // A redirect is not followed: the credential was meant for this origin. After a POST it often means that it was done and
+        // that its result is to be seen elsewhere (RFC 9110 §15.4.4), and whose word it is nobody knows.
+        300..=399 if !reads => refused(
             Outcome::Unknown,
             &format!("the API points elsewhere (HTTP {status}), which was not followed; the effect may have happened"),
             data,
@@ -221,21 +232,40 @@ fn is_page(response: &Response) -> bool {
     ["text/html", "application/xhtml+xml"].iter().any(|page| response.content_type().eq_ignore_ascii_case(page))
 }
 
-/// Whether the body of a success is one that the API may have written: JSON, or none at all. What says that it is JSON must
-/// be JSON, so nothing is no such answer either, except where a status allows no body (RFC 9110 §15.3.5, §15.3.6). A manifest
-/// may say that its API answers in words.
+/// Whether an answer is one that the API may have written: JSON, or none at all. What says that it is JSON must be JSON, so
+/// nothing is no such answer either, except where a status allows no body (RFC 9110 §15.3.5, §15.3.6). A manifest may say that
+/// its API answers in words.
 fn is_answer(response: &Response, answers: Answers) -> bool {
     let kind = response.content_type().to_ascii_lowercase();
     let says_json = kind == "application/json" || kind.ends_with("+json");
     let body = response.body.trim_ascii();
     if body.is_empty() {
-        return matches!(response.status, 204 | 205) || !says_json || answers == Answers::Text;
+        return match response.status {
+            204 | 205 => true,
+            200..=299 => !says_json || answers == Answers::Text,
+            _ => refuses_without_words(response),
+        };
     }
     let page = ["<!doctype html", "<html"]
         .iter()
         .any(|start| body.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start.as_bytes())));
     let text = || answers == Answers::Text && !page && (kind.is_empty() || kind.starts_with("text/"));
     serde_json::from_slice::<IgnoredAny>(body).is_ok() || text()
+}
+
+/// Whether a refusal without a body is the API's own, by the header that belongs to it: a challenge for the very kind of token
+/// that was sent (RFC 6750 §3), or the methods that there are (RFC 9110 §15.5.6). Of any other nobody knows who wrote it.
+fn refuses_without_words(response: &Response) -> bool {
+    let challenges = || response.headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+    let bearer = |challenge: &str| {
+        let scheme = challenge.split_ascii_whitespace().next().unwrap_or_default();
+        scheme.eq_ignore_ascii_case("bearer")
+    };
+    match response.status {
+        401 | 403 => challenges().flat_map(|value| value.split(',')).any(bearer),
+        405 => response.headers.contains_key(ALLOW),
+        _ => false,
+    }
 }
 
 fn refused(outcome: Outcome, message: &str, data: Value) -> ToolOutput {
@@ -326,9 +356,17 @@ mod tests {
             let clock = ManualClock::new(chrono::DateTime::UNIX_EPOCH);
             for (allowed, outcome, words) in [
                 (0, Outcome::NotPermitted, "stopped; nothing was done"),
-                (1, Outcome::Unknown, "the effect may have happened; it was not sent again: stopped"),
-                (2, Outcome::Unknown, "the effect may have happened; it was not sent again: stopped"),
-                (3, Outcome::Unknown, "the effect may have happened"),
+                (
+                    1,
+                    Outcome::Unknown,
+                    "the effect may have happened; it was not sent again: stopped; look whether it did",
+                ),
+                (
+                    2,
+                    Outcome::Unknown,
+                    "the effect may have happened; it was not sent again: stopped; look whether it did",
+                ),
+                (3, Outcome::Unknown, "the effect may have happened; look whether it did before it is done again"),
             ] {
                 let planned = tool.plan(r#"{"product":"phones","qty":2}"#).unwrap();
                 let (permit, asked) = (Permit::of(&planned.action), Cell::new(0));
@@ -339,7 +377,7 @@ mod tests {
                 seen.set(0);
                 let executed = planned.execute(permit, tool, &Http::default(), &clock, may).await;
                 assert_eq!((seen.get(), executed.output.outcome), (allowed, outcome), "{executed:?}");
-                assert!(executed.output.message.ends_with(words), "{executed:?}");
+                assert!(executed.output.message.contains(words), "{executed:?}");
             }
         };
         tokio::select! {
@@ -430,6 +468,66 @@ mod tests {
         assert!(busy.message.contains("the effect may have happened"), "{}", busy.message);
         assert_eq!(busy.data, Some(json!("Service temporarily unavailable")));
         assert_eq!(judged(Answers::Json, false, (202, "", "")).message, "accepted (HTTP 202)");
+    }
+
+    #[test]
+    fn a_refusal_of_an_effect_is_one_only_in_the_apis_words() {
+        let judged = |answers, reads, (status, header, body): (u16, &str, &'static str)| {
+            let mut registry = shop(&[]);
+            let tool = registry.tools.get_mut("buy_product").unwrap();
+            tool.spec.result.answers = answers;
+            let mut headers = reqwest::header::HeaderMap::new();
+            for (name, value) in header.split('\n').filter_map(|line| line.split_once(": ")) {
+                headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+            }
+            let response = Response { status, headers, body: body.into(), secrets: Secrets::new("") };
+            judge(&response, read(&response, None), reads, tool).output
+        };
+        let (failed, unknown) = (Outcome::Failed, Outcome::Unknown);
+        let problem = "content-type: application/problem+json";
+        let bearer = "www-authenticate: Basic realm=\"x\", bearer error=\"invalid_token\"";
+        // Each with what it is where only JSON is an answer, and where text is one.
+        for (answer, json, text) in [
+            ((401, "", r#"{"error":"invalid_token"}"#), failed, failed),
+            ((403, problem, r#"{"title":"no"}"#), failed, failed),
+            ((404, "content-type: text/plain", r#"{"error":"none"}"#), failed, failed),
+            ((429, "", "{}"), failed, failed),
+            ((403, "content-type: text/plain", "Access denied by policy"), unknown, failed),
+            ((401, "content-type: text/plain", "unauthorized"), unknown, failed),
+            ((429, "", "slow down"), unknown, failed),
+            ((403, "", "<html><body>blocked</body></html>"), unknown, unknown),
+            ((403, "content-type: text/plain", "<html><body>blocked"), unknown, unknown),
+            ((403, "content-type: text/html", "{}"), unknown, unknown),
+            ((403, "content-type: application/json", "{\"err"), unknown, unknown),
+            // Without a word it is the API's only where a header of this status says so.
+            ((401, bearer, ""), failed, failed),
+            ((403, "www-authenticate: Bearer", ""), failed, failed),
+            ((405, "allow: GET, HEAD", ""), failed, failed),
+            ((401, "", ""), unknown, unknown),
+            ((401, "www-authenticate: Basic realm=\"bearer\"", ""), unknown, unknown),
+            ((407, "www-authenticate: Bearer", ""), unknown, unknown),
+            ((403, "allow: GET", ""), unknown, unknown),
+            ((400, "", ""), unknown, unknown),
+            ((404, "", ""), unknown, unknown),
+            ((405, "", ""), unknown, unknown),
+            ((429, "retry-after: 1", ""), unknown, unknown),
+            ((408, "", "{}"), unknown, unknown),
+            ((300, "", ""), unknown, unknown),
+            ((304, "", ""), unknown, unknown),
+            ((303, "location: /orders/1", "{}"), unknown, unknown),
+            ((307, "location: /x", ""), unknown, unknown),
+            ((308, "location: /x", "{}"), unknown, unknown),
+        ] {
+            for (answers, expected) in [(Answers::Json, json), (Answers::Text, text)] {
+                let output = judged(answers, false, answer);
+                assert_eq!(output.outcome, expected, "{answer:?}, {answers:?}");
+                let open = output.message.contains("the effect may have happened");
+                assert_eq!(open, expected == unknown, "{}", output.message);
+                assert!(!open || !output.message.contains("nothing was done"), "{}", output.message);
+            }
+            // Who reads does nothing of which anybody would have to know.
+            assert_eq!(judged(Answers::Json, true, answer).outcome, failed, "{answer:?}, read");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Fake, Home, Output, Reply, Terminal, agentctl};
+use crate::support::{Dev, Fake, Home, Output, Reply, Terminal, agentctl, calls};
 
 /// The model begins to speak, and its stream breaks off.
 fn cut() -> Value {
@@ -112,6 +112,29 @@ fn the_money_of_a_run_is_not_spent_twice() {
     assert_eq!(dev.orders().len(), 1, "{output}");
     let output = resume(&home, &run, &[]).code(14).err(&["after 500.00 EUR"]);
     assert_eq!(dev.orders().len(), 1, "{output}");
+}
+
+/// The shop does what it is told, and something before it answers in its place: nobody's word about the order.
+#[test]
+fn the_money_counts_where_something_answers_in_the_shops_place() {
+    let buy = |limit: u32| call("buy_product", &json!({ "product": "phones", "qty": 1, "price_limit": limit }));
+    for status in [307, 400, 401, 403, 404, 407] {
+        let dev = Dev::start();
+        let home = dev.logged_in();
+        dev.auto("off", "approve");
+        // The same again, and for more money.
+        dev.post("/script", &json!({ "turns": [buy(400), buy(400), buy(401), done()] }));
+        dev.fault(&json!({ "on": "shop", "kind": "content_type", "when": "after", "status": status, "times": 9 }));
+        let output = agentctl(&home).args(["run", "--max-spend", "500 EUR", "go"]).run().code(14);
+        assert_eq!(dev.orders().len(), 1, "{status}\n{output}");
+        let ended: Vec<_> = calls(&home).into_values().map(|call| (call.outcome.unwrap(), call.message)).collect();
+        let [(sent, told), (again, not_again), (dearer, limit)] = &ended[..] else { panic!("{ended:?}\n{output}") };
+        assert_eq!([sent, again, dearer], ["unknown", "unknown", "limit"], "{ended:?}\n{output}");
+        assert!(told.contains("may have happened; look whether it did before it is done again"), "{told}");
+        assert!(not_again.contains("was sent before in this run"), "{not_again}");
+        assert!(limit.contains("after 400.00 EUR"), "{limit}");
+        output.err(&["may have happened; look whether it did"]);
+    }
 }
 
 #[test]

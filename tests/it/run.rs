@@ -200,7 +200,8 @@ fn a_shop_that_fails_is_told_and_never_paid_twice() {
 #[test]
 fn a_refusal_of_the_second_try_does_not_hide_the_first() {
     // The order stands, its answer is lost or a proxy's, and the repetition is refused.
-    for first in [json!({ "kind": "drop" }), json!({ "kind": "status", "status": 503 })] {
+    let words = json!({ "kind": "content_type", "status": 429 });
+    for first in [json!({ "kind": "drop" }), json!({ "kind": "status", "status": 503 }), words] {
         let dev = Dev::start();
         let home = dev.logged_in();
         dev.auto("off", "approve");
