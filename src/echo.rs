@@ -1,4 +1,5 @@
-//! Secrets that come back: servers and proxies repeat what they were sent, in errors and in answers.
+//! Secrets that come back: servers and proxies repeat what they were sent, in errors and in answers; and one that is garbled
+//! says in its error what only the answer itself should bring.
 //!
 //! They are looked for in what a reader makes of an answer, because there are many ways to write a text in JSON; and in their
 //! percent-encoded form too, because what was sent was often a form.
@@ -10,6 +11,32 @@ use zeroize::Zeroizing;
 
 /// What is shorter may stand in a text by chance.
 const SHORTEST: usize = 8;
+
+/// What is as long as this, and in a place that is not for words, may be a secret whatever its name.
+const LONG: usize = 20;
+
+/// More secrets than this are not looked for in one answer, and in no longer text than this: a hostile one takes no time.
+const MOST: usize = 1000;
+const LONGEST_TEXT: usize = 4096;
+
+/// Members that say in words what is wrong, or name a kind of thing, and the codes among them (RFC 6749 §5.1 and §5.2, RFC
+/// 8693 §2.2.1, RFC 9457, OpenFGA).
+const WORDS: [&str; 10] = [
+    "detail",
+    "error_description",
+    "error_uri",
+    "iss",
+    "issued_token_type",
+    "issuer",
+    "message",
+    "scope",
+    "title",
+    "token_type",
+];
+const CODES: [&str; 4] = ["code", "error", "input_error", "internal_error"];
+
+/// Names of secrets that do not say it themselves.
+const NAMES: [&str; 5] = ["auth_req_id", "auth_session", "connect_code", "device_code", "ticket"];
 
 /// Secrets that were sent, and what stands in their place in a text that was answered.
 #[derive(Clone)]
@@ -39,6 +66,23 @@ impl Secrets {
         self
     }
 
+    /// A text of an answer, without them and without those that the answer itself brings; where these are more than can be
+    /// looked for, nothing of it is left.
+    #[must_use]
+    pub fn out_of_said<'t>(&self, text: &'t str, answer: &[u8]) -> Cow<'t, str> {
+        let Ok(answer) = serde_json::from_slice::<Value>(answer) else { return self.out_of(text) };
+        let mut own = Vec::new();
+        find("", &answer, &mut own);
+        match own.len() {
+            0 => self.out_of(text),
+            1..=MOST if text.len() <= LONGEST_TEXT => {
+                let all = own.into_iter().fold(self.clone(), Self::with);
+                Cow::Owned(all.out_of(text).into_owned())
+            }
+            _ => Cow::Borrowed(self.instead),
+        }
+    }
+
     /// A text without them.
     #[must_use]
     pub fn out_of<'t>(&self, text: &'t str) -> Cow<'t, str> {
@@ -58,6 +102,12 @@ impl Secrets {
             }
         }
         clean.map_or(Cow::Borrowed(text), |clean| String::from_utf8_lossy(&clean).into_owned().into())
+    }
+
+    /// Whether a text holds one of them.
+    #[must_use]
+    pub fn stand_in(&self, text: &str) -> bool {
+        matches!(self.out_of(text), Cow::Owned(_))
     }
 
     /// Takes them out of every text and name of a value.
@@ -91,6 +141,34 @@ impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Secrets").finish_non_exhaustive()
     }
+}
+
+/// What of an answer's value may be a secret: what has such a name, and what is long and neither words nor a code.
+fn find<'v>(name: &str, value: &'v Value, found: &mut Vec<&'v str>) {
+    match value {
+        Value::String(text) if is_secret(name) => found.push(text),
+        Value::String(text) if CODES.contains(&name) => {
+            let is_code = text.len() < LONG || !text.bytes().any(|byte| byte.is_ascii_digit());
+            found.extend((!is_code && !text.contains(char::is_whitespace)).then_some(text.as_str()));
+            found.extend(tokens(text));
+        }
+        Value::String(text) if WORDS.contains(&name) => found.extend(tokens(text)),
+        Value::String(text) => found.extend(text.split_whitespace().filter(|word| word.len() >= LONG)),
+        Value::Array(items) => items.iter().for_each(|item| find(name, item, found)),
+        Value::Object(members) => members.iter().for_each(|(name, value)| find(name, value, found)),
+        _ => {}
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    let says_it = ["secret", "pass", "assertion"].iter().any(|word| name.contains(word));
+    says_it || name == "token" || name.ends_with("_token") || NAMES.contains(&name)
+}
+
+/// What looks like a JWT.
+fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c));
+    words.filter(|word| word.starts_with("eyJ") && word.len() >= LONG)
 }
 
 /// How much of the text's beginning is this secret, in clear or percent-encoded in whichever way.
@@ -151,6 +229,59 @@ mod tests {
         let mut value = json!({"a": ["x secret-1", {"b": 1}], "secret-1": {"secret%2D1": null}});
         Secrets::new("(x)").with("secret-1").out_of_json(&mut value);
         assert_eq!(value, json!({"a": ["x (x)", {"b": 1}], "(x)": {"(x)": null}}));
+    }
+
+    #[test]
+    fn what_an_answer_brings_is_not_said() {
+        let said = |text: &str, answer: Value| {
+            Secrets::new("(x)").with("sent-1234").out_of_said(text, answer.to_string().as_bytes()).into_owned()
+        };
+        for name in
+            ["access_token", "refresh_token", "id_token", "auth_req_id", "device_code", "token", "client_secret"]
+        {
+            assert_eq!(said("got live-123", json!({"a": [{name: "live-123"}]})), "got (x)", "{name}");
+        }
+        let long = "opaque-live-token-0123456789abcdef";
+        for (text, answer, expected) in [
+            // Long and in no place for words; a code that is none; a JWT anywhere.
+            (long, json!({"data": [long]}), "(x)"),
+            (long, json!({"data": format!("Bearer {long}")}), "(x)"),
+            (long, json!({"error": long}), "(x)"),
+            (
+                "no: eyJhbGciOiJub25lIn0.e30.abc.",
+                json!({"error_description": "\"eyJhbGciOiJub25lIn0.e30.abc\""}),
+                "no: (x).",
+            ),
+            ("sent-1234 and live%2D123", json!({"access_token": "live-123"}), "(x) and (x)"),
+            // Of one that holds another nothing is left.
+            ("<sent-1234>", json!({"access_token": "<sent-1234>"}), "(x)"),
+            // Words stay words.
+            ("short", json!({"state": "short"}), "short"),
+            (
+                "federated_connection_refresh_token_not_found",
+                json!({"error": "federated_connection_refresh_token_not_found"}),
+                "federated_connection_refresh_token_not_found",
+            ),
+            (
+                "Trace 01234567-89ab-cdef-0123-456789abcdef",
+                json!({"error_description": "Trace 01234567-89ab-cdef-0123-456789abcdef"}),
+                "Trace 01234567-89ab-cdef-0123-456789abcdef",
+            ),
+            (
+                "read:me:connected_accounts",
+                json!({"scope": "read:me:connected_accounts"}),
+                "read:me:connected_accounts",
+            ),
+        ] {
+            assert_eq!(said(text, answer), expected, "{text}");
+        }
+        let secrets = Secrets::new("(x)").with("sent-1234");
+        assert_eq!(secrets.out_of_said("sent-1234 live-123", b"{\"access_token\": \"live"), "(x) live-123");
+        // Too much to look for.
+        let many: Vec<String> = (0..2000).map(|number| format!("0123456789abcdef-{number:04}")).collect();
+        assert_eq!(said("any", json!(many)), "(x)");
+        assert_eq!(said(&"y".repeat(5000), json!({"access_token": "live-123"})), "(x)");
+        assert_eq!(said(&"y".repeat(5000), json!({"error": "no"})), "y".repeat(5000));
     }
 
     proptest! {

@@ -289,11 +289,11 @@ impl Response {
         })
     }
 
-    /// A text of the answer as it may be passed on: without the secrets of its request, and shortened. Whatever a server says
-    /// about an error goes this way.
+    /// A text of the answer as it may be passed on: without the secrets of its request and its own, and shortened. Whatever a
+    /// server says about an error goes this way.
     #[must_use]
     pub fn said(&self, text: &str) -> String {
-        escape::shortened(&self.secrets.out_of(text), LONGEST_SAID).into_owned()
+        escape::shortened(&self.secrets.out_of_said(text, &self.body), LONGEST_SAID).into_owned()
     }
 
     /// The media type without its parameters; empty if there is none.

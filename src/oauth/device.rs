@@ -6,7 +6,7 @@ use oauth2::{DeviceAuthorizationUrl, Scope, StandardDeviceAuthorizationResponse}
 use url::Url;
 
 use super::{Answer, Caller, Error, through, token};
-use crate::{http, secret::DeviceCode};
+use crate::{echo::Secrets, http, secret::DeviceCode};
 
 /// A device code of more than a day is a mistake.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -76,10 +76,17 @@ pub async fn request(caller: &Caller<'_>, wanted: &Request<'_>) -> Result<Author
     if answer.user_code().secret().is_empty() || answer.device_code().secret().is_empty() {
         return Err(Error::Unusable { what: WHAT, why: "a code is empty".to_owned() });
     }
+    // What is shown holds nothing that only the polls may have.
+    let hidden = Secrets::new("").with(answer.device_code().secret());
+    let shown = [Some(answer.user_code().secret()), answer.verification_uri_complete().map(|uri| uri.secret())];
+    let uri = answer.verification_uri().to_string();
+    if shown.into_iter().flatten().chain([&uri]).any(|text| hidden.stand_in(text)) {
+        return Err(Error::Unusable { what: WHAT, why: "its device_code stands in what is to be shown".to_owned() });
+    }
     Ok(Authorization {
         device_code: DeviceCode::new(answer.device_code().secret()),
         user_code: answer.user_code().secret().clone(),
-        verification_uri: answer.verification_uri().to_string(),
+        verification_uri: uri,
         verification_uri_complete: answer.verification_uri_complete().map(|uri| uri.secret().clone()),
         expires_in: answer.expires_in(),
         interval: answer.interval(),
@@ -145,6 +152,16 @@ mod tests {
                     json!({"device_code": "d", "user_code": "", "verification_uri": "https://a.example", "expires_in": 9}),
                 ),
                 "a code is empty",
+            ),
+            (
+                Script::json(
+                    200,
+                    json!({
+                        "device_code": "hunter2-hunter2", "user_code": "A-hunter2-hunter2", "verification_uri": "https://a.example",
+                        "expires_in": 9,
+                    }),
+                ),
+                "stands in what is to be shown",
             ),
         ] {
             peer.server.answer("/device", answer);

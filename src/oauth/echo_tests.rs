@@ -123,3 +123,33 @@ async fn no_text_of_a_server_brings_a_secret_back_or_is_long() {
         assert!(cleaned > 30, "{cleaned}");
     }
 }
+
+/// An answer that brings secrets, and says them where it should say something else.
+#[tokio::test]
+async fn no_text_of_a_garbled_answer_holds_what_it_brings() {
+    const LIVE: &str = "live-0123456789abcdef";
+    let mut peer = Peer::start().await;
+    peer.client.auth = ClientAuth::SecretPost(ClientSecret::new(SECRET));
+    let mut told = 0;
+    for secret in
+        ["access_token", "refresh_token", "id_token", "auth_req_id", "device_code", "auth_session", "unheard_of"]
+    {
+        for (status, words) in [
+            (200, &["token_type", "issued_token_type"][..]),
+            (200, &["error", "error_description"]),
+            (400, &["error", "error_description"]),
+            (403, &["title", "detail"]),
+            (503, &["error"]),
+        ] {
+            let mut body = json!({ "error_description": "x", "access_token": "another-one-1", "expires_in": 60 });
+            body[secret] = json!(LIVE);
+            words.iter().for_each(|name| body[*name] = json!(format!("it is {LIVE}")));
+            peer.server.handle(move |_| Some(Script::json(status, body.clone())));
+            for text in said(&peer).await {
+                assert!(!text.contains(LIVE), "{secret} in {words:?}: {text}");
+                told += usize::from(text.contains("it is (a secret)"));
+            }
+        }
+    }
+    assert!(told > 100, "{told}");
+}

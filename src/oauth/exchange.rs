@@ -9,6 +9,7 @@ use url::Url;
 
 use super::{Caller, Error, Provider, Refusal, provider::AudienceParameter, token};
 use crate::{
+    echo::Secrets,
     http::Response,
     secret::{AccessToken, RefreshToken},
 };
@@ -131,14 +132,18 @@ fn read(kind: Exchange, response: &Response) -> Result<Exchanged, Error> {
     if wire.access_token.expose().is_empty() {
         return Err(unusable("it has no access_token".to_owned()));
     }
-    if let Some(issued) = wire.issued_token_type.filter(|issued| issued != kind.requested_token_type()) {
-        return Err(unusable(format!("tokens of issued_token_type {:?}", response.said(&issued))));
+    // Which other type is not repeated: a garbled answer has a token there.
+    if wire.issued_token_type.is_some_and(|issued| issued != kind.requested_token_type()) {
+        return Err(unusable("its issued_token_type is another than was asked for".to_owned()));
     }
     // `N_A` says that it is no access token.
-    if let Some(other) = wire.token_type.filter(|kind| !kind.eq_ignore_ascii_case("bearer")) {
-        return Err(unusable(format!("tokens of type {:?}", response.said(&other))));
+    if wire.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+        return Err(unusable(token::OTHER_TYPE.to_owned()));
     }
-    Ok(Exchanged { token: wire.access_token, expires_in: wire.expires_in, scopes: wire.scope })
+    // What is granted is written down, and a token is no scope.
+    let hidden = Secrets::new("").with(wire.access_token.expose());
+    let scopes = wire.scope.map(|scopes| scopes.into_iter().filter(|scope| !hidden.stand_in(scope)).collect());
+    Ok(Exchanged { token: wire.access_token, expires_in: wire.expires_in, scopes })
 }
 
 /// Scopes in one text, separated by blanks, or by commas as some third parties do; or as a list.
@@ -317,6 +322,9 @@ mod tests {
             peer.server.answer("/token", Script::json(200, json!({"access_token": "t", "scope": member})));
             assert_eq!(ask(&peer, Provider::Auth0, "c", &[]).await.unwrap().scopes, scopes, "{member}");
         }
+        let garbled = json!({"access_token": "live-token-1", "scope": "a live-token-1 b"});
+        peer.server.answer("/token", Script::json(200, garbled));
+        assert_eq!(ask(&peer, Provider::Auth0, "c", &[]).await.unwrap().scopes, owned(&["a", "b"]), "no token");
         peer.server.answer("/token", Script::json(200, json!({"access_token": "t", "expires_in": "60"})));
         assert_eq!(ask(&peer, Provider::Auth0, "c", &[]).await.unwrap().expires_in, Some(60));
     }
@@ -327,8 +335,10 @@ mod tests {
         for (provider, answer, expected) in [
             (Provider::Auth0, json!({"access_token": "hunter2", "issued_token_type": STANDARD}), "issued_token_type"),
             (Provider::Oidc, json!({"access_token": "hunter2", "issued_token_type": VAULT}), "issued_token_type"),
-            (Provider::Oidc, json!({"access_token": "hunter2", "token_type": "N_A"}), "tokens of type \"N_A\""),
-            (Provider::Oidc, json!({"access_token": "hunter2", "token_type": "DPoP"}), "tokens of type"),
+            (Provider::Oidc, json!({"access_token": "hunter2", "token_type": "N_A"}), "another than Bearer"),
+            (Provider::Oidc, json!({"access_token": "hunter2", "token_type": "DPoP"}), "another than Bearer"),
+            (Provider::Oidc, json!({"access_token": "hunter2", "token_type": "hunter2"}), "another than Bearer"),
+            (Provider::Auth0, json!({"access_token": "hunter2", "issued_token_type": "hunter2"}), "issued_token_type"),
             (Provider::Oidc, json!({"access_token": ""}), "it has no access_token"),
             (Provider::Oidc, json!({"access_token": 1, "more": "hunter2"}), "cannot be understood"),
             (Provider::Oidc, json!({"access_token": "hunter2", "scope": 1}), "cannot be understood"),

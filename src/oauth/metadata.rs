@@ -68,7 +68,14 @@ impl Metadata {
         url.set_path(&path);
         let response = http.send(Request::get(url)).await?;
         match response.json() {
-            Ok(document) if response.status == 200 => Self::read(document, issuer, &base, provider),
+            Ok(document) if response.status == 200 => {
+                Self::read(document, issuer, &base, provider).map_err(|error| match error {
+                    Error::OtherIssuer { expected, found } => {
+                        Error::OtherIssuer { expected, found: response.said(&found) }
+                    }
+                    other => other,
+                })
+            }
             _ => Err(Error::malformed("issuer's configuration", &response)),
         }
     }

@@ -132,7 +132,7 @@ pub async fn wait<E>(
 }
 
 /// A server's `error` answer (RFC 6749 §5.2). Texts are the server's own and not to be trusted, but they are short and hold
-/// no secret of the request.
+/// no secret of the request, and none of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{error} (status {status}){}", description.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
 pub struct Refusal {

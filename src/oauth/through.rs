@@ -61,11 +61,6 @@ impl<'a> Through<'a> {
             (_, None) => Error::Malformed { what, status: 0, content_type: String::new() },
         }
     }
-
-    /// A text of the last answer, as it may be passed on.
-    pub(super) fn said(&self, text: &str) -> String {
-        self.last.borrow().as_ref().map_or_else(String::new, |response| response.said(text))
-    }
 }
 
 impl<'c> AsyncHttpClient<'c> for Through<'_> {

@@ -9,12 +9,15 @@ use serde_json::Value;
 
 use super::{Answer, Caller, Error, Refusal, through};
 use crate::{
+    echo::Secrets,
     http::Response,
     json::Read,
     secret::{AccessToken, IdToken, RefreshToken},
 };
 
 const WHAT: &str = "token answer";
+/// Why tokens cannot be used whose `token_type` is unknown here (RFC 6749 §7.1).
+pub(super) const OTHER_TYPE: &str = "its token_type is another than Bearer";
 
 /// Tokens, as granted.
 #[derive(Clone, Debug)]
@@ -37,7 +40,7 @@ impl TokenResponse {
     /// Reads a successful answer.
     fn read(response: &Response) -> Result<Self, Error> {
         let wire: Wire = response.json().map_err(|_| Error::malformed(WHAT, response))?;
-        wire.granted(|text| response.said(text))
+        wire.granted()
     }
 
     /// The granted scopes; none if the server did not say.
@@ -74,7 +77,7 @@ pub async fn refresh(caller: &Caller<'_>, token: &RefreshToken, wanted: &Refresh
     }
     let through = through::Through::new(caller.http);
     let answer = request.request_async(&through).await;
-    answer.map_err(|error| through.error(WHAT, error))?.granted(|text| through.said(text))
+    answer.map_err(|error| through.error(WHAT, error))?.granted()
 }
 
 /// The token's own id (RFC 7519 §4.1.7), if it is a JWT that has one. For the log: it is looked at, not verified.
@@ -145,22 +148,33 @@ impl oauth2::TokenResponse for Wire {
 }
 
 impl Wire {
-    /// The tokens, if they are of a kind that can be used. `said` makes a text of the answer fit to be passed on.
-    fn granted(self, said: impl FnOnce(&str) -> String) -> Result<TokenResponse, Error> {
-        let kind = self.token_type.as_ref();
-        if !kind.eq_ignore_ascii_case("bearer") {
-            return Err(Error::Unusable { what: WHAT, why: format!("tokens of type {:?}", said(kind)) });
+    /// The tokens, if they are of a kind that can be used. Which other kind is not repeated: a garbled answer has a token there.
+    fn granted(self) -> Result<TokenResponse, Error> {
+        if !self.token_type.as_ref().eq_ignore_ascii_case("bearer") {
+            return Err(Error::Unusable { what: WHAT, why: OTHER_TYPE.to_owned() });
         }
-        let scope = |scopes: Vec<Scope>| scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ");
+        let tokens = [Some(self.access_token.secret()), self.refresh_token.as_ref().map(|token| token.secret())];
+        let id_token = self.id_token.as_ref().map(IdToken::expose);
+        let hidden = tokens.into_iter().flatten().map(String::as_str).chain(id_token);
+        let hidden = hidden.fold(Secrets::new("(a secret)"), Secrets::with);
+        // What is granted is written down. A token is no scope, and no name in the details.
+        let scope = |scopes: Vec<Scope>| {
+            let scopes = scopes.iter().map(|scope| scope.as_str()).filter(|scope| !hidden.stand_in(scope));
+            scopes.collect::<Vec<_>>().join(" ")
+        };
+        let scope = self.scope.map(scope);
+        let details = self
+            .authorization_details
+            .map(|details| Read { twice: details.twice.map(|at| hidden.out_of(&at).into_owned()), ..details });
         // An empty one is none: it must not take the place of the one that is good.
         let refresh_token = self.refresh_token.filter(|token| !token.secret().is_empty());
         Ok(TokenResponse {
             access_token: AccessToken::new(self.access_token.into_secret()),
             expires_in: self.expires_in,
-            scope: self.scope.map(scope),
+            scope,
             refresh_token: refresh_token.map(|token| RefreshToken::new(token.into_secret())),
             id_token: self.id_token,
-            authorization_details: self.authorization_details,
+            authorization_details: details,
         })
     }
 }
@@ -269,6 +283,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_granted_holds_no_token() {
+        let peer = Peer::start().await;
+        let body = r#"{"access_token":"live-access-1","refresh_token":"live-refresh-1","id_token":"live-id-1",
+            "scope":"x live-access-1 y=live-refresh-1 live-id-1 z","authorization_details":[{"live-access-1":1,"live-access-1":2}]}"#;
+        peer.server.answer("/token", Script::text(200, body));
+        let Answer::Tokens(tokens) = ask(&peer.caller(), &[("grant_type", "x")]).await else { panic!() };
+        assert_eq!(tokens.scope.as_deref(), Some("x z"));
+        assert_eq!(tokens.authorization_details.unwrap().twice.as_deref(), Some("/0/(a secret)"));
+    }
+
+    #[tokio::test]
     async fn a_refresh_as_it_travels() {
         let mut peer = Peer::start().await;
         peer.server
@@ -316,7 +341,8 @@ mod tests {
                 Script::json(200, json!({"access_token": 1, "refresh_token": "hunter2"})),
                 "cannot be understood (status 200",
             ),
-            (Script::json(200, json!({"access_token": "hunter2", "token_type": "DPoP"})), "tokens of type \"DPoP\""),
+            (Script::json(200, json!({"access_token": "hunter2", "token_type": "DPoP"})), "another than Bearer"),
+            (Script::json(200, json!({"access_token": "hunter2", "token_type": "hunter2"})), "another than Bearer"),
         ] {
             peer.server.answer("/token", answer);
             let error = refresh(&peer.caller(), &RefreshToken::new("r"), &Refresh::default()).await.unwrap_err();

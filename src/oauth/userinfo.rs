@@ -34,7 +34,14 @@ pub async fn fetch(caller: &Caller<'_>, token: &AccessToken, sub: &str) -> Resul
         _ => return Err(Error::malformed(WHAT, &response)),
     };
     if info.sub == sub {
-        Ok(info)
+        // The names are shown; the token that was sent is not.
+        let said = |text: Option<String>| text.map(|text| response.said(&text));
+        Ok(UserInfo {
+            name: said(info.name),
+            preferred_username: said(info.preferred_username),
+            email: said(info.email),
+            ..info
+        })
     } else {
         Err(Error::Unusable { what: WHAT, why: "it is about somebody else".to_owned() })
     }

@@ -251,7 +251,7 @@ const OWN: &[Row] = rows! {
         |o, _| o.polls = vec!["transaction_failed"];
     "no ID token", Approval, Rejected(NO_PROOF, "there is none"), |o, _| o.answer = |a| without(a, "id_token");
     "another person", Approval, Rejected(NO_PROOF, "somebody else"), |o, _| o.claims = |c| c["sub"] = json!("mallory");
-    "a token of another type", Approval, Rejected(Outcome::Failed, "tokens of type"),
+    "a token of another type", Approval, Rejected(Outcome::Failed, "another than Bearer"),
         |o, _| o.answer = |a| a["token_type"] = json!("DPoP");
     "fewer scopes", Approval, Rejected(Outcome::NotPermitted, "missing: buy"),
         |o, _| o.answer = |a| a["scope"] = json!("openid");
