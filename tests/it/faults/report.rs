@@ -73,7 +73,7 @@ fn faults(day: &Weather) -> Vec<Value> {
 
 /// By the tenant's own lists: every endpoint meets every kind of trouble, before its work and after it. Nothing of agentctl
 /// asks for `introspect` (that is for APIs), and a `page` is opened by the person's browser. What is slowed down has not
-/// worked; only JSON can be altered, and only after the work.
+/// worked; only JSON can be altered or garbled, and only after the work.
 #[test]
 fn no_kind_of_trouble_is_left_out_anywhere() {
     let schema = include_str!("../../../docs/dev-tenant/manage.schema.json");
@@ -92,14 +92,14 @@ fn no_kind_of_trouble_is_left_out_anywhere() {
             if !days.iter().filter(holds).any(|fault| skip(fault) == 0) {
                 left_out.insert(match (on.as_str(), kind.as_str(), when) {
                     ("introspect" | "page", ..) => on.clone(),
-                    (_, "slow_down", "after") | (_, "alter", "before") => format!("{kind} {when}"),
+                    (_, "slow_down", "after") | (_, "alter" | "garble", "before") => format!("{kind} {when}"),
                     _ => format!("{on} {kind} {when}"),
                 });
             }
         }
     }
-    let no_json = ["model alter after", "revoke alter after"];
-    let senseless = ["alter before", "introspect", "page", "slow_down after"];
+    let no_json = ["model alter after", "revoke alter after", "model garble after", "revoke garble after"];
+    let senseless = ["alter before", "garble before", "introspect", "page", "slow_down after"];
     let expected = senseless.into_iter().chain(no_json).map(str::to_owned).collect();
     assert_eq!(left_out, expected);
 }

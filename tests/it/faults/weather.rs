@@ -182,7 +182,7 @@ const ON_THE_ROAD: [&str; 11] =
     ["refresh", "token", "ciba", "ciba_poll", "vault", "jwks", "discovery", "fga", "model", "shop", "directory"];
 
 /// What can go wrong, and whether the endpoint did its work before.
-const KINDS: [(&str, &str); 16] = [
+const KINDS: [(&str, &str); 17] = [
     ("slow_down", "before"),
     ("status", "before"),
     ("status", "after"),
@@ -199,6 +199,7 @@ const KINDS: [(&str, &str); 16] = [
     ("alter", "after"),
     ("echo", "before"),
     ("echo", "after"),
+    ("garble", "after"),
 ];
 
 const PRESETS: [&str; 3] = ["auth0", "keycloak", "oidc"];
@@ -206,11 +207,11 @@ const PRESETS: [&str; 3] = ["auth0", "keycloak", "oidc"];
 /// One place and one kind of trouble.
 pub(super) type Cell = (&'static str, &'static str, &'static str);
 
-/// Every kind of trouble at every place. An answer without JSON cannot be altered.
+/// Every kind of trouble at every place. An answer without JSON cannot be altered, nor hold a secret in the wrong place.
 pub(super) fn cells() -> Vec<Cell> {
     let places = AT_LOGIN[..3].iter().chain(&ON_THE_ROAD).chain(&AT_LOGOUT);
     let all = places.flat_map(|on| KINDS.map(|(kind, when)| (*on, kind, when)));
-    all.filter(|(on, kind, _)| *kind != "alter" || !["model", "revoke"].contains(on)).collect()
+    all.filter(|(on, kind, _)| !["alter", "garble"].contains(kind) || !["model", "revoke"].contains(on)).collect()
 }
 
 /// Every so many days the yes is somebody else's.
@@ -277,10 +278,19 @@ fn fault(chance: &mut Chance, (on, kind, when): Cell) -> Value {
             "status": chance.of(&[200, 200, 200, 201, 503]),
             "content_type": chance.of(&["application/json", "text/plain", "application/octet-stream", ""]),
         }),
+        // What did its work is answered for by something before it.
+        "content_type" if has_effect && chance.percent(60) => {
+            json!({ "status": chance.of(&[403, 403, 401, 400, 404, 407, 429, 307]) })
+        }
         "content_type" => json!({ "content_type": chance.of(&["text/plain", "text/plain", "text/html", "image/png"]) }),
         // As above; what was sent stands in it.
         "echo" if has_effect && when == "after" => json!({ "status": chance.of(&[500, 502, 503]) }),
         "echo" => json!({ "status": chance.of(&[400, 400, 401, 429, 503]) }),
+        "garble" => {
+            let members = [&["token_type"][..], &["issued_token_type"], &["error"], &["error", "error_description"]];
+            let more = [&["code", "message"][..], &["scope"], &["user_code"], &["issuer"], &["name", "title"]];
+            json!({ "members": chance.of(&[&members[..], &members[..], &more[..]].concat()) })
+        }
         // Longer waits than the tenant's clock makes of it would only be the client's own limit of real time.
         "delay" => json!({ "delay_ms": chance.of(&[500, 3000, 20_000, 60_000]) }),
         _ => json!({}),
