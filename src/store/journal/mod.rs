@@ -21,7 +21,7 @@ use std::{
 pub use self::{
     approvals::{ApprovalChange, ApprovalFilter, ApprovalRow, NewApproval},
     bounds::{Bounds, NamedModel},
-    calls::CallRow,
+    calls::{CallRow, Then},
     executions::{ExecutionEnd, ExecutionRow, Logged},
     proof::About,
     runs::{RunRow, SavedRun},

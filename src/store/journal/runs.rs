@@ -137,17 +137,6 @@ impl Journal {
         })
     }
 
-    /// Takes away every message from the one at this place on.
-    ///
-    /// # Errors
-    /// If the journal cannot be written.
-    pub fn cut_messages(&self, run: &RunId, from: usize) -> Result<(), Error> {
-        self.write(false, |tx| {
-            let sql = "DELETE FROM messages WHERE run = ?1 AND seq >= ?2";
-            tx.execute(sql, params![run.as_str(), number(from)]).map(drop)
-        })
-    }
-
     /// Writes down that an ended run goes on.
     ///
     /// # Errors
@@ -270,7 +259,7 @@ fn remove_run(tx: &Transaction<'_>, run: &str) -> rusqlite::Result<bool> {
     Ok(tx.execute("DELETE FROM runs WHERE id = ?1", [run])? == 1)
 }
 
-fn number(at: usize) -> i64 {
+pub(super) fn number(at: usize) -> i64 {
     i64::try_from(at).unwrap_or(i64::MAX)
 }
 
@@ -303,7 +292,7 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        super::{ApprovalChange, ApprovalState, CallRow, NamedModel, approvals, tests::at},
+        super::{ApprovalChange, ApprovalState, CallRow, NamedModel, Then, approvals, tests::at},
         *,
     };
     use crate::{call::ActionId, files::tests::TempDir};
@@ -342,8 +331,8 @@ mod tests {
         for number in 0..4 {
             journal.append_message(&run.id, &json!(number)).unwrap();
         }
-        journal.cut_messages(&run.id, 2).unwrap();
-        journal.append_message(&run.id, &json!("two")).unwrap();
+        journal.replace_results(&run.id, &[], Then::Cut(2), at(5)).unwrap();
+        journal.replace_results(&run.id, &[], Then::Add(&json!("two")), at(5)).unwrap();
         assert_eq!(journal.messages(&run.id).unwrap(), [json!(0), json!(1), json!("two")]);
     }
 

@@ -3,6 +3,7 @@
 mod bad;
 mod ids;
 mod kill;
+mod late;
 mod panic;
 mod proof;
 mod sealed;
