@@ -24,7 +24,7 @@ pub use self::{
     calls::{CallRow, Then},
     executions::{ExecutionEnd, ExecutionRow, Logged},
     proof::About,
-    runs::{RunRow, SavedRun},
+    runs::{RunRow, SavedRun, Tally},
     spending::{Purse, Sums},
     state::ApprovalState,
 };
@@ -99,6 +99,10 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE calls ADD COLUMN mac BLOB;
     ALTER TABLE approvals ADD COLUMN mac BLOB;
     ALTER TABLE executions ADD COLUMN mac BLOB;
+",
+    "
+    ALTER TABLE runs ADD COLUMN task_turns INTEGER;
+    ALTER TABLE runs ADD COLUMN task_tokens INTEGER;
 ",
 ];
 

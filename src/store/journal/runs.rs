@@ -61,6 +61,15 @@ pub struct SavedRun {
     pub used_at: DateTime<Utc>,
 }
 
+/// What the model was asked for the task that a run is at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How often.
+    pub turns: u32,
+    /// How many tokens it read and wrote.
+    pub tokens: u64,
+}
+
 impl Journal {
     /// Writes down that a run began.
     ///
@@ -85,6 +94,32 @@ impl Journal {
         let changed = self
             .write(true, |tx| tx.execute("UPDATE runs SET bounds = ?2 WHERE id = ?1", params![run.as_str(), bounds]))?;
         if changed == 0 { Err(Error::Missing(run.to_string())) } else { Ok(()) }
+    }
+
+    /// Writes down how far the task of a run has come: it may be gone on with.
+    ///
+    /// # Errors
+    /// If there is no such run, or the journal cannot be written.
+    pub fn count(&self, run: &RunId, tally: Tally) -> Result<(), Error> {
+        let tokens = i64::try_from(tally.tokens).unwrap_or(i64::MAX);
+        let changed = self.write(false, |tx| {
+            let sql = "UPDATE runs SET task_turns = ?2, task_tokens = ?3 WHERE id = ?1";
+            tx.execute(sql, params![run.as_str(), tally.turns, tokens])
+        })?;
+        if changed == 0 { Err(Error::Missing(run.to_string())) } else { Ok(()) }
+    }
+
+    /// How far the task of a run had come.
+    ///
+    /// # Errors
+    /// If there is no such run, or the journal cannot be read.
+    pub fn tally(&self, run: &RunId) -> Result<Tally, Error> {
+        let sql = "SELECT coalesce(task_turns, 0), coalesce(task_tokens, 0) FROM runs WHERE id = ?1";
+        let read = |row: &Row<'_>| {
+            let tokens: i64 = row.get(1)?;
+            Ok(Tally { turns: row.get(0)?, tokens: u64::try_from(tokens).unwrap_or(u64::MAX) })
+        };
+        self.find(sql, [run.as_str()], read)?.ok_or_else(|| Error::Missing(run.to_string()))
     }
 
     fn kept(&self, bounds: &Bounds) -> Result<String, Error> {
@@ -373,10 +408,17 @@ mod tests {
         journal.start_run(&run).unwrap();
         let tables = ["runs", "messages", "calls", "approvals", "executions"];
         let mut older = tables.map(|table| format!("ALTER TABLE {table} DROP COLUMN mac;")).concat();
-        older += "ALTER TABLE runs DROP COLUMN bounds; PRAGMA user_version = 4;";
+        older += "ALTER TABLE runs DROP COLUMN task_turns; ALTER TABLE runs DROP COLUMN task_tokens;
+                  ALTER TABLE runs DROP COLUMN bounds; PRAGMA user_version = 4;";
         drop(journal);
         rusqlite::Connection::open(dir.path("journal.db")).unwrap().execute_batch(&older).unwrap();
-        assert_eq!(Journal::open(&dir.0).unwrap().run(&run.id).unwrap().unwrap().row, run);
+        let journal = Journal::open(&dir.0).unwrap();
+        assert_eq!(journal.run(&run.id).unwrap().unwrap().row, run);
+        assert_eq!(journal.tally(&run.id).unwrap(), Tally::default());
+        let far = Tally { turns: 3, tokens: u64::MAX };
+        journal.count(&run.id, far).unwrap();
+        assert_eq!(journal.tally(&run.id).unwrap(), Tally { tokens: i64::MAX as u64, ..far });
+        assert!(matches!(journal.count(&RunId::mint(), far), Err(Error::Missing(_))));
     }
 
     #[test]
