@@ -19,7 +19,7 @@ use crate::{
     event::{Event, Tell},
     model::{self, Completion, CutShort, Message, Model, ToolDefinition},
     store::{
-        journal::{self, Journal},
+        journal::{self, Journal, Tally},
         stop,
     },
     tool::Effect,
@@ -53,7 +53,7 @@ pub enum Error {
     Journal(#[from] journal::Error),
 }
 
-/// What one turn may use.
+/// What one task may use, however often it is gone on with.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// How often the model is asked.
@@ -243,6 +243,7 @@ impl Agent {
         self.begin(conversation)?;
         self.unseal(conversation).await?;
         self.settle(conversation)?;
+        self.journal.count(&conversation.run, Tally::default())?;
         self.keep(conversation, Message::User { content: prompt.to_owned() })?;
         self.go_on(conversation, TurnEnd::default(), tell).await
     }
@@ -260,7 +261,7 @@ impl Agent {
     async fn go_on(&self, conversation: &mut Conversation, mut end: TurnEnd, tell: Tell<'_>) -> Result<TurnEnd, Error> {
         let tools = self.definitions();
         let mut seen: Vec<(String, String)> = Vec::new();
-        let mut used = 0_u64;
+        let mut tally = self.journal.tally(&conversation.run)?;
         let reported = Cell::new(0_u64);
         let counting = |event: Event| {
             if let Event::Usage { prompt_tokens, completion_tokens } = &event {
@@ -268,15 +269,19 @@ impl Agent {
             }
             tell(event);
         };
-        for _ in 0..self.limits.max_turns {
+        while tally.turns < self.limits.max_turns {
             self.dispatcher.guard.approvals.stop.check()?;
-            if let Some(most) = self.limits.max_tokens.filter(|most| used >= *most) {
+            if let Some(most) = self.limits.max_tokens.filter(|most| tally.tokens >= *most) {
                 end.limit = Some(LimitReached::TotalTokens(most));
                 return Ok(end);
             }
             let messages = conversation.for_model();
+            // Before it is asked: whoever breaks the question off has asked it.
+            tally.turns += 1;
+            self.journal.count(&conversation.run, tally)?;
             let completion = self.model.complete(&messages, &tools, &counting).await?;
-            used = used.saturating_add(counted(reported.take(), &messages, &completion));
+            tally.tokens = tally.tokens.saturating_add(counted(reported.take(), &messages, &completion));
+            self.journal.count(&conversation.run, tally)?;
             let Completion { text, mut tool_calls, truncated } = completion;
             conversation.name_apart(&mut tool_calls);
             // After calls, silence is an end; a question that brought nothing at all was not answered.

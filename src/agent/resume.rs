@@ -10,7 +10,7 @@ use crate::{
     escape,
     event::{Event, Tell},
     model::Message,
-    store::journal::CallRow,
+    store::journal::{CallRow, Then},
 };
 
 /// Tells the model where to look, when a result arrives after the conversation has gone on.
@@ -24,6 +24,15 @@ enum Place {
     At(usize),
     /// Nobody can tell: several calls have its id, or none.
     Nowhere,
+}
+
+/// A call that has ended, and of which the model must be told in words of its own: the conversation has gone on since. Until
+/// it is told the call stays open in the journal, so that another process tells it if this one cannot.
+struct Late {
+    action: ActionId,
+    /// Where its result goes, if that is certain.
+    result: Option<(usize, Message)>,
+    words: String,
 }
 
 impl Agent {
@@ -55,7 +64,7 @@ impl Agent {
             }
         }
         self.act_on(conversation, &never_begun, &mut end, tell).await?;
-        self.say(conversation, &late)?;
+        self.say(conversation, late)?;
         if self.nobody_waits(&end) {
             return Ok(end);
         }
@@ -88,7 +97,7 @@ impl Agent {
             }
         }
         let late = self.end_calls(conversation, open, &HashSet::new(), &mut end, tell).await?;
-        self.say(conversation, &late)?;
+        self.say(conversation, late)?;
         Ok(end)
     }
 
@@ -136,7 +145,7 @@ impl Agent {
         })
     }
 
-    /// Ends calls, and returns what there is to tell the model about their results.
+    /// Ends calls, and returns those of which the model has to be told.
     async fn end_calls(
         &self,
         conversation: &mut Conversation,
@@ -144,33 +153,45 @@ impl Agent {
         anew: &HashSet<ActionId>,
         end: &mut TurnEnd,
         tell: Tell<'_>,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<Late>, Error> {
         let mut late = Vec::new();
         for row in open {
             let output = self.dispatcher.resume(&row, anew.contains(&row.action), tell).await?;
             end.calls.push((row.tool.clone(), output.outcome));
             late.extend(self.put(conversation, &row, &output)?);
         }
-        late.dedup();
         Ok(late)
     }
 
-    /// Tells the model what there is to tell. Only where every call has its result: servers refuse words in between.
-    fn say(&self, conversation: &mut Conversation, late: &[String]) -> Result<(), Error> {
+    /// Closes the calls that ended late, and tells the model of them. Only where every call has its result: servers refuse
+    /// words in between.
+    fn say(&self, conversation: &mut Conversation, late: Vec<Late>) -> Result<(), Error> {
         if late.is_empty() {
             return Ok(());
         }
-        self.keep(conversation, Message::User { content: late.join("\n") })
+        let mut words: Vec<&str> = late.iter().map(|late| late.words.as_str()).collect();
+        words.dedup();
+        let told = Message::User { content: words.join("\n") };
+        let kept: Vec<_> =
+            late.iter().map(|late| late.result.as_ref().map(|(at, result)| (*at, value(result)))).collect();
+        let results: Vec<_> = late
+            .iter()
+            .zip(&kept)
+            .map(|(late, kept)| (&late.action, kept.as_ref().map(|(place, value)| (*place, value))))
+            .collect();
+        let now = self.dispatcher.clock.now();
+        self.journal.replace_results(&conversation.run, &results, Then::Add(&value(&told)), now)?;
+        for (place, result) in late.into_iter().filter_map(|late| late.result) {
+            conversation.messages[place] = result;
+        }
+        conversation.messages.push(told);
+        Ok(())
     }
 
-    /// Puts the result of a call where it belongs. If the conversation has gone on since, the model must be told: this.
-    fn put(
-        &self,
-        conversation: &mut Conversation,
-        row: &CallRow,
-        output: &ToolOutput,
-    ) -> Result<Option<String>, Error> {
-        let (run, at) = (&conversation.run, self.dispatcher.clock.now());
+    /// Puts the result of a call where it belongs, unless the conversation has gone on since: then it is told later, with
+    /// what else there is to tell.
+    fn put(&self, conversation: &mut Conversation, row: &CallRow, output: &ToolOutput) -> Result<Option<Late>, Error> {
+        let late = |result, words| Ok(Some(Late { action: row.action.clone(), result, words }));
         let place = match Self::place_of(conversation, row) {
             Place::Next => {
                 self.keep_result(conversation, &row.call, Some(&row.action), output)?;
@@ -180,30 +201,31 @@ impl Agent {
             Place::At(place) => place,
             // It stays out of a place that may be another call's.
             Place::Nowhere => {
-                self.journal.close_call(&row.action, at)?;
                 let (tool, ended) = (&row.tool, output.outcome.word());
-                return Ok(Some(format!(
-                    "(A call of `{tool}` that was pending has ended as `{ended}`. Its result stands nowhere above, because \
-                     several calls have its id; say what came of it.)"
-                )));
+                return late(
+                    None,
+                    format!(
+                        "(A call of `{tool}` that was pending has ended as `{ended}`. Its result stands nowhere above, \
+                         because several calls have its id; say what came of it.)"
+                    ),
+                );
             }
         };
         let message = Message::Tool { tool_call_id: row.call.clone(), content: output.for_model() };
-        let value = serde_json::to_value(&message).unwrap_or(Value::Null);
-        self.journal.replace_result(run, place, &value, &row.action, at)?;
-        conversation.messages[place] = message;
-        // If the model only said that the call is pending, that is not true any more and goes away.
         let after =
             place + 1 + conversation.messages[place + 1..].iter().take_while(|message| is_result(message)).count();
-        match &conversation.messages[after..] {
-            [] => Ok(None),
-            [Message::Assistant { tool_calls, .. }] if tool_calls.is_empty() => {
-                self.journal.cut_messages(&conversation.run, after)?;
-                conversation.messages.truncate(after);
-                Ok(None)
-            }
-            _ => Ok(Some(ARRIVED.to_owned())),
-        }
+        let then = match &conversation.messages[after..] {
+            [] => Then::Nothing,
+            // If the model only said that the call is pending, that is not true any more and goes away.
+            [Message::Assistant { tool_calls, .. }] if tool_calls.is_empty() => Then::Cut(after),
+            _ => return late(Some((place, message)), ARRIVED.to_owned()),
+        };
+        let now = self.dispatcher.clock.now();
+        let result = (&row.action, Some((place, &value(&message))));
+        self.journal.replace_results(&conversation.run, &[result], then, now)?;
+        conversation.messages[place] = message;
+        conversation.messages.truncate(after);
+        Ok(None)
     }
 
     /// Where the result of this call goes. A place is certain only if no other call has its id.
@@ -255,6 +277,10 @@ fn completed(action: Option<ActionId>, tool: &str, output: &ToolOutput) -> Event
     let tool = escape::shortened(tool, 80).into_owned();
     let ToolOutput { outcome, message, data } = output.clone();
     Event::ToolCompleted { action, tool, outcome, message, data }
+}
+
+fn value(message: &Message) -> Value {
+    serde_json::to_value(message).unwrap_or(Value::Null)
 }
 
 fn is_result(message: &Message) -> bool {

@@ -77,6 +77,7 @@ pub(crate) fn finish(
 ) -> Result<(), Failure> {
     show.end();
     let broke_off = broke_off(&turn);
+    let allowing = allowing(&turn);
     let (text, mut ended) = match turn {
         Ok(end) if ending.dry_run => judge_each(end),
         Ok(end) => judge(end),
@@ -101,7 +102,7 @@ pub(crate) fn finish(
     }
     let mut open = Open::of(app, run)?;
     let ended = ended.map_err(|failure| match broke_off && open.is_empty() {
-        true => failure.hint(format!("`agentctl resume {run}` goes on with it")),
+        true => failure.hint(format!("`agentctl resume {run}{allowing}` goes on with it")),
         false => open.in_spite_of_time(failure),
     });
     rest(app, run, &mut open, ended.as_ref().err().map(|failure| failure.kind));
@@ -132,6 +133,15 @@ fn broke_off(turn: &Result<TurnEnd, Failure>) -> bool {
     match turn {
         Ok(end) => matches!(end.limit, Some(LimitReached::Turns(_) | LimitReached::TotalTokens(_))),
         Err(failure) => matches!(failure.kind, Kind::Timeout | Kind::HungUp | Kind::Interrupted | Kind::Terminated),
+    }
+}
+
+/// The flag without which a run that has reached its limit goes no further: what it used counts on.
+fn allowing(turn: &Result<TurnEnd, Failure>) -> String {
+    match turn.as_ref().ok().and_then(|end| end.limit) {
+        Some(LimitReached::Turns(most)) => format!(" --max-turns {}", most.saturating_mul(2).min(1000)),
+        Some(LimitReached::TotalTokens(most)) => format!(" --max-tokens-total {}", most.saturating_mul(2)),
+        _ => String::new(),
     }
 }
 

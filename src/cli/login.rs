@@ -52,18 +52,30 @@ pub(crate) struct Args {
     /// Where to keep the login: keyring or file
     #[arg(long, value_name = "KIND")]
     pub(super) store: Option<String>,
-    /// Give up after this time (90, 90s, 5m)
+    /// Give up after this time (90, 90s, 5m); an answer that is on its way has 3 seconds more
     #[arg(long, value_name = "TIME", value_parser = super::args::duration)]
     timeout: Option<Duration>,
 }
 
+/// How much longer than `--timeout` an answer is waited for that is on its way when the time is over: it may be the login.
+const MOMENT: Duration = Duration::from_secs(3);
+
 /// Does it.
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
-    let mut stop = app.stop(None)?;
-    stop.or(log_in(app, args)).await
+    let mut stop = app.stop(args.timeout)?;
+    let (session, login) = stop.or(begin(app, args)).await?;
+    let limit = stop.left();
+    stop.allow(MOMENT);
+    let finished = stop.or(finish(app, args, session, login, limit)).await;
+    app.ui.end_wait();
+    finished.map_err(|failure| match failure.kind {
+        Kind::Timeout if failure.hints.is_empty() => failure.hint("`agentctl whoami` shows whether you are logged in"),
+        _ => failure,
+    })
 }
 
-async fn log_in(app: &App, args: &Args) -> Result<(), Failure> {
+/// Takes it to the point where the person is waited for.
+async fn begin<'a>(app: &'a App, args: &Args) -> Result<(&'a Session, DeviceLogin), Failure> {
     let session = app.session().await?;
     if !app.store()?.lasts() {
         return Err(Failure::new(Kind::Usage, "a login in memory would end with this command")
@@ -72,7 +84,7 @@ async fn log_in(app: &App, args: &Args) -> Result<(), Failure> {
     if let Some(id) = &args.complete {
         let id = Some(id.as_str()).filter(|id| !id.is_empty());
         let login = app.patiently(async { Ok(session.parked_login(id).await?) }).await?;
-        return finish(app, args, session, login).await;
+        return Ok((session, login));
     }
     let extra = Extra { audience: args.audience.clone(), resource: args.resource.clone(), scopes: args.scopes.clone() };
     // The store is asked before the person is, and made to keep something: a keyring that is missing or locked, or a key file
@@ -91,7 +103,7 @@ async fn log_in(app: &App, args: &Args) -> Result<(), Failure> {
         app.ui.status(Line::new().dim("Logged in so far: ").words(&whoami::label(&account)));
     }
     verification(app, session, &login).show(&app.ui, app.ui.size());
-    finish(app, args, session, login).await
+    Ok((session, login))
 }
 
 fn verification<'a>(app: &App, session: &'a Session, login: &'a DeviceLogin) -> Verification<'a> {
@@ -127,7 +139,13 @@ fn parked(app: &App, session: &Session, login: &DeviceLogin, id: &str, go_on: &s
 }
 
 /// Waits for the person, and opens the page for them if they want it.
-async fn finish(app: &App, args: &Args, session: &Session, login: DeviceLogin) -> Result<(), Failure> {
+async fn finish(
+    app: &App,
+    args: &Args,
+    session: &Session,
+    login: DeviceLogin,
+    limit: Option<Duration>,
+) -> Result<(), Failure> {
     let ui = &app.ui;
     let page = login.openable().filter(|_| !args.no_browser && args.complete.is_none() && ui.can_ask());
     let page = page.filter(|_| app.config().is_ok_and(|config| config.browser));
@@ -139,7 +157,7 @@ async fn finish(app: &App, args: &Args, session: &Session, login: DeviceLogin) -
     ui.begin_wait(Wait::for_person("Waiting for you to finish in the browser", left, "^C to cancel", &app.clock));
     let tell = |news| ui.wait_news(&news_text(&news));
     let stop = login.stop().clone();
-    let mut finished = pin!(session.finish_login(login, args.timeout, &tell));
+    let mut finished = pin!(session.finish_login(login, limit, &tell));
     let mut page = page;
     let account = loop {
         tokio::select! {

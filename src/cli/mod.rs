@@ -36,6 +36,7 @@ mod show;
 mod signals;
 mod spinner;
 mod stdin;
+mod stuck;
 mod tty;
 mod ui;
 mod usage;
@@ -320,7 +321,7 @@ fn log(verbose: u8, color: bool) {
         _ => Level::TRACE,
     };
     let ours = Targets::new().with_target(env!("CARGO_PKG_NAME"), level);
-    let words = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(color);
+    let words = tracing_subscriber::fmt::layer().with_writer(|| stuck::Stderr).with_ansi(color);
     let written = tracing_subscriber::registry().with(words.with_filter(ours));
     // A second call in one process, as tests make it, keeps the first log.
     let _ = written.try_init();

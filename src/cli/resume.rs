@@ -69,7 +69,7 @@ async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
     let journal = app.journal()?;
     let run = find(app, &journal, args)?;
     let _lease = app.lease(&run)?;
-    app.proven(&run).await?;
+    stop.or(app.proven(&run)).await?;
     let saved = saved(app, &journal, &run)?;
     // What ended without the model's last word, because its server failed or a signal came, can be asked for again.
     let owes = || Ok::<_, Failure>(!saved.row.is_single_call() && load(&journal, &run)?.last_word().is_none());

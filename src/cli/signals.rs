@@ -3,7 +3,10 @@
 
 use std::{future::Future, io, time::Duration};
 
-use super::failure::{Failure, Kind};
+use super::{
+    failure::{Failure, Kind},
+    stuck::{self, Meaning},
+};
 use crate::clock::SharedClock;
 
 /// Listens for SIGINT, SIGTERM and SIGHUP.
@@ -14,9 +17,16 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Starts to listen; from now on none of them kills the process.
+    /// Starts to listen; from now on none of them kills the process, unless a write stands still ([`stuck`]).
+    pub(crate) fn watched(meaning: Meaning, deadline: Option<Duration>, clock: &SharedClock) -> Result<Self, Failure> {
+        let listen = || Self::listen().map_err(|error| Failure::caused(Kind::Failed, "listen for signals", &error));
+        let signals = listen()?;
+        stuck::watch(listen()?, meaning, deadline, clock.clone());
+        Ok(signals)
+    }
+
     #[cfg(unix)]
-    pub(crate) fn listen() -> io::Result<Self> {
+    fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             listening: [
@@ -27,10 +37,9 @@ impl Signals {
         })
     }
 
-    /// Starts to listen; from now on none of them kills the process.
     #[cfg(not(unix))]
     #[expect(clippy::unnecessary_wraps, reason = "the same signature everywhere")]
-    pub(crate) fn listen() -> io::Result<Self> {
+    fn listen() -> io::Result<Self> {
         Ok(Self {})
     }
 
@@ -67,8 +76,18 @@ pub(crate) struct Stop {
 impl Stop {
     /// From now on, signals do not kill the process; the time begins to run.
     pub(crate) fn after(timeout: Option<Duration>, clock: &SharedClock) -> Result<Self, Failure> {
-        let signals = Signals::listen().map_err(|error| Failure::caused(Kind::Failed, "listen for signals", &error))?;
-        Ok(Self { signals, clock: clock.clone(), deadline: timeout.map(|timeout| clock.elapsed() + timeout) })
+        let deadline = timeout.map(|timeout| clock.elapsed() + timeout);
+        Ok(Self { signals: Signals::watched(Meaning::End, deadline, clock)?, clock: clock.clone(), deadline })
+    }
+
+    /// How much of the time is left, if it is limited.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_sub(self.clock.elapsed()))
+    }
+
+    /// Gives what looks at the time by itself a moment more.
+    pub(crate) fn allow(&mut self, moment: Duration) {
+        self.deadline = self.deadline.map(|deadline| deadline + moment);
     }
 
     /// Waits for it. May be dropped and asked again.

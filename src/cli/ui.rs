@@ -24,6 +24,7 @@ use super::{
     look::{ColorChoice, Look, Surroundings},
     markdown::Markdown,
     spinner::{Spinner, Wait},
+    stuck,
 };
 use crate::escape;
 
@@ -188,7 +189,7 @@ impl Ui {
 
     /// Bytes that another program reads (a completion script, a man page): nothing is escaped.
     pub(crate) fn bytes(&self, bytes: &[u8]) {
-        self.spinner.borrow().suspend(|| self.keep(self.out.write(bytes)));
+        stuck::writing(|| self.spinner.borrow().suspend(|| self.keep(self.out.write(bytes))));
     }
 
     /// A usage error as the parser words it, escaped already.
@@ -274,7 +275,7 @@ impl Ui {
     /// Begins a wait.
     pub(crate) fn begin_wait(&self, wait: Wait) {
         self.settle();
-        let first = self.spinner.borrow_mut().begin(wait, self.err.look.motion);
+        let first = stuck::writing(|| self.spinner.borrow_mut().begin(wait, self.err.look.motion));
         if let Some(line) = first {
             self.status(line);
         }
@@ -295,13 +296,13 @@ impl Ui {
 
     /// Ends a wait and wipes the spinner.
     pub(crate) fn end_wait(&self) {
-        self.spinner.borrow_mut().end();
+        stuck::writing(|| self.spinner.borrow_mut().end());
     }
 
     /// At the end of the program: says whether everything written has arrived.
     pub(crate) fn finish(&self) -> Result<(), Failure> {
         self.end_wait();
-        self.keep(self.out.flush());
+        stuck::writing(|| self.keep(self.out.flush()));
         match self.trouble.borrow_mut().take() {
             None => Ok(()),
             Some(error) => Err(Failure::new(Kind::Failed, format!("failed to write to standard output: {error}"))),
@@ -309,13 +310,13 @@ impl Ui {
     }
 
     fn write_out(&self, text: &str) {
-        self.spinner.borrow().suspend(|| self.keep(self.out.write(text.as_bytes())));
+        self.bytes(text.as_bytes());
     }
 
     fn write_err(&self, text: &str) {
         self.settle();
         // A closed stderr leaves nobody to tell about it.
-        self.spinner.borrow().suspend(|| _ = self.err.write(text.as_bytes()));
+        stuck::writing(|| self.spinner.borrow().suspend(|| _ = self.err.write(text.as_bytes())));
     }
 
     /// If an answer's line is open on the same screen, talk begins a line of its own.

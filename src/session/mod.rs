@@ -44,6 +44,8 @@ use crate::{
 
 /// How long to wait for another process that refreshes: longer than one request may take.
 const LOCK_LIMIT: Duration = Duration::from_secs(60);
+/// How long the server may take to revoke a login that is over here in any case.
+const REVOKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a session is made of.
 #[derive(Clone, Debug)]
@@ -288,8 +290,8 @@ impl Session {
     }
 
     /// Revokes the grant at the server and forgets it here, in this order; if the server cannot be reached or refuses, it is
-    /// forgotten all the same, and the report says so. With a `limit` neither the server nor another process that holds the
-    /// grant is waited for any longer than that.
+    /// forgotten all the same, and the report says so. The server has ten seconds for it. With a `limit` neither it nor another
+    /// process that holds the grant is waited for any longer than that.
     ///
     /// # Errors
     /// If the store cannot be used: then the grant is still here.
@@ -305,14 +307,11 @@ impl Session {
         };
         let revoked = match grant.as_ref().and_then(|grant| grant.refresh_token.as_ref()) {
             None => Revoked::Nothing,
-            Some(token) => match limit {
-                None => self.revoke(token).await,
-                Some(limit) => {
-                    let late = || http::Error::Timeout { origin: self.parts.issuer.clone() };
-                    let revoked = self.within(limit, self.revoke(token)).await;
-                    revoked.unwrap_or_else(|| Revoked::Failed(late().into()))
-                }
-            },
+            Some(token) => {
+                let late = || http::Error::Timeout { origin: self.parts.issuer.clone() };
+                let revoked = self.within(limit.unwrap_or(REVOKE_LIMIT), self.revoke(token)).await;
+                revoked.unwrap_or_else(|| Revoked::Failed(late().into()))
+            }
         };
         self.forget_tokens();
         self.memory().unkept = None;

@@ -147,6 +147,20 @@ fn a_run_that_broke_off_keeps_its_other_limits_too() {
     resume(&home, &run, &["--max-turns", "5"]).code(0).out(&["That was it."]);
     let run = broken(&dev, &home, &["--max-tokens-total", "1"], &[look(), done()]);
     resume(&home, &run, &[]).code(14);
+    // What a task has used up counts on, however often it is gone on with.
+    let asked = || dev.history("model").len();
+    for flags in [["--max-turns", "2"], ["--max-tokens-total", "300"]] {
+        let run = broken(&dev, &home, &flags, &[look(), look(), look(), done()]);
+        resume(&home, &run, &[]).code(14).err(&[&format!("agentctl resume {run} {}", flags[0])]);
+        let before = asked();
+        for _ in 0..3 {
+            resume(&home, &run, &[]).code(14).silent();
+        }
+        assert_eq!(asked(), before, "{flags:?}");
+        // Another message is another task.
+        let output = agentctl(&home).args(["chat", "--resume", &run]).stdin("and now?\n").run();
+        assert!(asked() > before, "{output}");
+    }
     // Who wanted no device to ring is not made to.
     let run = broken(&dev, &home, &["--on-approval", "deny"], &[dear(), done(), dear(), done()]);
     let output = resume(&home, &run, &[]).err(&["nothing that needs your approval"]);

@@ -1,5 +1,7 @@
 //! Logging in and out, as a person and as a script see it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{Dev, Fake, Home, Reply, agentctl};
@@ -221,4 +223,37 @@ fn a_clients_credential_is_not_replaced_unasked() {
     keep(&[]).code(0);
     keep(&[]).code(2).silent().err(&["has a credential already", "--yes"]);
     keep(&["--yes"]).code(0);
+}
+
+/// Whatever is silent, and whenever: the time holds for all of it.
+#[test]
+fn a_login_takes_no_longer_than_it_was_given() {
+    let dev = Dev::start();
+    let (logged_out, mut nowhere) = (dev.home(), dev.home());
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    nowhere.set("AGENTCTL_ISSUER", &format!("http://{}", silent.local_addr().unwrap()));
+    let login = |home: &Home, what: &str| {
+        let output = agentctl(home).args(["login", "--no-browser", "--timeout", "2"]).run().code(124).silent();
+        assert!(output.took < Duration::from_secs(20), "{what}: {:?}\n{output}", output.took);
+        output.err(&["the time given by --timeout is over"]);
+    };
+    login(&nowhere, "discovery");
+    dev.auto("approve", "off");
+    for on in ["device", "device_poll", "jwks"] {
+        dev.fault(&json!({ "on": on, "kind": "delay", "delay_ms": 60_000 }));
+        login(&logged_out, on);
+        // Whatever came of it there, nobody is logged in here.
+        agentctl(&logged_out).arg("whoami").run().code(4);
+    }
+}
+
+#[test]
+fn a_logout_waits_ten_seconds_for_the_server() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    dev.fault(&json!({ "on": "revoke", "kind": "delay", "delay_ms": 60_000 }));
+    let output = agentctl(&home).arg("logout").run().code(0);
+    assert!(output.took < Duration::from_secs(30), "{:?}\n{output}", output.took);
+    output.err(&["is logged out here, but the login is not revoked at the server"]);
+    agentctl(&home).arg("whoami").run().code(4);
 }

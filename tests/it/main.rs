@@ -65,4 +65,6 @@ mod support_itself;
 mod surroundings;
 mod tidy;
 mod tls;
+#[cfg(target_os = "linux")]
+mod unread;
 mod ways;

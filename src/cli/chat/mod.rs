@@ -23,6 +23,7 @@ use super::{
     repl::Input,
     run,
     signals::{Signals, stopped},
+    stuck::Meaning,
     ui::Line,
 };
 use crate::escape;
@@ -63,7 +64,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
             .hint("`agentctl run --json` tells a program what happens, event by event"));
     }
     app.tenant()?;
-    let mut signals = Signals::listen().map_err(|error| Failure::caused(Kind::Failed, "listen for signals", &error))?;
+    let mut signals = Signals::watched(Meaning::EndButInterrupt, None, &app.clock)?;
     // The prompt comes first; the journal and the rest are asked when there is something to ask them. Only who is logged in
     // is looked up behind it: what is typed is their word.
     let mut reader = Reader::start(app, app.ui.can_ask() && std::io::stdout().is_terminal())?;

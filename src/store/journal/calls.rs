@@ -4,7 +4,11 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Row, Transaction, params};
 use serde_json::{Value, json};
 
-use super::{Error, Journal, millis, runs::append, time};
+use super::{
+    Error, Journal, millis,
+    runs::{append, number},
+    time,
+};
 use crate::{
     call::{ActionId, RunId},
     store::stop::Seen,
@@ -31,6 +35,17 @@ pub struct CallRow {
     pub started_at: DateTime<Utc>,
     /// The stops that its process knew of when it began; none if an earlier version wrote it down.
     pub stops: Option<Seen>,
+}
+
+/// What becomes of a conversation when late results are put into it.
+#[derive(Clone, Copy, Debug)]
+pub enum Then<'a> {
+    /// Nothing more.
+    Nothing,
+    /// The messages from this place on are taken away.
+    Cut(usize),
+    /// This message is added.
+    Add(&'a Value),
 }
 
 const COLUMNS: &str = "action, run, call, tool, arguments, plan, digest, started_at, stops";
@@ -86,23 +101,36 @@ impl Journal {
         Ok(())
     }
 
-    /// Puts what a call brought in the place of a message that said it was pending, and closes it.
+    /// Closes calls whose results come late: each is put in the place of the message that said it was pending, if its place
+    /// is known. What the conversation says about them in other words goes away, or is added, in the same step: nothing is
+    /// left for another process then, so none would do it.
     ///
     /// # Errors
-    /// If the journal cannot be written.
-    pub fn replace_result(
+    /// If there is no such run, or the journal cannot be written.
+    pub fn replace_results(
         &self,
         run: &RunId,
-        place: usize,
-        message: &Value,
-        action: &ActionId,
+        results: &[(&ActionId, Option<(usize, &Value)>)],
+        then: Then<'_>,
         at: DateTime<Utc>,
     ) -> Result<(), Error> {
         self.passes("before:call_closed");
         self.write(false, |tx| {
-            let sql = "UPDATE messages SET body = ?3 WHERE run = ?1 AND seq = ?2";
-            tx.execute(sql, params![run.as_str(), i64::try_from(place).unwrap_or(i64::MAX), message.to_string()])?;
-            close(tx, action.as_str(), at)
+            for (action, result) in results {
+                if let Some((place, message)) = result {
+                    let sql = "UPDATE messages SET body = ?3 WHERE run = ?1 AND seq = ?2";
+                    tx.execute(sql, params![run.as_str(), number(*place), message.to_string()])?;
+                }
+                close(tx, action.as_str(), at)?;
+            }
+            match then {
+                Then::Nothing => Ok(()),
+                Then::Cut(from) => {
+                    let sql = "DELETE FROM messages WHERE run = ?1 AND seq >= ?2";
+                    tx.execute(sql, params![run.as_str(), number(from)]).map(drop)
+                }
+                Then::Add(message) => append(tx, run, message),
+            }
         })?;
         self.passes("after:call_closed");
         Ok(())
@@ -233,7 +261,11 @@ mod tests {
         assert_eq!(left(&journal), std::slice::from_ref(&pending));
         let named = |name| journal.calls_named(&run, name).unwrap().len();
         assert_eq!((named("call_0"), named("call_1")), (2, 0));
-        journal.replace_result(&run, 0, &"older".into(), &pending, at(3)).unwrap();
+        let older = [(&pending, Some((0, &"older".into())))];
+        // As a whole or not at all.
+        let nobodys = journal.replace_results(&RunId::mint(), &older, Then::Add(&"more".into()), at(3));
+        assert!(nobodys.is_err() && left(&journal) == std::slice::from_ref(&pending));
+        journal.replace_results(&run, &older, Then::Nothing, at(3)).unwrap();
         assert!(left(&journal).is_empty());
         assert_eq!(journal.messages(&run).unwrap(), ["older", "not understood", "newer"]);
     }

@@ -21,10 +21,10 @@ use std::{
 pub use self::{
     approvals::{ApprovalChange, ApprovalFilter, ApprovalRow, NewApproval},
     bounds::{Bounds, NamedModel},
-    calls::CallRow,
+    calls::{CallRow, Then},
     executions::{Execution, ExecutionEnd, ExecutionRow, Logged},
     proof::About,
-    runs::{RunRow, SavedRun},
+    runs::{RunRow, SavedRun, Tally},
     spending::{Purse, Sums},
     state::ApprovalState,
 };
@@ -103,6 +103,10 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE calls ADD COLUMN mac BLOB;
     ALTER TABLE approvals ADD COLUMN mac BLOB;
     ALTER TABLE executions ADD COLUMN mac BLOB;
+",
+    "
+    ALTER TABLE runs ADD COLUMN task_turns INTEGER;
+    ALTER TABLE runs ADD COLUMN task_tokens INTEGER;
 ",
 ];
 

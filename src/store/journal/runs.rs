@@ -61,6 +61,15 @@ pub struct SavedRun {
     pub used_at: DateTime<Utc>,
 }
 
+/// What the model was asked for the task that a run is at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How often.
+    pub turns: u32,
+    /// How many tokens it read and wrote.
+    pub tokens: u64,
+}
+
 impl Journal {
     /// Writes down that a run began.
     ///
@@ -85,6 +94,32 @@ impl Journal {
         let changed = self
             .write(true, |tx| tx.execute("UPDATE runs SET bounds = ?2 WHERE id = ?1", params![run.as_str(), bounds]))?;
         if changed == 0 { Err(Error::Missing(run.to_string())) } else { Ok(()) }
+    }
+
+    /// Writes down how far the task of a run has come: it may be gone on with.
+    ///
+    /// # Errors
+    /// If there is no such run, or the journal cannot be written.
+    pub fn count(&self, run: &RunId, tally: Tally) -> Result<(), Error> {
+        let tokens = i64::try_from(tally.tokens).unwrap_or(i64::MAX);
+        let changed = self.write(false, |tx| {
+            let sql = "UPDATE runs SET task_turns = ?2, task_tokens = ?3 WHERE id = ?1";
+            tx.execute(sql, params![run.as_str(), tally.turns, tokens])
+        })?;
+        if changed == 0 { Err(Error::Missing(run.to_string())) } else { Ok(()) }
+    }
+
+    /// How far the task of a run had come.
+    ///
+    /// # Errors
+    /// If there is no such run, or the journal cannot be read.
+    pub fn tally(&self, run: &RunId) -> Result<Tally, Error> {
+        let sql = "SELECT coalesce(task_turns, 0), coalesce(task_tokens, 0) FROM runs WHERE id = ?1";
+        let read = |row: &Row<'_>| {
+            let tokens: i64 = row.get(1)?;
+            Ok(Tally { turns: row.get(0)?, tokens: u64::try_from(tokens).unwrap_or(u64::MAX) })
+        };
+        self.find(sql, [run.as_str()], read)?.ok_or_else(|| Error::Missing(run.to_string()))
     }
 
     fn kept(&self, bounds: &Bounds) -> Result<String, Error> {
@@ -134,17 +169,6 @@ impl Journal {
         self.write(false, |tx| {
             let sql = "UPDATE messages SET body = ?3 WHERE run = ?1 AND seq = ?2";
             tx.execute(sql, params![run.as_str(), number(place), message.to_string()]).map(drop)
-        })
-    }
-
-    /// Takes away every message from the one at this place on.
-    ///
-    /// # Errors
-    /// If the journal cannot be written.
-    pub fn cut_messages(&self, run: &RunId, from: usize) -> Result<(), Error> {
-        self.write(false, |tx| {
-            let sql = "DELETE FROM messages WHERE run = ?1 AND seq >= ?2";
-            tx.execute(sql, params![run.as_str(), number(from)]).map(drop)
         })
     }
 
@@ -270,7 +294,7 @@ fn remove_run(tx: &Transaction<'_>, run: &str) -> rusqlite::Result<bool> {
     Ok(tx.execute("DELETE FROM runs WHERE id = ?1", [run])? == 1)
 }
 
-fn number(at: usize) -> i64 {
+pub(super) fn number(at: usize) -> i64 {
     i64::try_from(at).unwrap_or(i64::MAX)
 }
 
@@ -303,7 +327,7 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        super::{ApprovalChange, ApprovalState, CallRow, Execution, NamedModel, approvals, tests::at},
+        super::{ApprovalChange, ApprovalState, CallRow, Execution, NamedModel, Then, approvals, tests::at},
         *,
     };
     use crate::{call::ActionId, files::tests::TempDir};
@@ -343,8 +367,8 @@ mod tests {
         for number in 0..4 {
             journal.append_message(&run.id, &json!(number)).unwrap();
         }
-        journal.cut_messages(&run.id, 2).unwrap();
-        journal.append_message(&run.id, &json!("two")).unwrap();
+        journal.replace_results(&run.id, &[], Then::Cut(2), at(5)).unwrap();
+        journal.replace_results(&run.id, &[], Then::Add(&json!("two")), at(5)).unwrap();
         assert_eq!(journal.messages(&run.id).unwrap(), [json!(0), json!(1), json!("two")]);
     }
 
@@ -385,11 +409,18 @@ mod tests {
         journal.start_run(&run).unwrap();
         let tables = ["runs", "messages", "calls", "approvals", "executions"];
         let mut older = tables.map(|table| format!("ALTER TABLE {table} DROP COLUMN mac;")).concat();
-        older += "ALTER TABLE runs DROP COLUMN bounds; ALTER TABLE approvals DROP COLUMN login;
+        older += "ALTER TABLE runs DROP COLUMN task_turns; ALTER TABLE runs DROP COLUMN task_tokens;
+                  ALTER TABLE runs DROP COLUMN bounds; ALTER TABLE approvals DROP COLUMN login;
                   ALTER TABLE calls DROP COLUMN stops; PRAGMA user_version = 4;";
         drop(journal);
         rusqlite::Connection::open(dir.path("journal.db")).unwrap().execute_batch(&older).unwrap();
-        assert_eq!(Journal::open(&dir.0).unwrap().run(&run.id).unwrap().unwrap().row, run);
+        let journal = Journal::open(&dir.0).unwrap();
+        assert_eq!(journal.run(&run.id).unwrap().unwrap().row, run);
+        assert_eq!(journal.tally(&run.id).unwrap(), Tally::default());
+        let far = Tally { turns: 3, tokens: u64::MAX };
+        journal.count(&run.id, far).unwrap();
+        assert_eq!(journal.tally(&run.id).unwrap(), Tally { tokens: i64::MAX as u64, ..far });
+        assert!(matches!(journal.count(&RunId::mint(), far), Err(Error::Missing(_))));
     }
 
     #[test]

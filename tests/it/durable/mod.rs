@@ -5,6 +5,7 @@ mod edited;
 mod ended;
 mod ids;
 mod kill;
+mod late;
 mod panic;
 mod proof;
 mod sealed;

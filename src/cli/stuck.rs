@@ -1,0 +1,109 @@
+//! A write that goes on for ever: whoever holds the other end of a pipe and does not read it stops this program in the middle
+//! of a write, where it looks neither at signals nor at the time. A thread of its own looks at them for it.
+//!
+//! It ends the process only while a write to stdout or stderr stands still. What is kept was written down before it is said,
+//! and what is under way then is found by whoever goes on with it, as after any other end.
+
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    time::Duration,
+};
+
+use super::{failure::Kind, signals::Signals};
+use crate::clock::{Clock as _, SharedClock, SystemClock};
+
+/// How long a write may stand still when the program should have ended.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How many writes are under way, and how many have begun or ended so far. They are the process's, as its streams are.
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+static MOVES: AtomicUsize = AtomicUsize::new(0);
+
+/// Does something that writes to stdout or stderr.
+pub(crate) fn writing<T>(work: impl FnOnce() -> T) -> T {
+    let _writing = Writing::begin();
+    work()
+}
+
+struct Writing;
+
+impl Writing {
+    fn begin() -> Self {
+        UNDER_WAY.fetch_add(1, SeqCst);
+        MOVES.fetch_add(1, SeqCst);
+        Self
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        UNDER_WAY.fetch_sub(1, SeqCst);
+        MOVES.fetch_add(1, SeqCst);
+    }
+}
+
+/// The process's stderr, for the log.
+#[derive(Debug)]
+pub(crate) struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        writing(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a signal means for a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// Each ends it.
+    End,
+    /// ^C ends only what is under way.
+    EndButInterrupt,
+}
+
+/// From now on a signal, or the time of the command's clock that it has, ends the process also while a write stands still.
+pub(crate) fn watch(mut signals: Signals, meaning: Meaning, deadline: Option<Duration>, clock: SharedClock) {
+    let watching = async move {
+        loop {
+            let kind = tokio::select! {
+                biased;
+                kind = signals.next() => kind,
+                () = until(deadline, &clock) => Kind::Timeout,
+            };
+            loop {
+                let before = (UNDER_WAY.load(SeqCst), MOVES.load(SeqCst));
+                SystemClock::new().sleep(GRACE).await;
+                if before.0 > 0 && before == (UNDER_WAY.load(SeqCst), MOVES.load(SeqCst)) {
+                    end(kind);
+                }
+                if meaning == Meaning::EndButInterrupt && kind == Kind::Interrupted {
+                    break;
+                }
+            }
+        }
+    };
+    let run = move || {
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            runtime.block_on(watching)
+        }
+    };
+    // Without the thread everything else is as it should be.
+    let _ = std::thread::Builder::new().name("stuck".to_owned()).spawn(run);
+}
+
+async fn until(deadline: Option<Duration>, clock: &SharedClock) {
+    match deadline {
+        Some(deadline) => clock.sleep(deadline.saturating_sub(clock.elapsed())).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[expect(clippy::exit, reason = "the thread that would return from `main` stands still")]
+fn end(kind: Kind) -> ! {
+    std::process::exit(kind.exit_code().into())
+}

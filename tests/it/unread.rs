@@ -1,0 +1,89 @@
+//! Whoever started the program holds the other end of its stdout and does not read it. It ends all the same, when its time
+//! is over or a signal says so.
+
+use std::{
+    io::{Read as _, Write as _},
+    os::fd::AsFd as _,
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use serde_json::json;
+
+use crate::support::{Command, Dev, agentctl, wait_until};
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// A program that stands in a write.
+struct Stuck(Child);
+
+impl Stuck {
+    fn start(command: Command, input: &str) -> Self {
+        let mut command = command.into_std();
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut stuck = Self(child);
+        stuck.0.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let pipe = stuck.0.stdout.as_ref().unwrap();
+        let (mut held, mut still) = (0, 0);
+        wait_until(LONG, "a pipe that is full, and stays so", || {
+            let now = rustix::io::ioctl_fionread(pipe.as_fd()).unwrap();
+            still = if std::mem::replace(&mut held, now) == now { still + 1 } else { 0 };
+            (now > 32 << 10 && still > 40).then_some(())
+        });
+        stuck
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.0.id());
+        assert!(std::process::Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    fn ends(mut self, code: i32, what: &str) {
+        let status = wait_until(LONG, &format!("its end: {what}"), || self.0.try_wait().unwrap());
+        assert_eq!(status.code(), Some(code), "{what}");
+    }
+}
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn nobody_reads_and_it_ends_when_it_is_told_to() {
+    let long = "word ".repeat(40_000);
+    for (args, input) in [(&["run", "go"] as &[&str], ""), (&["run", "--json", "go"], ""), (&["chat"], "go\n")] {
+        let dev = Dev::scripted(json!([{ "text": long }, { "text": long }, { "text": long }, { "text": "At last." }]));
+        let home = dev.logged_in();
+        for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
+            let stuck = Stuck::start(agentctl(&home).args(args.iter().copied()), input);
+            stuck.signal(signal);
+            stuck.ends(code, &format!("{args:?} {signal}"));
+        }
+        // Nothing is broken by it: the run goes on.
+        agentctl(&home).args(["resume", "--last"]).run().code(0).out(&["At last."]);
+        agentctl(&home).args(["audit", "verify"]).run().code(0);
+    }
+}
+
+#[test]
+fn nobody_reads_and_its_time_ends() {
+    let dev = Dev::scripted(json!([{ "text": "word ".repeat(40_000) }]));
+    let home = dev.logged_in();
+    Stuck::start(agentctl(&home).args(["run", "--timeout", "5", "go"]), "").ends(124, "--timeout");
+}
+
+/// Slow is not still: who reads gets everything.
+#[test]
+fn who_reads_slowly_gets_everything() {
+    let text = "word ".repeat(40_000);
+    let dev = Dev::scripted(json!([{ "text": text }]));
+    let home = dev.logged_in();
+    let mut stuck = Stuck::start(agentctl(&home).args(["run", "go"]), "");
+    let mut read = String::new();
+    stuck.0.stdout.take().unwrap().read_to_string(&mut read).unwrap();
+    stuck.ends(0, "read at last");
+    assert_eq!(read.trim_end(), text.trim_end());
+}
