@@ -52,6 +52,7 @@ mod peers_llama;
 mod peers_vault;
 mod races;
 mod readme;
+mod repeated;
 mod rights;
 mod run;
 mod screens;
