@@ -86,6 +86,12 @@ pub enum Error {
     /// The proof of who approved is no good, or names somebody else.
     #[error("the proof of the approval is not acceptable: {0}")]
     Proof(String),
+    /// An answer that was given to another approval before: somebody between here and the server repeats it.
+    #[error(
+        "the authorization server's answer was given before, to another approval, so it is not used; if it comes again, \
+         look for a proxy or a cache between here and the server that repeats answers"
+    )]
+    Given,
     /// Nobody can say whether a proof is one.
     #[error("the authorization server's keys cannot be fetched, and without them no answer is used: {0}")]
     Keys(oauth::Error),
@@ -128,6 +134,12 @@ pub enum Error {
     /// The authorization server.
     #[error("the approval request failed: {0}")]
     Server(oauth::Error),
+    /// The server asks nobody: a no of its own, and none of the person's.
+    #[error(
+        "the authorization server refused to ask the user: {0}; see whether the approval client may ask for approvals, \
+         for this API and these scopes"
+    )]
+    Refused(oauth::Error),
     /// The server does not know the approval client, or does not accept its proof.
     #[error(
         "the authorization server does not accept the approval client: {0}; check AGENTCTL_APPROVAL_CLIENT_ID and its \
@@ -179,7 +191,9 @@ impl Error {
             | Self::DetailsChanged { .. }
             | Self::TokenContradicts { .. }
             | Self::Scope(_)
-            | Self::Proof(_) => Outcome::NotPermitted,
+            | Self::Proof(_)
+            | Self::Given
+            | Self::Refused(_) => Outcome::NotPermitted,
             _ => Outcome::Failed,
         }
     }

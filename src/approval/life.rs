@@ -36,6 +36,7 @@ impl Life {
             Err(journal::Error::Stale { found: ApprovalState::Abandoned, .. }) => Err(Error::Abandoned),
             // Another process waits for it, too; of both, one asks at a time.
             Err(journal::Error::Stale { .. }) => Err(Error::Elsewhere),
+            Err(journal::Error::Given) => Err(Error::Given),
             Err(error) => Err(error.into()),
         }
     }

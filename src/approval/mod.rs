@@ -44,7 +44,7 @@ use crate::{
     session::{Account, Session},
     store::{
         credentials::Store,
-        journal::{self, ApprovalChange, ApprovalState, Journal, NewApproval},
+        journal::{self, ApprovalChange, ApprovalState, Given, Journal, NewApproval},
         lock::GrantLock,
         sealed,
         stop::Stop,
@@ -159,12 +159,7 @@ impl Approvals {
         // could not be read.
         self.session.still().await.map_err(Error::Session)?;
         self.session.verifier().await.map_err(Error::Session)?.ready().await.map_err(Error::Keys)?;
-        let now = self.clock.now();
-        if let Some(wait) =
-            self.journal.reserve_push(&account.iss, &account.sub, now, WINDOW, self.pushes_per_minute)?
-        {
-            return Err(Error::TooManyPushes { max: self.pushes_per_minute, wait });
-        }
+        self.reserve_push(&account)?;
         let id = ApprovalId::mint();
         let terms = terms(details.clone(), without_details, needed, &message, wanted);
         let hides = sealed::any(&action.arguments, &action.sensitive);
@@ -329,6 +324,7 @@ impl Approvals {
             expires_at: Some(expires_at),
             interval_s: Some(poll.interval().as_secs()),
             reworded,
+            given: Given::request(&acknowledged.auth_req_id),
             ..ApprovalChange::at(self.clock.now())
         };
         let life = Life::at(asking.id.clone(), ApprovalState::Planned);

@@ -1,12 +1,22 @@
 //! The request that makes the person's device ring.
 
-use super::{Approvals, Asking, Error};
+use super::{Approvals, Asking, Error, WINDOW};
 use crate::{
     oauth::{self, Caller, Provider, ciba},
     policy::{Approval, Binding, BindingMessage},
+    session::Account,
 };
 
 impl Approvals {
+    /// Takes one of the pushes that a person gets in a minute at most.
+    pub(super) fn reserve_push(&self, account: &Account) -> Result<(), Error> {
+        let (now, max) = (self.clock.now(), self.pushes_per_minute);
+        match self.journal.reserve_push(&account.iss, &account.sub, now, WINDOW, max)? {
+            Some(wait) => Err(Error::TooManyPushes { max, wait }),
+            None => Ok(()),
+        }
+    }
+
     /// Sends the request; once more with the code alone if the server does not take the message.
     pub(super) async fn request(
         &self,
@@ -40,23 +50,31 @@ impl Approvals {
             Ok(acknowledged) => return Ok((acknowledged, message)),
             Err(error) => error,
         };
-        match refused.code() {
-            Some("invalid_binding_message") => {
-                let message = BindingMessage::code_only(&message.code);
-                let possible = if asking.details.is_some() { Binding::Details } else { message.binding() };
-                if possible < asking.needed {
-                    return Err(Error::Weak { got: possible, needed: asking.needed });
-                }
-                let acknowledged = send(&message).await.map_err(Error::Server)?;
-                Ok((acknowledged, message))
+        if refused.code() != Some("invalid_binding_message") {
+            return Err(self.refused(refused));
+        }
+        let message = BindingMessage::code_only(&message.code);
+        let possible = if asking.details.is_some() { Binding::Details } else { message.binding() };
+        if possible < asking.needed {
+            return Err(Error::Weak { got: possible, needed: asking.needed });
+        }
+        // It is a push like any other: whoever refused the first one may have let the device ring.
+        self.stop.check()?;
+        self.reserve_push(account)?;
+        let acknowledged = send(&message).await.map_err(|error| self.refused(error))?;
+        Ok((acknowledged, message))
+    }
+
+    /// Why the server did not take the request. The person has no part in it: nobody was asked yet.
+    fn refused(&self, error: oauth::Error) -> Error {
+        match error.code() {
+            Some("access_denied") if !matches!(&error, oauth::Error::Refused(no) if no.status == 401 || no.is_passing()) => {
+                Error::Refused(error)
             }
-            Some("access_denied") if !matches!(&refused, oauth::Error::Refused(refusal) if refusal.status == 401) => {
-                Err(Error::Denied)
-            }
-            Some("invalid_client" | "unauthorized_client") => Err(Error::Client(refused)),
-            Some("invalid_authorization_details") => Err(Error::DetailsRefused(refused)),
-            Some("invalid_request") if self.provider == Provider::Auth0 => Err(Error::NotEnrolled(refused)),
-            _ => Err(Error::Server(refused)),
+            Some("invalid_client" | "unauthorized_client") => Error::Client(error),
+            Some("invalid_authorization_details") => Error::DetailsRefused(error),
+            Some("invalid_request") if self.provider == Provider::Auth0 => Error::NotEnrolled(error),
+            _ => Error::Server(error),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     event::{Event, Tell},
     oauth::{Answer, Caller, Ending, Poll, Step, TokenResponse},
     secret::AuthReqId,
-    store::journal::{ApprovalChange, ApprovalState},
+    store::journal::{ApprovalChange, ApprovalState, Given},
 };
 
 /// How much later than the deadline a token may arrive: the last request may have been sent just before.
@@ -45,7 +45,15 @@ pub(super) struct Waiting {
 impl Waiting {
     fn step(&mut self, road: &Approvals, next: ApprovalState, change: &ApprovalChange) -> Result<(), Error> {
         let life = self.life.take().ok_or(Error::Abandoned)?;
-        self.life = Some(life.step(&road.journal, next, change)?);
+        let stands = life.state();
+        match life.step(&road.journal, next, change) {
+            Ok(life) => self.life = Some(life),
+            Err(error) => {
+                // Then it stands where it stood, and has an end that is still to be written down.
+                self.life = matches!(error, Error::Given).then(|| Life::at(self.id.clone(), stands));
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
@@ -175,6 +183,7 @@ impl Approvals {
             sealed_token: Some(self.seal(&place.of("token"), tokens.access_token.expose()).await?),
             expires_at: Some(until),
             evidence: Some(proven),
+            given: Given::yes(&waiting.auth_req_id, tokens.id_token.as_ref(), &tokens.access_token),
             ..ApprovalChange::at(at)
         };
         waiting.step(self, ApprovalState::Approved, &change)?;

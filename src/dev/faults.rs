@@ -22,10 +22,11 @@ pub(super) struct Fault {
     pub(super) skip: u32,
     pub(super) status: Option<u16>,
     pub(super) retry_after_s: Option<u64>,
+    /// For `delay` (1000) and `status` (none).
     pub(super) delay_ms: Option<u64>,
     /// For `content_type`: what the answer says it is.
     pub(super) content_type: Option<String>,
-    /// For `alter`: a merge patch (RFC 7396) for the JSON answer.
+    /// For `alter` and `status`: a merge patch (RFC 7396) for the JSON answer.
     pub(super) answer: Option<Value>,
     /// For `alter`: a merge patch for the claims of the answer's ID token, which is then signed anew.
     pub(super) claims: Option<Value>,
@@ -55,6 +56,8 @@ pub(super) enum Kind {
     ContentType,
     /// The next good answer says something else: what a hostile or broken server would send.
     Alter,
+    /// The last good answer to such a request comes once more, as from somebody between the tenant and its client.
+    Replay,
     /// A JSON error with `status` (400) that repeats the request, its body and its credential, as some firewalls do.
     Echo,
     /// The next good answer holds in `members` the secrets that it brings; where it brings none, the request and its credential.

@@ -77,6 +77,9 @@ async fn suffer(world: &World, fault: &Fault, request: Request, next: Next, cut:
     if matches!(fault.kind, Kind::Alter | Kind::Garble) {
         return alter(world, fault, next.run(request).await, echo).await;
     }
+    if fault.kind == Kind::Replay {
+        return replay(world, fault, request, next).await;
+    }
     let served = match (fault.when, fault.kind) {
         (When::Before, Kind::Delay) => {
             world.clock.sleep(fault.delay()).await;
@@ -102,7 +105,12 @@ async fn suffer(world: &World, fault: &Fault, request: Request, next: Next, cut:
                 None => refusal.into_response(),
             }
         }
-        Kind::Status | Kind::Alter | Kind::Garble => trouble(fault),
+        Kind::Status | Kind::Alter | Kind::Garble | Kind::Replay => {
+            if fault.delay_ms.is_some() {
+                world.clock.sleep(fault.delay()).await;
+            }
+            trouble(fault)
+        }
         Kind::ContentType => {
             let mut response = served.filter(|_| fault.status.is_none()).unwrap_or_else(|| {
                 let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok());
@@ -159,13 +167,28 @@ async fn alter(world: &World, fault: &Fault, response: Response, echo: &str) -> 
     json_answer(status.as_u16(), &body)
 }
 
+/// Repeats an answer; as long as there is none, requests pass, and the fault waits.
+async fn replay(world: &World, fault: &Fault, request: Request, next: Next) -> Response {
+    let Some(answer) = world.with(|state, _| state.history.last_good(&fault.on)) else {
+        world.with(|state, _| state.faults.insert(0, Fault { times: 1, ..fault.clone() }));
+        return next.run(request).await;
+    };
+    if fault.when == When::After {
+        next.run(request).await;
+    }
+    json_answer(200, &answer)
+}
+
 fn trouble(fault: &Fault) -> Response {
     let why = "the tenant was told to fail here";
-    let body = if fault.on == "fga" {
+    let mut body = if fault.on == "fga" {
         json!({"code": "internal_error", "message": why})
     } else {
         json!({"error": "server_error", "error_description": why})
     };
+    if let Some(patch) = &fault.answer {
+        faults::merge(&mut body, patch);
+    }
     let mut response = json_answer(fault.status.unwrap_or(500), &body);
     retry_after(fault, response.headers_mut());
     response

@@ -135,6 +135,13 @@ impl History {
         }
     }
 
+    /// The JSON of the last good answer to a request with this label.
+    pub(super) fn last_good(&self, of: &str) -> Option<Value> {
+        let answers = self.entries.iter().rev().filter(|entry| entry.labels.contains(&of));
+        let mut good = answers.map(|entry| &entry.value["answer"]).filter(|answer| answer["status"] == 200);
+        good.find_map(|answer| answer.get("body").cloned())
+    }
+
     /// The entries with this label, or all.
     pub(super) fn list(&self, of: Option<&str>) -> Vec<Value> {
         let fits = |entry: &&Entry| of.is_none_or(|of| entry.labels.contains(&of));

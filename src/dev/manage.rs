@@ -514,5 +514,16 @@ mod tests {
         assert!(keys.json()["keys"].is_array());
         let history = bench.manage("GET /history?of=jwks", Value::Null).await.json();
         assert!(history["requests"][1]["answer"]["body"]["keys"].is_array(), "{history}");
+        // As long as nothing was answered well, nothing is repeated; then it is, in the place of an answer or over one.
+        order(json!({"on": "ciba", "kind": "replay"})).await;
+        assert_eq!(bench.ask(&[("scope", None)]).await.status, 400);
+        let asked = bench.ask(&[]).await.json();
+        order(json!({"on": "ciba", "kind": "replay", "when": "after"})).await;
+        let pending = async || bench.manage("GET /pending", Value::Null).await.json()["approvals"].clone();
+        for waiting in [1, 2] {
+            assert_eq!(bench.ask(&[]).await.json(), asked);
+            assert_eq!(pending().await.as_array().unwrap().len(), waiting);
+        }
+        assert_ne!(bench.ask(&[]).await.json(), asked);
     }
 }

@@ -116,6 +116,7 @@ async fn the_management_schema_is_true() {
             json!({"on": "model", "kind": "html", "when": "after", "times": 2, "skip": 1, "status": 503, "delay_ms": null}),
         ),
         ("POST /faults", json!({"on": "jwks", "kind": "content_type", "content_type": "text/csv", "status": 203})),
+        ("POST /faults", json!({"on": "ciba", "kind": "replay", "when": "after"})),
         ("POST /faults", json!({"on": "token", "kind": "status", "status": 199})),
         ("POST /faults", json!({"on": "token", "kind": "drop", "times": 0})),
         ("POST /faults", json!({"on": "everything", "kind": "drop"})),

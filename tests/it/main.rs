@@ -54,6 +54,7 @@ mod peers_vault;
 mod places;
 mod races;
 mod readme;
+mod repeated;
 mod rights;
 mod run;
 mod screens;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, Row, Transaction, params, types::Type};
 
-use super::{ApprovalState, Error, Journal, maybe_time, millis, time};
+use super::{ApprovalState, Error, Given, Journal, maybe_time, millis, time};
 use crate::call::{ActionId, ApprovalId, RunId};
 
 /// An approval as it is first written down, before anything is sent.
@@ -60,6 +60,8 @@ pub struct ApprovalChange {
     pub evidence: Option<String>,
     /// What went wrong.
     pub error: Option<String>,
+    /// What the server gave, to this approval alone.
+    pub given: Given,
 }
 
 impl ApprovalChange {
@@ -156,6 +158,7 @@ impl Journal {
     ///
     /// # Errors
     /// If there is no such step or no such approval, somebody else was faster, or the journal cannot be written.
+    /// [`Error::Given`] if what the server gave was given to another one; then the state is what it was.
     pub fn move_approval(
         &self,
         id: &ApprovalId,
@@ -194,6 +197,9 @@ impl Journal {
                            interval_s = coalesce(?7, interval_s), error = coalesce(?8, error),
                            polled_at = coalesce(?12, polled_at), evidence = coalesce(?13, evidence),
                            binding_message = coalesce(?14, binding_message), terms = coalesce(?15, terms),
+                           auth_req_id_sha256 = coalesce(?16, auth_req_id_sha256),
+                           id_token_sha256 = coalesce(?17, id_token_sha256),
+                           access_token_sha256 = coalesce(?18, access_token_sha256),
                            sealed_auth_req_id = CASE WHEN ?9 THEN NULL ELSE coalesce(?10, sealed_auth_req_id) END,
                            sealed_token = CASE WHEN ?9 THEN NULL ELSE coalesce(?11, sealed_token) END
                        WHERE id = ?1 AND state = ?2";
@@ -213,17 +219,23 @@ impl Journal {
                 change.evidence,
                 message,
                 terms,
+                change.given.auth_req_id,
+                change.given.id_token,
+                change.given.access_token,
             ];
             if tx.execute(sql, values)? == 1 {
                 return and(tx).map(|()| None);
             }
             let sql = "SELECT state FROM approvals WHERE id = ?1";
             Ok(Some(tx.query_row(sql, [id.as_str()], |row| state(row, 0)).optional()?))
-        })?;
+        });
         match moved {
-            None => Ok(()),
-            Some(None) => Err(Error::Missing(id.to_string())),
-            Some(Some(found)) => Err(Error::Stale { expected: from, found }),
+            Ok(None) => Ok(()),
+            Ok(Some(None)) => Err(Error::Missing(id.to_string())),
+            Ok(Some(Some(found))) => Err(Error::Stale { expected: from, found }),
+            // What is unique of a row that is there are the hashes of what was given.
+            Err(Error::Exists(_)) => Err(Error::Given),
+            Err(error) => Err(error),
         }
     }
 

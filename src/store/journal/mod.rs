@@ -7,6 +7,7 @@ mod approvals;
 mod bounds;
 mod calls;
 mod executions;
+mod given;
 mod proof;
 mod runs;
 mod spending;
@@ -23,6 +24,7 @@ pub use self::{
     bounds::{Bounds, NamedModel},
     calls::{CallRow, Then},
     executions::{Execution, ExecutionEnd, ExecutionRow, Logged},
+    given::Given,
     proof::About,
     runs::{RunRow, SavedRun, Tally},
     spending::{Purse, Sums},
@@ -108,6 +110,14 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE runs ADD COLUMN task_turns INTEGER;
     ALTER TABLE runs ADD COLUMN task_tokens INTEGER;
 ",
+    "
+    ALTER TABLE approvals ADD COLUMN auth_req_id_sha256 TEXT;
+    ALTER TABLE approvals ADD COLUMN id_token_sha256 TEXT;
+    ALTER TABLE approvals ADD COLUMN access_token_sha256 TEXT;
+    CREATE UNIQUE INDEX given_auth_req_id ON approvals (auth_req_id_sha256);
+    CREATE UNIQUE INDEX given_id_token ON approvals (id_token_sha256);
+    CREATE UNIQUE INDEX given_access_token ON approvals (access_token_sha256);
+",
 ];
 
 /// Why something could not be written down or found.
@@ -162,6 +172,9 @@ pub enum Error {
     /// The same thing was written down before.
     #[error("{0} is in the journal already")]
     Exists(String),
+    /// What a server gives to one approval alone came before, for another one.
+    #[error("the authorization server's answer was given to another approval before")]
+    Given,
     /// A row of it does not carry the MAC of what it says.
     #[error("the journal's row {row} of {table} was changed, or written without the journal's key or with another")]
     Unproven {

@@ -327,7 +327,9 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        super::{ApprovalChange, ApprovalState, CallRow, Execution, NamedModel, Then, approvals, tests::at},
+        super::{
+            ApprovalChange, ApprovalState, CallRow, Execution, MIGRATIONS, NamedModel, Then, approvals, tests::at,
+        },
         *,
     };
     use crate::{call::ActionId, files::tests::TempDir};
@@ -404,16 +406,14 @@ mod tests {
     #[test]
     fn a_run_of_an_older_journal_keeps_to_nothing() {
         let dir = TempDir::new();
-        let journal = Journal::open(&dir.0).unwrap();
         let run = run(0);
-        journal.start_run(&run).unwrap();
-        let tables = ["runs", "messages", "calls", "approvals", "executions"];
-        let mut older = tables.map(|table| format!("ALTER TABLE {table} DROP COLUMN mac;")).concat();
-        older += "ALTER TABLE runs DROP COLUMN task_turns; ALTER TABLE runs DROP COLUMN task_tokens;
-                  ALTER TABLE runs DROP COLUMN bounds; ALTER TABLE approvals DROP COLUMN login;
-                  ALTER TABLE calls DROP COLUMN stops; PRAGMA user_version = 4;";
-        drop(journal);
-        rusqlite::Connection::open(dir.path("journal.db")).unwrap().execute_batch(&older).unwrap();
+        let older = rusqlite::Connection::open(dir.path("journal.db")).unwrap();
+        older.execute_batch(&MIGRATIONS[..4].concat()).unwrap();
+        older.execute_batch("PRAGMA user_version = 4;").unwrap();
+        let sql = "INSERT INTO runs (id, started_at, profile, model, title) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let row = params![run.id.as_str(), millis(run.started_at), run.profile, run.model, run.title];
+        older.execute(sql, row).unwrap();
+        drop(older);
         let journal = Journal::open(&dir.0).unwrap();
         assert_eq!(journal.run(&run.id).unwrap().unwrap().row, run);
         assert_eq!(journal.tally(&run.id).unwrap(), Tally::default());

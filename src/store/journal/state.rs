@@ -55,7 +55,8 @@ impl ApprovalState {
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         match self {
-            S::Planned => matches!(next, S::Requested | S::Denied | S::Abandoned | S::Failed),
+            // Nobody was asked yet, so nobody can have denied it.
+            S::Planned => matches!(next, S::Requested | S::Abandoned | S::Failed),
             S::Requested => matches!(next, S::Redeeming | S::Denied | S::Expired | S::Abandoned | S::Failed),
             // "Not yet" is an answer too: then the wait goes on.
             S::Redeeming => matches!(
@@ -125,7 +126,7 @@ pub(super) mod tests {
 
     /// Every step there is; whatever is not written here is refused.
     pub(crate) const STEPS: &[(&str, &[&str])] = &[
-        ("planned", &["requested", "denied", "abandoned", "failed"]),
+        ("planned", &["requested", "abandoned", "failed"]),
         ("requested", &["redeeming", "denied", "expired", "abandoned", "failed"]),
         ("redeeming", &["requested", "approved", "denied", "expired", "abandoned", "credential_lost", "failed"]),
         ("approved", &["executing", "expired", "abandoned", "credential_lost", "failed"]),
