@@ -22,7 +22,7 @@ use super::{
 use crate::{
     approval,
     call::{ApprovalId, RunId},
-    dispatch,
+    dispatch, session,
     store::{
         journal::{ApprovalFilter, ApprovalRow, ApprovalState, Journal},
         lock::GrantLock,
@@ -256,7 +256,7 @@ async fn wait(app: &App, args: &WaitArgs) -> Result<(), Failure> {
     let mut stopped = None;
     // Held as long as the run has no answer: whoever resumes it meanwhile would take a poll under way for a crash.
     let mut leases = BTreeMap::new();
-    let (mut told, mut unopened) = (false, false);
+    let (mut told, mut lost) = (false, None);
     let mut heartbeats = std::pin::pin!(app.heartbeats());
     loop {
         let (mine, others) = divide(app, &journal, &ids, &mut leases)?;
@@ -303,7 +303,7 @@ async fn wait(app: &App, args: &WaitArgs) -> Result<(), Failure> {
         })?;
         for (id, error) in failed {
             app.ui.warn(&format!("{id}: {error}"));
-            unopened |= matches!(error, approval::Error::Unopened);
+            lost = lost.or_else(|| unanswerable(&error));
         }
         if stopped.is_some() || nobody_else {
             break;
@@ -311,7 +311,7 @@ async fn wait(app: &App, args: &WaitArgs) -> Result<(), Failure> {
     }
     app.ui.end_wait();
     drop(leases);
-    verdict(app, &ids, stopped, unopened)
+    verdict(app, &ids, stopped, lost)
 }
 
 /// The runs of those that have no answer yet.
@@ -353,8 +353,23 @@ fn is_on_its_way(state: ApprovalState) -> bool {
     state == ApprovalState::Planned || state.may_be_answered()
 }
 
-/// 0 if all were approved; else the first of denied, expired, pending. Of what cannot be opened no answer can be learnt.
-fn verdict(app: &App, ids: &[ApprovalId], stopped: Option<Failure>, unopened: bool) -> Result<(), Failure> {
+/// Why the answer to a request will not be learnt here, however long somebody waits.
+fn unanswerable(error: &approval::Error) -> Option<Failure> {
+    let (why, otherwise) = match error {
+        approval::Error::Unopened => (
+            "what was kept of a request cannot be opened, so its answer cannot be learnt",
+            "; with the credential store it was asked with it goes on",
+        ),
+        approval::Error::Session(session::Error::OtherLogin) => {
+            ("a request was made under a login that has ended, so its answer is not asked for", "")
+        }
+        _ => return None,
+    };
+    Some(Failure::new(Kind::Failed, why).hint(format!("`agentctl approvals abandon ID` gives it up{otherwise}")))
+}
+
+/// 0 if all were approved; else the first of denied, expired, pending. What is `lost` is waited for no longer.
+fn verdict(app: &App, ids: &[ApprovalId], stopped: Option<Failure>, lost: Option<Failure>) -> Result<(), Failure> {
     let journal = app.journal()?;
     let mut rows = Vec::new();
     for id in ids {
@@ -366,10 +381,7 @@ fn verdict(app: &App, ids: &[ApprovalId], stopped: Option<Failure>, unopened: bo
         Some(failure) if failure.kind != Kind::Timeout => Some(failure),
         _ if is(&[S::Denied]) => Some(Failure::new(Kind::Denied, "not all were approved")),
         _ if is(&[S::Expired]) => Some(Failure::new(Kind::Expired, "not all were answered in time")),
-        _ if is(&[S::Requested, S::Redeeming]) && unopened => Some(
-            Failure::new(Kind::Failed, "what was kept of a request cannot be opened, so its answer cannot be learnt")
-                .hint("`agentctl approvals abandon ID` gives it up; with the credential store it was asked with it goes on"),
-        ),
+        _ if is(&[S::Requested, S::Redeeming]) && lost.is_some() => lost,
         _ if is(&[S::Requested, S::Redeeming]) => {
             Some(Failure::new(Kind::Pending, "not all are answered yet").hint("run it again to go on waiting"))
         }

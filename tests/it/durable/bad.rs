@@ -137,7 +137,7 @@ fn a_key_that_is_gone_from_the_keyring() {
     keyring.empty();
     agentctl(&home).args(["login", "--no-browser"]).run().code(0);
     let wait = || agentctl(&home).args(["approvals", "wait", "--all"]).run();
-    let told = wait().code(1).err(&["cannot be opened", "agentctl approvals abandon"]);
+    let told = wait().code(1).err(&["under a login that has ended", "agentctl approvals abandon"]);
     assert!(!told.stderr.contains("run it again"), "{told}");
     let first = pending(&home)[0]["id"].as_str().unwrap().to_owned();
     dev.advance(601);

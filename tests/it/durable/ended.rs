@@ -50,6 +50,11 @@ impl Two {
         approve(&self.dev);
     }
 
+    /// Edits the journal as nobody can who lacks its key: what lies behind the MACs of its rows has to hold as well.
+    fn edit(&self, sql: &str) {
+        self.b().args(["audit", "verify"]).env("AGENTCTL_TEST_JOURNAL", sql).run();
+    }
+
     fn journal(&self) -> Connection {
         Connection::open(self.home.path().join("b/agentctl/journal.db")).unwrap()
     }
@@ -89,7 +94,7 @@ fn a_call_that_is_made_younger_in_the_journal_does_not_go_on_after_a_stop() {
     two.b().args(["approvals", "wait", "--all"]).run().code(0);
     two.a().arg("panic").run().code(0);
     two.login();
-    two.journal().execute("UPDATE calls SET started_at = started_at + 86400000", []).unwrap();
+    two.edit("UPDATE calls SET started_at = started_at + 86400000");
     two.nothing_bought(&two.resumed().err(&["everything was stopped before anything was done"]));
 }
 
@@ -102,20 +107,20 @@ fn numbers_and_logins_that_are_written_into_the_journal_bring_no_yes_back() {
         two.b().args(["approvals", "wait", "--all"]).run().code(0);
         two.a().arg("panic").run().code(0);
         two.login();
-        let journal = two.journal();
         if let Some(stops) = stops {
             // Of another call under the login of now.
             two.b().args(["run", "--on-approval", "detach", "buy 1 phones"]).run().code(10);
-            journal.execute(stops, []).unwrap();
-            let sql = "UPDATE approvals SET login = (SELECT login FROM approvals ORDER BY created_at DESC LIMIT 1)";
-            journal.execute(sql, []).unwrap();
-            let run: String =
-                journal.query_row("SELECT run FROM calls ORDER BY started_at LIMIT 1", [], |row| row.get(0)).unwrap();
+            let login = "UPDATE approvals SET login = (SELECT login FROM approvals ORDER BY created_at DESC LIMIT 1)";
+            two.edit(&format!("{stops}; {login}"));
+            let run: String = two
+                .journal()
+                .query_row("SELECT run FROM calls ORDER BY started_at LIMIT 1", [], |row| row.get(0))
+                .unwrap();
             let output = two.b().args(["resume", &run, "--timeout", "5"]).run();
             output.err(&["cannot be opened"]);
             assert!(two.dev.orders().is_empty());
         } else {
-            journal.execute("UPDATE calls SET stops = NULL, started_at = started_at + 86400000", []).unwrap();
+            two.edit("UPDATE calls SET stops = NULL, started_at = started_at + 86400000");
             two.nothing_bought(&two.resumed().err(&["whether everything was stopped since it was begun is not known"]));
         }
     }
