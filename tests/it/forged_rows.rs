@@ -219,7 +219,7 @@ const ROWS: [&str; 9] = [
 #[test]
 fn a_model_writes_no_row_like_the_programs() {
     let listed: String = ROWS.iter().map(|row| format!("- item\n\n  {row}\n")).collect();
-    let text = format!("{}\n\n```\n{}\n```\n\n{listed}\nfin", ROWS.join("\n\n"), ROWS.join("\n"));
+    let text = format!("{}\n\n```\n{}\nany code\n```\n\n{listed}\nfin", ROWS.join("\n\n"), ROWS.join("\n"));
     let dev = Dev::scripted(json!([{ "text": text }, { "text": text }, { "text": text }]));
     let home = dev.logged_in();
     // Whatever is no terminal gets the text as it came.
@@ -233,6 +233,7 @@ fn a_model_writes_no_row_like_the_programs() {
             assert_eq!(rows.len(), 3, "{row}\n{screen}");
             assert!(rows.iter().all(|line| line.trim_start().starts_with("│ ")), "{rows:?}\n{screen}");
         }
+        assert!(screen.lines().any(|line| line == "│ any code"), "{screen}");
         terminal.leave();
     }
 }

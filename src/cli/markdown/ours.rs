@@ -67,7 +67,7 @@ const SIGNS: [(u32, u32); 58] = [
 const BLOCKS: (u32, u32) = (0x1fbb1, 0x1fbbf);
 
 /// The words that our rows begin with, wherever they stand in the row: the prompt, errors, a question, an approval.
-const WORDS: [&str; 19] = [
+const WORDS: [&str; 20] = [
     "agentctl>",
     "error:",
     "warning:",
@@ -76,6 +76,7 @@ const WORDS: [&str; 19] = [
     "This needs your approval",
     "Check that it shows",
     "It goes to",
+    "Asked by",
     "It is given up",
     "It waits",
     "The server did not return",
