@@ -218,6 +218,8 @@ fn a_hundred_runs_are_waited_for_with_few_open_files() {
         let names: Vec<String> = columns.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         let copied = names.iter().map(|name| match (table, name.as_str()) {
             ("runs", "id") | ("approvals", "id" | "run" | "action") => format!("{name} || '_' || n"),
+            // What a server gave to one is no other's.
+            (_, name) if name.ends_with("_sha256") => "NULL".to_owned(),
             _ => name.clone(),
         });
         let (names, copied) = (names.join(", "), copied.collect::<Vec<_>>().join(", "));
