@@ -73,7 +73,8 @@ fn faults(day: &Weather) -> Vec<Value> {
 
 /// By the tenant's own lists: every endpoint meets every kind of trouble, before its work and after it. Nothing of agentctl
 /// asks for `introspect` (that is for APIs), and a `page` is opened by the person's browser. What is slowed down has not
-/// worked; only JSON can be altered or garbled, and only after the work.
+/// worked; only JSON can be altered or garbled, and only after the work. An answer that is repeated needs an earlier one, which
+/// a day with one call seldom has: `repeated` tries that.
 #[test]
 fn no_kind_of_trouble_is_left_out_anywhere() {
     let schema = include_str!("../../../docs/dev-tenant/manage.schema.json");
@@ -82,7 +83,8 @@ fn no_kind_of_trouble_is_left_out_anywhere() {
         list.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
     };
     let places = words(&schema["$defs"]["label"]["enum"]);
-    let kinds = words(&schema["$defs"]["fault"]["properties"]["kind"]["enum"]);
+    let mut kinds = words(&schema["$defs"]["fault"]["properties"]["kind"]["enum"]);
+    kinds.retain(|kind| kind != "replay");
     let days: Vec<Value> = days().flat_map(|day| faults(&day)).collect();
     let mut left_out = BTreeSet::new();
     for (on, kind) in places.iter().flat_map(|on| kinds.iter().map(move |kind| (on, kind))) {
