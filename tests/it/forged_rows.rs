@@ -65,7 +65,7 @@ fn what_is_compared_is_whole_and_nothing_else_looks_like_it() {
         dev.post("/script", &json!({ "turns": [{ "tool_calls": [call] }, { "text": "It was not bought." }] }));
         let home = dev.logged_in();
         let terminal = Terminal::sized(agentctl(&home).args(["run", "go"]), columns, 60);
-        terminal.wait_for("Waiting for");
+        terminal.wait_for("Waiting for your appr");
         let pushed = wait_until(Duration::from_secs(60), "a push", || {
             Some(dev.get("/pending")["approvals"][0].clone()).filter(Value::is_object)
         });
@@ -99,7 +99,7 @@ fn the_code_is_not_broken_in_a_narrow_window() {
     let product = format!("product={}", "x".repeat(80));
     let call = ["tools", "call", "buy_product", "--arg", &product, "--arg", "qty=1"];
     let terminal = Terminal::sized(agentctl(&home).args(call), 40, 60);
-    terminal.wait_for("Waiting for");
+    terminal.wait_for("Waiting for your appr");
     let pushed = wait_until(Duration::from_secs(60), "a push", || {
         Some(dev.get("/pending")["approvals"][0].clone()).filter(Value::is_object)
     });
