@@ -338,7 +338,12 @@ impl Dispatcher {
 
     async fn unlock_log(&self) -> Result<(), Error> {
         if !self.audit.is_unlocked() {
-            self.audit.unlock(self.store.data_key().await?, self.store.lasts());
+            let key = self.store.data_key().await?;
+            self.audit.unlock(key, self.store.lasts());
+            // A key that does not last proves nothing to others, so the journal has none then.
+            if self.store.lasts() {
+                self.journal.unlock(key)?;
+            }
         }
         Ok(())
     }

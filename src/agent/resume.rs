@@ -133,9 +133,13 @@ impl Agent {
         if let Some(execution) = self.journal.execution(&row.action)? {
             let under_way = "the user stopped it while the request was under way; what came of it is found out later";
             let ended = execution.output.as_deref().and_then(|text| serde_json::from_str(text).ok());
+            // As long as the call is open, the log does not know its end yet.
+            let open = self.journal.open_calls(&row.run)?.iter().any(|open| open.action == row.action);
             return Ok(match execution.ended_at {
-                None => ToolOutput::refused(Outcome::Pending, under_way),
-                Some(_) => ended.unwrap_or_else(|| ToolOutput::refused(Outcome::Unknown, "how it ended is not known")),
+                Some(_) if !open => {
+                    ended.unwrap_or_else(|| ToolOutput::refused(Outcome::Unknown, "how it ended is not known"))
+                }
+                _ => ToolOutput::refused(Outcome::Pending, under_way),
             });
         }
         let approval = self.journal.approval_of(&row.action)?;

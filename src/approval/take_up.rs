@@ -35,8 +35,8 @@ impl Approvals {
         if digest.ok().as_deref() != Some(asked_digest) || text("digest") != asked_digest {
             return changed("its plan in the journal is not the one that was approved");
         }
-        // The row was looked up by its action, and the digest is that of the tool as well.
-        if asked_digest != action.digest.to_text() {
+        // The digest is that of the tool as well.
+        if asked.action != action.id || asked_digest != action.digest.to_text() {
             return changed("the call would be another one today");
         }
         if (&asked.issuer, &asked.subject) != (&account.iss, &account.sub) {

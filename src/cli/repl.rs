@@ -255,11 +255,20 @@ struct Desk {
 
 impl Desk {
     fn read(&mut self, request: &Request) -> Input {
-        let typed = self.ahead.take().map(|ahead| ahead + &self.tty.typed_ahead()).unwrap_or_default();
         let (prompt, is_message) = match request {
             Request::Message => (PROMPT, true),
             Request::Answer(question) => (question.as_str(), false),
         };
+        if is_message
+            && self.ahead.is_none()
+            && let Some(line) = self.tty.first_line(PROMPT)
+        {
+            self.ahead = Some(String::new());
+            self.tty.hush();
+            self.remember(&line);
+            return Input::Line(line);
+        }
+        let typed = self.ahead.take().map(|ahead| ahead + &self.tty.typed_ahead()).unwrap_or_default();
         // A question has to be read before it is answered.
         let (begun, kept) = if is_message { (typed, String::new()) } else { (String::new(), typed) };
         self.ahead = Some(kept);

@@ -77,6 +77,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
             let run = find(&journal, id)?;
             // The end of its open calls is written down.
             app.log_key().await?;
+            let journal = app.journal()?;
             delete(app, &journal, &run, *force)
         }
     }

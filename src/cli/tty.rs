@@ -33,6 +33,14 @@ impl Tty {
         text(&String::from_utf8_lossy(&self.0.take_input()))
     }
 
+    /// The first whole line that was typed while the terminal was as it was found, shown at this prompt. The others stay
+    /// in the terminal.
+    pub(crate) fn first_line(&self, prompt: &str) -> Option<String> {
+        let line = text(&String::from_utf8_lossy(&self.0.take_line()?));
+        say(format!("{prompt}{line}\n").as_bytes());
+        Some(line)
+    }
+
     /// As it was found.
     pub(crate) fn restore(&self) {
         if self.0.restore() {
@@ -126,6 +134,18 @@ mod system {
             input
         }
 
+        /// A terminal that edits lines itself gives one a read, and counts only whole ones as there.
+        pub(super) fn take_line(&self) -> Option<Vec<u8>> {
+            let edits = self.0.as_ref()?.local_modes.contains(LocalModes::ICANON);
+            if !edits || rustix::io::ioctl_fionread(io::stdin()).unwrap_or(0) == 0 {
+                return None;
+            }
+            let mut line = vec![0; 4096]; // no terminal keeps a longer one
+            let count = rustix::io::read(io::stdin(), &mut line).ok().filter(|count| *count > 0)?;
+            line.truncate(count);
+            Some(line)
+        }
+
         fn wait_at_most(&self, tenths: u8) -> bool {
             self.set(|modes| {
                 modes.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
@@ -166,6 +186,10 @@ mod system {
 
         pub(super) fn take_input(&self) -> Vec<u8> {
             Vec::new()
+        }
+
+        pub(super) fn take_line(&self) -> Option<Vec<u8>> {
+            None
         }
     }
 }

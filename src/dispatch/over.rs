@@ -104,7 +104,7 @@ pub(super) fn end_stopped(
         Some(approval) => journal.abandon(&approval.asked.id, at)?,
         None => false,
     };
-    let holds = holds(journal, action)?;
+    let holds = holds(audit, journal, action)?;
     let approval = journal.approval_of(action)?;
     let execution = journal.execution(action)?;
     let executing = approval.as_ref().filter(|row| row.state == ApprovalState::Executing);
@@ -160,7 +160,7 @@ pub(super) fn end_stopped(
 /// If the log or the journal cannot be written.
 pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTime<Utc>) -> Result<bool, Error> {
     let action = &row.asked.action;
-    let (logged, holds) = (Logged::of(audit, action)?, holds(journal, action)?);
+    let (logged, holds) = (Logged::of(audit, action)?, holds(audit, journal, action)?);
     let open = logged.response.is_none();
     let output = logged.end(ToolOutput::refused(Outcome::Cancelled, GIVEN_UP));
     if open {
@@ -205,7 +205,7 @@ pub fn forget(audit: &Audit, journal: &Journal, run: &RunId, at: DateTime<Utc>) 
         if !logged.request || logged.response.is_some() {
             continue;
         }
-        let holds = holds(journal, &row.action)?;
+        let holds = holds(audit, journal, &row.action)?;
         let output = match execution.as_ref().and_then(ended).filter(|_| holds) {
             Some(output) => logged.end(ToolOutput::refused(output.outcome, "its run was deleted")),
             None if begun => ToolOutput::refused(Outcome::Unknown, DELETED_BEGUN),
@@ -221,10 +221,12 @@ pub fn forget(audit: &Audit, journal: &Journal, run: &RunId, at: DateTime<Utc>) 
     Ok(())
 }
 
-/// Whether what the journal says of a call may be told. Without its key nobody can say; the log has no MAC then either.
-fn holds(journal: &Journal, action: &ActionId) -> Result<bool, Error> {
+/// Whether what the journal says of a call may be told. Without its key nobody can say, and then it is told only where the
+/// log has no MAC either.
+fn holds(audit: &Audit, journal: &Journal, action: &ActionId) -> Result<bool, Error> {
     match journal.prove(About::Action(action)) {
-        Ok(()) | Err(journal::Error::Locked) => Ok(true),
+        Ok(()) => Ok(true),
+        Err(journal::Error::Locked) => Ok(!audit.is_unlocked()),
         Err(journal::Error::Unproven { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }

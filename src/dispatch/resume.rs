@@ -29,6 +29,9 @@ impl Dispatcher {
     /// If the log or the journal cannot be read or written.
     pub async fn resume(&self, row: &CallRow, anew: bool, tell: Tell<'_>) -> Result<ToolOutput, Error> {
         self.unlock_log().await?;
+        if self.journal.is_unlocked() {
+            self.journal.prove(About::Action(&row.action))?;
+        }
         let row = &self.opened(row).await?;
         // What was in hand when everything was stopped is over, also if `panic` knew nothing of it: it looks into one state
         // folder, and may be killed on its way.
@@ -37,10 +40,6 @@ impl Dispatcher {
             if !logged.request {
                 return Ok(output);
             }
-        }
-        // A key that does not last proves nothing to others, so the journal has none then.
-        if self.journal.is_unlocked() {
-            self.journal.prove(About::Action(&row.action))?;
         }
         let logged = Logged::of(&self.audit, &row.action)?;
         let plan = self.plan_again(row);

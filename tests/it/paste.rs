@@ -36,6 +36,21 @@ fn what_comes_while_an_answer_streams_stands_in_the_next_line_unsent() {
 }
 
 #[test]
+fn the_first_line_before_the_prompt_is_sent_and_the_second_one_is_not_lost() {
+    let dev = Dev::scripted(json!([{ "text": "First." }, { "text": "Second." }]));
+    let home = dev.logged_in();
+    let late = agentctl(&home).arg("chat").inside("/bin/sh").before(["-c", "sleep 1; exec \"$0\" \"$@\""]);
+    let mut terminal = Terminal::sized(late, 100, 40);
+    terminal.type_text("one line\rand another\r");
+    let screen = terminal.wait_until("the second line, unsent", |screen| screen.trim_end().ends_with("> and another"));
+    assert!(screen.contains("agentctl> one line\nFirst."), "{screen}");
+    assert_eq!(dev.history("model").len(), 1, "{screen}");
+    terminal.enter("");
+    terminal.wait_for("Second.");
+    terminal.leave();
+}
+
+#[test]
 fn a_paste_sends_no_file_along_that_the_person_has_not_agreed_to() {
     for (answer, sent) in [("", false), ("n", false), ("y", true)] {
         let dev = Dev::scripted(json!([{ "text": "Read." }, { "text": "Read again." }]));

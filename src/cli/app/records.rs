@@ -35,13 +35,15 @@ impl App {
     /// The same when what it says is about to be believed.
     ///
     /// # Errors
-    /// If something of the run was not written with the journal's key. Where nobody has logged in there is none, and
-    /// nothing that needs one is done.
+    /// If something of the run was not written with the journal's key, or the credential store cannot be asked for it. Where
+    /// nobody has logged in there is none: whoever finds one later proves the run then, or does not go on.
     pub(crate) async fn proven(&self, run: &RunId) -> Result<Rc<Journal>, Failure> {
-        self.log_key().await?;
+        let store = self.store()?;
+        self.patiently(async { Ok(store.existing_data_key().await?) }).await?;
         let journal = self.journal()?;
-        if journal.is_unlocked() {
-            journal.prove(About::Run(run)).map_err(|error| Failure::unproven(error, run))?;
+        match journal.is_unlocked() {
+            true => journal.prove(About::Run(run)).map_err(|error| Failure::unproven(error, run))?,
+            false => journal.take_unproven(run),
         }
         Ok(journal)
     }

@@ -151,7 +151,10 @@ impl Journal {
                 new.login,
             ];
             tx.execute(sql, values).map(drop)
-        })
+        })?;
+        self.rely_on("approvals", new.id.as_str());
+        self.rely_on("approvals", new.action.as_str());
+        Ok(())
     }
 
     /// Takes an approval from one state to the next, if it still is in that one: of several processes that try, one wins.
@@ -234,7 +237,7 @@ impl Journal {
             Ok(Some(None)) => Err(Error::Missing(id.to_string())),
             Ok(Some(Some(found))) => Err(Error::Stale { expected: from, found }),
             // What is unique of a row that is there are the hashes of what was given.
-            Err(Error::Exists(_)) => Err(Error::Given),
+            Err(Error::Exists(what)) if what.contains("approvals.") => Err(Error::Given),
             Err(error) => Err(error),
         }
     }
@@ -264,7 +267,7 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be read.
     pub fn approval(&self, id: &ApprovalId) -> Result<Option<ApprovalRow>, Error> {
-        self.find(&format!("SELECT {COLUMNS} FROM approvals WHERE id = ?1"), [id.as_str()], approval_row)
+        Ok(self.read("approvals", COLUMNS, "WHERE id = ?1", &[id.as_str()], approval_row)?.pop())
     }
 
     /// The newest approval of an action, if it has one.
@@ -272,9 +275,8 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be read.
     pub fn approval_of(&self, action: &ActionId) -> Result<Option<ApprovalRow>, Error> {
-        let sql =
-            format!("SELECT {COLUMNS} FROM approvals WHERE action = ?1 ORDER BY created_at DESC, id DESC LIMIT 1");
-        self.find(&sql, [action.as_str()], approval_row)
+        let newest = "WHERE action = ?1 ORDER BY created_at DESC, id DESC LIMIT 1";
+        Ok(self.read("approvals", COLUMNS, newest, &[action.as_str()], approval_row)?.pop())
     }
 
     /// Approvals, the oldest first.

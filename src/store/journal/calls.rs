@@ -66,6 +66,7 @@ impl Journal {
             let stops = stops.as_ref().map(|stops| json!(stops).to_string());
             tx.execute(sql, params![action, run, call, tool, arguments, plan, digest, at, stops]).map(drop)
         })?;
+        self.rely_on("calls", call.action.as_str());
         self.passes("after:call_opened");
         Ok(())
     }
@@ -141,9 +142,8 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be read.
     pub fn open_calls(&self, run: &RunId) -> Result<Vec<CallRow>, Error> {
-        let sql =
-            format!("SELECT {COLUMNS} FROM calls WHERE run = ?1 AND closed_at IS NULL ORDER BY started_at, action");
-        self.list(&sql, [run.as_str()], call_row)
+        let open = "WHERE run = ?1 AND closed_at IS NULL ORDER BY started_at, action";
+        self.read("calls", COLUMNS, open, &[run.as_str()], call_row)
     }
 
     /// The calls of a run that the model gave this name, over or not, the oldest first.
@@ -151,8 +151,8 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be read.
     pub fn calls_named(&self, run: &RunId, call: &str) -> Result<Vec<CallRow>, Error> {
-        let sql = format!("SELECT {COLUMNS} FROM calls WHERE run = ?1 AND call = ?2 ORDER BY started_at, action");
-        self.list(&sql, [run.as_str(), call], call_row)
+        let named = "WHERE run = ?1 AND call = ?2 ORDER BY started_at, action";
+        self.read("calls", COLUMNS, named, &[run.as_str(), call], call_row)
     }
 
     /// A call, if it is there.
@@ -160,7 +160,7 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be read.
     pub fn call(&self, action: &ActionId) -> Result<Option<CallRow>, Error> {
-        self.find(&format!("SELECT {COLUMNS} FROM calls WHERE action = ?1"), [action.as_str()], call_row)
+        Ok(self.read("calls", COLUMNS, "WHERE action = ?1", &[action.as_str()], call_row)?.pop())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Executions in the journal: each action is begun once, and its end is written down once.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Transaction, params};
+use rusqlite::{Row, Transaction, params};
 
 use super::{ApprovalChange, ApprovalState, Error, Journal, maybe_time, millis, time};
 use crate::call::{ActionId, ApprovalId, RunId};
@@ -112,6 +112,10 @@ impl Journal {
         };
         match result {
             Err(Error::Exists(_)) => Err(Error::Exists(action.to_string())),
+            Ok(()) => {
+                self.rely_on("executions", action.as_str());
+                Ok(())
+            }
             other => other,
         }
     }
@@ -149,9 +153,8 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be read.
     pub fn execution(&self, action: &ActionId) -> Result<Option<ExecutionRow>, Error> {
-        let sql = "SELECT run, tool, digest, idempotency_key, started_at, ended_at, outcome, http_status, output
-                   FROM executions WHERE action = ?1";
-        self.find(sql, [action.as_str()], |row| {
+        let columns = "run, tool, digest, idempotency_key, started_at, ended_at, outcome, http_status, output";
+        let read = |row: &Row<'_>| {
             Ok(ExecutionRow {
                 action: action.clone(),
                 run: row.get::<_, Option<String>>(0)?.map(RunId::from_text),
@@ -164,7 +167,8 @@ impl Journal {
                 http_status: row.get(7)?,
                 output: row.get(8)?,
             })
-        })
+        };
+        Ok(self.read("executions", columns, "WHERE action = ?1", &[action.as_str()], read)?.pop())
     }
 }
 

@@ -10,6 +10,7 @@ mod executions;
 mod given;
 mod proof;
 mod runs;
+mod schema;
 mod spending;
 mod state;
 
@@ -30,7 +31,7 @@ pub use self::{
     spending::{Purse, Sums},
     state::ApprovalState,
 };
-use super::lock::{self, GrantLock};
+use super::lock;
 use crate::files;
 use chrono::{DateTime, Utc};
 use rusqlite::{
@@ -39,86 +40,6 @@ use rusqlite::{
 
 /// How long another process may hold the file.
 const BUSY: Duration = Duration::from_secs(5);
-
-/// Each entry leads from one version of the schema to the next; `user_version` counts them.
-const MIGRATIONS: &[&str] = &[
-    "
-    CREATE TABLE runs (
-        id TEXT PRIMARY KEY, started_at INTEGER NOT NULL, profile TEXT NOT NULL, model TEXT NOT NULL,
-        title TEXT NOT NULL, ended_at INTEGER, status TEXT, exit_code INTEGER
-    ) STRICT;
-    CREATE TABLE messages (
-        run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE, seq INTEGER NOT NULL, body TEXT NOT NULL,
-        PRIMARY KEY (run, seq)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE approvals (
-        id TEXT PRIMARY KEY, action TEXT NOT NULL, run TEXT, issuer TEXT NOT NULL, subject TEXT NOT NULL,
-        client_id TEXT NOT NULL, tool TEXT NOT NULL, plan TEXT NOT NULL, digest TEXT NOT NULL,
-        binding_message TEXT NOT NULL, code TEXT NOT NULL, created_at INTEGER NOT NULL, state TEXT NOT NULL,
-        requested_at INTEGER, answered_at INTEGER, expires_at INTEGER, interval_s INTEGER,
-        sealed_auth_req_id BLOB, sealed_token BLOB, error TEXT
-    ) STRICT;
-    CREATE INDEX approvals_by_run ON approvals (run, tool);
-    CREATE INDEX approvals_by_state ON approvals (state);
-    CREATE TABLE pushes (issuer TEXT NOT NULL, subject TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
-    CREATE INDEX pushes_by_person ON pushes (issuer, subject, at);
-    CREATE TABLE executions (
-        action TEXT PRIMARY KEY, run TEXT, tool TEXT NOT NULL, digest TEXT NOT NULL, idempotency_key TEXT NOT NULL,
-        started_at INTEGER NOT NULL, ended_at INTEGER, outcome TEXT, http_status INTEGER
-    ) STRICT;
-",
-    "
-    CREATE TABLE spending (
-        action TEXT PRIMARY KEY, run TEXT, issuer TEXT NOT NULL, subject TEXT NOT NULL, currency TEXT NOT NULL,
-        amount TEXT NOT NULL, at INTEGER NOT NULL
-    ) STRICT;
-    CREATE INDEX spending_by_person ON spending (issuer, subject, currency, at);
-",
-    "
-    ALTER TABLE approvals ADD COLUMN terms TEXT NOT NULL DEFAULT '{}';
-    ALTER TABLE approvals ADD COLUMN polled_at INTEGER;
-    ALTER TABLE approvals ADD COLUMN evidence TEXT;
-    CREATE INDEX approvals_by_action ON approvals (action);
-    ALTER TABLE executions ADD COLUMN output TEXT;
-    CREATE TABLE calls (
-        action TEXT PRIMARY KEY, run TEXT, call TEXT NOT NULL, tool TEXT NOT NULL, arguments TEXT NOT NULL,
-        plan TEXT NOT NULL, digest TEXT NOT NULL, started_at INTEGER NOT NULL, closed_at INTEGER
-    ) STRICT;
-    CREATE INDEX open_calls ON calls (run) WHERE closed_at IS NULL;
-    CREATE TABLE chores (name TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;
-",
-    "
-    ALTER TABLE runs ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0;
-    UPDATE runs SET used_at = coalesce(ended_at, started_at);
-",
-    "
-    ALTER TABLE runs ADD COLUMN bounds TEXT NOT NULL DEFAULT '{}';
-",
-    "
-    ALTER TABLE approvals ADD COLUMN login TEXT;
-    ALTER TABLE calls ADD COLUMN stops TEXT;
-",
-    // Columns that come later have no value by default: a row from before has its MAC without them.
-    "
-    ALTER TABLE runs ADD COLUMN mac BLOB;
-    ALTER TABLE messages ADD COLUMN mac BLOB;
-    ALTER TABLE calls ADD COLUMN mac BLOB;
-    ALTER TABLE approvals ADD COLUMN mac BLOB;
-    ALTER TABLE executions ADD COLUMN mac BLOB;
-",
-    "
-    ALTER TABLE runs ADD COLUMN task_turns INTEGER;
-    ALTER TABLE runs ADD COLUMN task_tokens INTEGER;
-",
-    "
-    ALTER TABLE approvals ADD COLUMN auth_req_id_sha256 TEXT;
-    ALTER TABLE approvals ADD COLUMN id_token_sha256 TEXT;
-    ALTER TABLE approvals ADD COLUMN access_token_sha256 TEXT;
-    CREATE UNIQUE INDEX given_auth_req_id ON approvals (auth_req_id_sha256);
-    CREATE UNIQUE INDEX given_id_token ON approvals (id_token_sha256);
-    CREATE UNIQUE INDEX given_access_token ON approvals (access_token_sha256);
-",
-];
 
 /// Why something could not be written down or found.
 #[derive(Debug, thiserror::Error)]
@@ -200,6 +121,10 @@ pub struct Journal {
     waits: Cell<bool>,
     /// Whether what is written carries MACs.
     unlocked: Cell<bool>,
+    /// What is read of this must be proven.
+    relied: proof::Relied,
+    /// The count of changes to its tables when they were looked at last. None: not yet.
+    tables: Cell<Option<i64>>,
     #[cfg(feature = "test-clock")]
     deadly: Option<String>,
 }
@@ -229,6 +154,7 @@ impl Journal {
             // The last process to leave would otherwise copy the log into the file and wait for the disk twice.
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+            schema::distrust(&connection)?;
             Ok(connection)
         };
         let connection = open().map_err(|error| translate(&path, error))?;
@@ -237,12 +163,13 @@ impl Journal {
             path,
             waits: Cell::new(true),
             unlocked: Cell::default(),
+            relied: proof::Relied::default(),
+            tables: Cell::default(),
             #[cfg(feature = "test-clock")]
             deadly: None,
         };
-        if journal.version()? != MIGRATIONS.len() {
-            journal.migrate()?;
-        }
+        journal.migrate()?;
+        journal.recognise()?;
         Ok(journal)
     }
 
@@ -265,31 +192,20 @@ impl Journal {
         let _ = place;
     }
 
-    fn version(&self) -> Result<usize, Error> {
-        let version: i64 = self.found(self.connection.query_row("PRAGMA user_version", [], |row| row.get(0)))?;
-        let (found, known) = (usize::try_from(version).unwrap_or(usize::MAX), MIGRATIONS.len());
-        if found > known { Err(Error::Newer { path: self.path.clone(), found, known }) } else { Ok(found) }
-    }
-
-    fn migrate(&self) -> Result<(), Error> {
-        // SQLite does not wait its turn when it switches to a write-ahead log, so the first processes are lined up here.
-        let _lock = GrantLock::take_blocking(&files::beside(&self.path, ".lock"), BUSY)?;
-        self.found(self.connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())))?;
-        for (index, step) in MIGRATIONS.iter().enumerate().skip(self.version()?) {
-            self.write(true, |tx| tx.execute_batch(&format!("{step} PRAGMA user_version = {};", index + 1)))?;
-        }
-        files::sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
-        Ok(())
-    }
-
     /// One transaction that no other writer comes between. With `wait`, it is on the disk when this returns.
     fn write<T>(&self, wait: bool, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, Error> {
-        let write = || {
+        let begin = || {
             if self.waits.replace(wait) != wait {
                 let level = if wait { "FULL" } else { "NORMAL" };
                 self.connection.execute_batch(&format!("PRAGMA synchronous = {level};"))?;
             }
-            let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)
+        };
+        let transaction = self.found(begin())?;
+        if self.tables.get().is_some() {
+            self.recognise()?;
+        }
+        let write = || {
             let result = work(&transaction)?;
             transaction.commit()?;
             Ok(result)
@@ -381,7 +297,7 @@ mod tests {
         DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap()
     }
 
-    fn run_row() -> RunRow {
+    pub(super) fn run_row() -> RunRow {
         RunRow {
             id: RunId::mint(),
             started_at: at(0),

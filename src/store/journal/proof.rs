@@ -6,10 +6,15 @@
 //! triggers of this connection, so that no statement can forget one; a row that was changed without the key gets none again,
 //! which would hide it.
 //!
+//! What was proven once may be changed before it is read, so a journal remembers what it has proven or written itself, and
+//! whatever it reads of that must carry its MAC in the very step that reads it.
+//!
 //! Two things a MAC of a row cannot show: that a row was taken away, and that an older one was put back.
 
+use std::{cell::RefCell, collections::HashSet};
+
 use aws_lc_rs::hmac;
-use rusqlite::{functions::Context, functions::FunctionFlags, types::ValueRef};
+use rusqlite::{Row, functions::Context, functions::FunctionFlags, params_from_iter, types::ValueRef};
 
 use super::{Error, Journal};
 use crate::{
@@ -17,14 +22,57 @@ use crate::{
     store::seal::DataKey,
 };
 
-/// The tables whose rows say what was allowed and done, and what names a row of them.
-const TABLES: &[(&str, &[&str])] = &[
-    ("runs", &["id"]),
-    ("messages", &["run", "seq"]),
-    ("calls", &["action"]),
-    ("approvals", &["id"]),
-    ("executions", &["action"]),
+/// A table whose rows say what was allowed and done.
+struct Table {
+    name: &'static str,
+    /// What names a row of it.
+    names: &'static [&'static str],
+    /// What says to which run and which action a row belongs.
+    of: [&'static str; 2],
+    /// What a MAC is made of. Never what the file calls its columns: those names are somebody's words.
+    columns: &'static [&'static str],
+}
+
+#[rustfmt::skip]
+const TABLES: [Table; 5] = [
+    Table {
+        name: "runs", names: &["id"], of: ["id", "NULL"],
+        columns: &["id", "started_at", "profile", "model", "title", "ended_at", "status", "exit_code", "used_at", "bounds",
+            "task_turns", "task_tokens"],
+    },
+    Table { name: "messages", names: &["run", "seq"], of: ["run", "NULL"], columns: &["run", "seq", "body"] },
+    Table {
+        name: "calls", names: &["action"], of: ["run", "action"],
+        columns: &["action", "run", "call", "tool", "arguments", "plan", "digest", "started_at", "closed_at", "stops"],
+    },
+    Table {
+        name: "approvals", names: &["id"], of: ["run", "action"],
+        columns: &["id", "action", "run", "issuer", "subject", "client_id", "tool", "plan", "digest", "binding_message",
+            "code", "created_at", "state", "requested_at", "answered_at", "expires_at", "interval_s", "sealed_auth_req_id",
+            "sealed_token", "error", "terms", "polled_at", "evidence", "login", "auth_req_id_sha256", "id_token_sha256",
+            "access_token_sha256"],
+    },
+    Table {
+        name: "executions", names: &["action"], of: ["run", "action"],
+        columns: &["action", "run", "tool", "digest", "idempotency_key", "started_at", "ended_at", "outcome",
+            "http_status", "output"],
+    },
 ];
+
+/// What a journal has proven or written itself: everything of a run or an action, or rows of one table that it names.
+#[derive(Debug, Default)]
+pub(super) struct Relied {
+    on: RefCell<HashSet<(&'static str, String)>>,
+    /// Runs that were taken up without a key.
+    unproven: RefCell<Vec<RunId>>,
+}
+
+impl Relied {
+    fn holds(&self, table: &'static str, name: &str) -> bool {
+        let on = self.on.borrow();
+        ["", table].into_iter().any(|table| on.contains(&(table, name.to_owned())))
+    }
+}
 
 /// What was written down about something.
 #[derive(Clone, Copy, Debug)]
@@ -40,21 +88,21 @@ impl Journal {
     /// had none before.
     ///
     /// # Errors
-    /// If SQLite refuses.
+    /// If SQLite refuses; [`Error::Unproven`] if something that was relied on without a key is not proven by it.
     pub fn unlock(&self, key: &DataKey) -> Result<bool, Error> {
-        if self.unlocked.replace(true) {
+        if self.is_unlocked() {
             return Ok(false);
         }
         let key = key.root().derive("rows of the journal", "").map_err(|_| self.corrupt("no key can be derived"))?;
         let register = || {
             let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
             self.connection.create_scalar_function("row_mac", -1, flags, move |row| mac(&key, row))?;
-            for (table, names) in TABLES {
-                self.connection.execute_batch(&self.triggers(table, names)?)?;
-            }
-            Ok(true)
+            TABLES.iter().try_for_each(|table| self.connection.execute_batch(&triggers(table)))
         };
-        self.found(register())
+        self.found(register())?;
+        self.unlocked.set(true);
+        self.relied.unproven.take().iter().try_for_each(|run| self.prove(About::Run(run)))?;
+        Ok(true)
     }
 
     /// Changes it with its key, as nobody can who has none. How a process test comes past the MACs to what lies behind.
@@ -73,27 +121,7 @@ impl Journal {
         self.unlocked.get()
     }
 
-    fn triggers(&self, table: &str, names: &[&str]) -> rusqlite::Result<String> {
-        let columns = self.columns(table)?;
-        let of = |row: &str| call(table, row, &columns);
-        let (row, listed) = (named("NEW", names), columns.join(", "));
-        Ok(format!(
-            "CREATE TEMP TRIGGER {table}_new AFTER INSERT ON {table}
-             BEGIN UPDATE {table} SET mac = {new} WHERE {row}; END;
-              CREATE TEMP TRIGGER {table}_changed AFTER UPDATE OF {listed} ON {table}
-             BEGIN UPDATE {table} SET mac = CASE WHEN OLD.mac IS {old} THEN {new} END WHERE {row}; END;",
-            new = of("NEW."),
-            old = of("OLD."),
-        ))
-    }
-
-    /// The columns of a table that a MAC is made of.
-    fn columns(&self, table: &str) -> rusqlite::Result<Vec<String>> {
-        let mut list = self.connection.prepare("SELECT name FROM pragma_table_info(?1) WHERE name <> 'mac'")?;
-        list.query_map([table], |row| row.get(0))?.collect()
-    }
-
-    /// That everything which the journal says about something was written with its key.
+    /// That everything which the journal says about something was written with its key. From then on it is relied on.
     ///
     /// # Errors
     /// [`Error::Unproven`] if a row of it was not, or was changed since. [`Error::Locked`] without the key.
@@ -101,35 +129,100 @@ impl Journal {
         if !self.is_unlocked() {
             return Err(Error::Locked);
         }
-        for (table, names) in TABLES {
+        self.recognise()?;
+        for table in &TABLES {
+            let [run, action] = table.of;
             let (column, name) = match about {
-                About::Run(run) if *table == "runs" => ("id", run.as_str()),
-                About::Run(run) => ("run", run.as_str()),
-                About::Action(_) if matches!(*table, "runs" | "messages") => continue,
-                About::Action(action) => ("action", action.as_str()),
+                About::Run(name) => (run, name.as_str()),
+                About::Action(_) if action == "NULL" => continue,
+                About::Action(name) => (action, name.as_str()),
             };
-            let columns = self.found(self.columns(table))?;
-            let mac = call(table, "", &columns);
-            let sql = format!(
-                "SELECT {} FROM {table} WHERE {column} = ?1 AND mac IS NOT {mac} LIMIT 1",
-                names.join(" || ' ' || ")
-            );
+            let (row, mac) = (table.names.join(" || ' ' || "), mac_of(table, ""));
+            let sql = format!("SELECT {row} FROM {} WHERE {column} = ?1 AND mac IS NOT {mac} LIMIT 1", table.name);
             if let Some(row) = self.find(&sql, [name], |row| row.get::<_, String>(0))? {
-                return Err(Error::Unproven { table, row });
+                return Err(Error::Unproven { table: table.name, row });
             }
         }
+        self.rely_on(
+            "",
+            match about {
+                About::Run(run) => run.as_str(),
+                About::Action(action) => action.as_str(),
+            },
+        );
         Ok(())
+    }
+
+    /// Takes a run as the journal has it, because nobody has a key. Whoever finds one has to prove it.
+    pub fn take_unproven(&self, run: &RunId) {
+        self.relied.on.borrow_mut().insert(("", run.to_string()));
+        self.relied.unproven.borrow_mut().push(run.clone());
+    }
+
+    /// From now on what is read of this must be proven, if it is written with the key: rows of a table, or all of them.
+    pub(super) fn rely_on(&self, table: &'static str, name: &str) {
+        if self.is_unlocked() {
+            self.relied.on.borrow_mut().insert((table, name.to_owned()));
+        }
+    }
+
+    /// Reads rows of a table with MACs; the first parameter names what they belong to.
+    ///
+    /// # Errors
+    /// [`Error::Unproven`] if one of them is relied on and does not carry its MAC.
+    pub(super) fn read<T>(
+        &self,
+        table: &str,
+        columns: &str,
+        which: &str,
+        params: &[&str],
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        let Some(table) = TABLES.iter().find(|known| known.name == table) else {
+            return Err(self.corrupt("it has no such table"));
+        };
+        let [run, action] = table.of;
+        let row = table.names.join(" || ' ' || ");
+        let proven = if self.is_unlocked() { format!("mac IS {}", mac_of(table, "")) } else { "TRUE".to_owned() };
+        let sql = format!("SELECT {columns}, {proven}, {row}, {run}, {action} FROM {} {which}", table.name);
+        let mut rows = Vec::new();
+        for (proven, belongs, row) in self.list(&sql, params_from_iter(params), |row| {
+            let at = row.as_ref().column_count() - 4;
+            let belongs: [Option<String>; 3] = [row.get(at + 1)?, row.get(at + 2)?, row.get(at + 3)?];
+            Ok((row.get::<_, bool>(at)?, belongs, read(row)?))
+        })? {
+            let [name, ..] = &belongs;
+            let mut of = belongs.iter().flatten().map(String::as_str).chain(params.first().copied());
+            if of.any(|name| self.relied.holds(table.name, name)) {
+                if !proven {
+                    return Err(Error::Unproven { table: table.name, row: name.clone().unwrap_or_default() });
+                }
+                belongs[2].iter().for_each(|action| self.rely_on("", action));
+            }
+            rows.push(row);
+        }
+        Ok(rows)
     }
 }
 
-/// The MAC of a row in SQL: the table, then each column by name and value.
-fn call(table: &str, row: &str, columns: &[String]) -> String {
-    let values: String = columns.iter().map(|column| format!(", '{column}', {row}{column}")).collect();
-    format!("row_mac('{table}'{values})")
+fn triggers(table: &Table) -> String {
+    let Table { name, names, columns, .. } = table;
+    let row = names.iter().map(|column| format!("{column} = NEW.{column}")).collect::<Vec<_>>().join(" AND ");
+    format!(
+        "CREATE TEMP TRIGGER {name}_new AFTER INSERT ON {name}
+         BEGIN UPDATE {name} SET mac = {new} WHERE {row}; END;
+         CREATE TEMP TRIGGER {name}_changed AFTER UPDATE OF {listed} ON {name}
+         BEGIN UPDATE {name} SET mac = CASE WHEN OLD.mac IS {old} THEN {new} END WHERE {row}; END;",
+        new = mac_of(table, "NEW."),
+        old = mac_of(table, "OLD."),
+        listed = columns.join(", "),
+    )
 }
 
-fn named(row: &str, names: &[&str]) -> String {
-    names.iter().map(|name| format!("{name} = {row}.{name}")).collect::<Vec<_>>().join(" AND ")
+/// The MAC of a row in SQL: the table, then each column by name and value.
+fn mac_of(table: &Table, row: &str) -> String {
+    let values: String = table.columns.iter().map(|column| format!(", '{column}', {row}{column}")).collect();
+    format!("row_mac('{}'{values})", table.name)
 }
 
 /// Each part with its kind and length before it, so that no two rows read alike. A column without a value is left out: one
@@ -262,5 +355,77 @@ mod tests {
         Journal::open(&dir.0).unwrap().close_call(&action, at(3)).unwrap();
         assert!(matches!(keyless.prove(About::Action(&action)), Err(Error::Unproven { table: "calls", .. })));
         keyless.close_call(&action, at(4)).unwrap();
+    }
+
+    #[test]
+    fn what_was_proven_is_not_read_after_a_change() {
+        let changes = [
+            "UPDATE runs SET bounds = '{}'",
+            "UPDATE messages SET body = '1'",
+            "INSERT INTO messages (run, seq, body) SELECT id, 1, '1' FROM runs",
+            "UPDATE messages SET seq = 1",
+            "UPDATE calls SET tool = 'search_products'",
+            "INSERT INTO calls SELECT 'act_2', run, call, tool, arguments, plan, digest, started_at, closed_at, stops, mac
+             FROM calls",
+            "UPDATE executions SET outcome = 'done', ended_at = 1, output = '{}'",
+        ];
+        let reads = |journal: &Journal, run: &RunId, action: &ActionId| {
+            let errors = [
+                journal.run(run).err(),
+                journal.tally(run).err(),
+                journal.messages(run).err(),
+                journal.open_calls(run).err(),
+                journal.calls_named(run, "x").err(),
+                journal.call(action).err(),
+                journal.execution(action).err(),
+            ];
+            errors.iter().flatten().filter(|error| matches!(error, Error::Unproven { .. })).count()
+        };
+        for change in changes {
+            for began in [true, false] {
+                let dir = TempDir::new();
+                let first = journal(&dir);
+                let (run, action) = filled(&first);
+                // Either it began the run itself, or proved it.
+                let relying = if began { first } else { journal(&dir) };
+                if !began {
+                    assert_eq!(reads(&relying, &run, &action), 0);
+                    relying.prove(About::Run(&run)).unwrap();
+                }
+                assert_eq!(reads(&relying, &run, &action), 0, "{change}");
+                rusqlite::Connection::open(dir.path("journal.db")).unwrap().execute_batch(change).unwrap();
+                assert!(reads(&relying, &run, &action) > 0, "{change}");
+                // Who only shows it is told what stands there.
+                assert_eq!(
+                    reads(&Journal::open(&dir.0).unwrap(), &run, &action),
+                    usize::from(change.contains("seq = 1"))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn who_finds_the_key_later_proves_what_was_taken_without_it() {
+        for (edit, good) in [("SELECT 1", true), ("UPDATE runs SET bounds = '{}'", false)] {
+            let dir = TempDir::new();
+            let (run, _) = filled(&journal(&dir));
+            rusqlite::Connection::open(dir.path("journal.db")).unwrap().execute_batch(edit).unwrap();
+            let keyless = Journal::open(&dir.0).unwrap();
+            keyless.take_unproven(&run);
+            keyless.run(&run).unwrap();
+            assert_eq!(keyless.unlock(&key(7)).is_ok(), good, "{edit}");
+            assert_eq!(keyless.run(&run).is_ok(), good, "{edit}");
+        }
+    }
+
+    #[test]
+    fn a_mac_is_made_of_every_column() {
+        let dir = TempDir::new();
+        let journal = journal(&dir);
+        for table in &TABLES {
+            let sql = "SELECT name FROM pragma_table_xinfo(?1) WHERE name <> 'mac'";
+            let columns: Vec<String> = journal.list(sql, [table.name], |row| row.get(0)).unwrap();
+            assert_eq!(columns, table.columns, "{}", table.name);
+        }
     }
 }

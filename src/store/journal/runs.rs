@@ -82,7 +82,9 @@ impl Journal {
             let sql = "INSERT INTO runs (id, started_at, profile, model, title, used_at, bounds)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?2, ?6)";
             tx.execute(sql, params![id.as_str(), millis(*started_at), profile, model, title, bounds]).map(drop)
-        })
+        })?;
+        self.rely_on("", id.as_str());
+        Ok(())
     }
 
     /// Writes down what a run keeps to from now on.
@@ -114,12 +116,13 @@ impl Journal {
     /// # Errors
     /// If there is no such run, or the journal cannot be read.
     pub fn tally(&self, run: &RunId) -> Result<Tally, Error> {
-        let sql = "SELECT coalesce(task_turns, 0), coalesce(task_tokens, 0) FROM runs WHERE id = ?1";
+        let columns = "coalesce(task_turns, 0), coalesce(task_tokens, 0)";
         let read = |row: &Row<'_>| {
             let tokens: i64 = row.get(1)?;
             Ok(Tally { turns: row.get(0)?, tokens: u64::try_from(tokens).unwrap_or(u64::MAX) })
         };
-        self.find(sql, [run.as_str()], read)?.ok_or_else(|| Error::Missing(run.to_string()))
+        let tally = self.read("runs", columns, "WHERE id = ?1", &[run.as_str()], read)?.pop();
+        tally.ok_or_else(|| Error::Missing(run.to_string()))
     }
 
     fn kept(&self, bounds: &Bounds) -> Result<String, Error> {
@@ -152,13 +155,15 @@ impl Journal {
     /// A run's conversation, in order.
     ///
     /// # Errors
-    /// If the journal cannot be read.
+    /// If the journal cannot be read; [`Error::Unproven`] if a message is missing before another one.
     pub fn messages(&self, run: &RunId) -> Result<Vec<Value>, Error> {
-        let texts: Vec<String> =
-            self.list("SELECT body FROM messages WHERE run = ?1 ORDER BY seq", params![run.as_str()], |row| {
-                row.get(0)
-            })?;
-        texts.iter().map(|text| serde_json::from_str(text).map_err(|_| self.corrupt("a message is not JSON"))).collect()
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+        let all = self.read("messages", "seq, body", "WHERE run = ?1 ORDER BY seq", &[run.as_str()], read)?;
+        let message = |(place, (seq, text)): (usize, (i64, String))| match serde_json::from_str(&text) {
+            _ if seq != number(place) => Err(Error::Unproven { table: "messages", row: format!("{run} {place}") }),
+            message => message.map_err(|_| self.corrupt("a message is not JSON")),
+        };
+        all.into_iter().enumerate().map(message).collect()
     }
 
     /// Puts a message in the place of another.
@@ -189,7 +194,7 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be read.
     pub fn run(&self, run: &RunId) -> Result<Option<SavedRun>, Error> {
-        self.find(&format!("SELECT {COLUMNS} FROM runs WHERE id = ?1"), [run.as_str()], run_row)
+        Ok(self.read("runs", COLUMNS, "WHERE id = ?1", &[run.as_str()], run_row)?.pop())
     }
 
     /// Every run, the last begun first.
@@ -328,7 +333,8 @@ mod tests {
 
     use super::{
         super::{
-            ApprovalChange, ApprovalState, CallRow, Execution, MIGRATIONS, NamedModel, Then, approvals, tests::at,
+            ApprovalChange, ApprovalState, CallRow, Execution, NamedModel, Then, approvals, schema::MIGRATIONS,
+            tests::at,
         },
         *,
     };

@@ -114,6 +114,9 @@ impl Journal {
         let mut sums = Sums::default();
         for row in rows {
             let amount = Decimal::from_str(&row.amount).map_err(|_| self.corrupt("an amount is no number"))?;
+            if amount.is_sign_negative() {
+                return Err(self.corrupt("an amount is less than nothing"));
+            }
             let too_much = || self.corrupt("the amounts are too great to be added");
             if row.of_the_day {
                 sums.per_day = sums.per_day.checked_add(amount).ok_or_else(too_much)?;
