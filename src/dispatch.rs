@@ -205,10 +205,6 @@ impl Dispatcher {
                 return entry.close(output, None, &record, tell);
             }
         };
-        if let Err(stopped) = self.guard.approvals.stop.check() {
-            self.give_up(&entry.action)?;
-            return entry.close(ToolOutput::refused(Outcome::NotPermitted, stopped.to_string()), None, &record, tell);
-        }
         let action = plan.action.clone();
         let has_effect = action.effect != "read";
         let (digest, key) = (self.kept_digest(&action)?, self.kept_idempotency_key(&plan)?);

@@ -166,6 +166,11 @@ impl Journal {
         }
     }
 
+    /// Whether everything of a run has been proven, or written by this process.
+    pub(super) fn relies_on(&self, run: &RunId) -> bool {
+        self.relied.holds("", run.as_str())
+    }
+
     /// Reads rows of a table with MACs; the first parameter names what they belong to.
     ///
     /// # Errors

@@ -155,12 +155,14 @@ impl Journal {
     /// A run's conversation, in order.
     ///
     /// # Errors
-    /// If the journal cannot be read; [`Error::Unproven`] if a message is missing before another one.
+    /// If the journal cannot be read; [`Error::Unproven`] if one is missing of a conversation that is relied on.
     pub fn messages(&self, run: &RunId) -> Result<Vec<Value>, Error> {
         let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
         let all = self.read("messages", "seq, body", "WHERE run = ?1 ORDER BY seq", &[run.as_str()], read)?;
         let message = |(place, (seq, text)): (usize, (i64, String))| match serde_json::from_str(&text) {
-            _ if seq != number(place) => Err(Error::Unproven { table: "messages", row: format!("{run} {place}") }),
+            _ if seq != number(place) && self.relies_on(run) => {
+                Err(Error::Unproven { table: "messages", row: format!("{run} {place}") })
+            }
             message => message.map_err(|_| self.corrupt("a message is not JSON")),
         };
         all.into_iter().enumerate().map(message).collect()

@@ -234,6 +234,19 @@ mod tests {
     }
 
     #[test]
+    fn an_amount_below_nothing_makes_no_room() {
+        let dir = TempDir::new();
+        let journal = Journal::open(&dir.0).unwrap();
+        let purse = Purse { issuer: "i", subject: "s", run: None, currency: "EUR", action: None, since: at(0) };
+        journal.reserve_spend(&ActionId::mint(), purse, &money("9"), at(1), |_| Ok::<_, ()>(())).unwrap().unwrap();
+        let less = "INSERT INTO spending SELECT 'act_x', run, issuer, subject, currency, '-1000', at FROM spending";
+        journal.connection.execute_batch(less).unwrap();
+        assert!(matches!(journal.spent(purse), Err(Error::Corrupt { .. })));
+        let judge = |_| Ok::<_, ()>(());
+        assert!(journal.reserve_spend(&ActionId::mint(), purse, &money("9"), at(1), judge).is_err());
+    }
+
+    #[test]
     fn what_is_judged_is_what_is_written_down() {
         let dir = TempDir::new();
         let journal = Journal::open(&dir.0).unwrap();

@@ -79,16 +79,21 @@ fn an_end_that_somebody_made_up_is_not_told() {
 /// What was done stays what may have been done, whatever else the journal says by then.
 #[test]
 fn what_was_done_is_not_told_as_denied() {
-    let over = "DELETE FROM executions; UPDATE approvals SET state = 'denied', evidence = NULL";
+    let denied = ("approvals", "DELETE FROM executions; UPDATE approvals SET state = 'denied', evidence = NULL");
+    let output = r#"{"outcome":"failed","message":"out of stock"}"#;
+    let failed = format!("UPDATE executions SET outcome = 'failed', ended_at = started_at, output = '{output}'");
     let run = |home: &Home| vec!["runs".into(), "delete".into(), run_of(home), "--force".into()];
-    for give_up in [run, |_: &Home| vec!["panic".into()]] {
+    let panic = |_: &Home| vec!["panic".into()];
+    let ways: [(_, fn(&Home) -> Vec<String>); 4] =
+        [(denied, run), (denied, panic), (("executions", &failed), run), (("executions", &failed), panic)];
+    for ((table, over), give_up) in ways {
         let dev = Dev::start();
         let home = dev.logged_in();
         dev.auto("approve", "approve");
         agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_DIE_AT", DIES).run();
         assert_eq!(dev.orders().len(), 1);
         journal(&home).execute_batch(over).unwrap();
-        resume(&home).code(1).err(&["of approvals was changed"]);
+        resume(&home).code(1).err(&[&format!("of {table} was changed")]);
         let give_up = give_up(&home);
         let output = agentctl(&home).args(give_up.iter().map(String::as_str)).run();
         assert_eq!(ends(&home), ["unknown"], "{output}");
@@ -110,4 +115,63 @@ fn a_call_that_is_edited_while_it_waits_is_not_made() {
     chat.wait_for("of calls was changed");
     chat.leave();
     assert!(dev.orders().is_empty());
+}
+
+#[test]
+fn what_is_planted_in_the_file_is_not_run() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    detached(&home, "buy 2 phones");
+    let trigger = "CREATE TRIGGER planted AFTER UPDATE ON runs BEGIN UPDATE runs SET bounds = '{}'; END";
+    journal(&home).execute_batch(trigger).unwrap();
+    approve(&dev);
+    resume(&home).code(1).err(&["its tables are not those that agentctl makes", "move the file away"]);
+    assert!(dev.orders().is_empty());
+    journal(&home).execute_batch("DROP TRIGGER planted").unwrap();
+    resume(&home).code(0);
+    assert_eq!(dev.orders().len(), 1);
+}
+
+/// What waits is changed between its proof and its use: another process holds the journal for that long.
+#[test]
+fn what_is_changed_after_its_proof_is_not_done() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    detached(&home, "buy 2 phones");
+    let asked = dev.history("shop").len();
+    let other = journal(&home);
+    let edit = "UPDATE calls SET tool = 'search_products', arguments = '{\"query\":\"phones\"}'; DELETE FROM approvals";
+    other.execute_batch(&format!("BEGIN IMMEDIATE; {edit}")).unwrap();
+    let resumed = agentctl(&home).args(["resume", "--last"]).start();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    other.execute_batch("COMMIT").unwrap();
+    resumed.finish().code(1).err(&["of calls was changed"]);
+    assert_eq!(dev.history("shop").len(), asked);
+}
+
+/// When it was asked decides whether an answer belongs to the question.
+#[test]
+fn a_question_that_is_made_older_while_the_phone_rings_gets_no_yes() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=1"];
+    let asked = agentctl(&home).args(call).start();
+    asked.wait_for_stderr("Check that it shows:");
+    let edited = || journal(&home).execute_batch("UPDATE approvals SET requested_at = requested_at - 300000").ok();
+    wait_until(std::time::Duration::from_secs(60), "the journal", edited);
+    approve(&dev);
+    asked.finish().code(1).err(&["of approvals was changed"]);
+    assert!(dev.orders().is_empty());
+}
+
+#[test]
+fn a_conversation_with_a_gap_is_not_gone_on_with() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    detached(&home, "buy 2 phones");
+    journal(&home).execute_batch("DELETE FROM messages WHERE seq = 1").unwrap();
+    approve(&dev);
+    resume(&home).code(1).err(&["of messages was changed"]);
+    assert!(dev.orders().is_empty());
+    agentctl(&home).args(["runs", "show", &run_of(&home)]).run().code(0);
 }
