@@ -364,7 +364,14 @@ impl From<dispatch::Error> for Failure {
         if let dispatch::Error::Journal(error @ journal::Error::Unproven { .. }) = error {
             return error.into();
         }
-        Self::new(Kind::Failed, chain(&error)).hint("make the state folder writable, or free space on the disk")
+        let hint = match &error {
+            dispatch::Error::Audit(audit::Error::File(file)) | dispatch::Error::Journal(journal::Error::File(file)) => {
+                file.mend()
+            }
+            _ => None,
+        };
+        let disk = || "make the state folder writable, or free space on the disk".to_owned();
+        Self::new(Kind::Failed, chain(&error)).hint(hint.unwrap_or_else(disk))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What was sent may have happened, whatever the journal says later: the log says that it was sent, with its own MAC.
 
-use std::{fs, io::Write as _};
+use std::{fs, io::Write as _, process::Command};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -239,12 +239,22 @@ fn what_cannot_be_written_down_is_not_sent() {
     fs::rename(&file, &aside).unwrap();
     fs::create_dir(&file).unwrap();
     super::approve(&dev);
-    buying.finish().code(1).err(&["the audit log cannot be written, so nothing was done"]);
-    assert!(dev.history("shop").iter().all(|request| request["method"] != "POST"), "it was sent");
+    let mend = format!("move {} away", file.display());
+    buying.finish().code(1).err(&["the audit log cannot be written, so nothing was done", "but a folder", &mend]);
+    assert_eq!(posts(&dev), 0, "it was sent");
     fs::remove_dir(&file).unwrap();
+    // Nobody waits for who writes into a pipe.
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    agentctl(&home).args(["audit", "list"]).run().code(1).err(&["but a pipe (FIFO)", &mend]);
+    fs::remove_file(&file).unwrap();
     fs::rename(&aside, &file).unwrap();
     let resumed = agentctl(&home).args(["resume", "--last"]).run().code(21).err(&["nothing was done"]);
     assert!(dev.orders().is_empty() && pending(&home).is_empty(), "{resumed}");
     assert_eq!(end(&home)["body"]["outcome"], "failed");
     verified(&home);
+}
+
+/// How many requests with an effect the shop has got.
+fn posts(dev: &Dev) -> usize {
+    dev.history("shop").iter().filter(|request| request["method"] == "POST").count()
 }
