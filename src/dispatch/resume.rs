@@ -49,7 +49,7 @@ impl Dispatcher {
         let approval = self.journal.approval_of(&row.action)?;
         let answered = logged.response.is_some();
         let entry = match &plan {
-            _ if logged.request => Entry::reopened(self, row, has_effect, &logged),
+            _ if logged.request || answered => Entry::reopened(self, row, has_effect, &logged),
             Ok((_, plan)) => Entry::open(self, &plan.action, &row.run)?,
             // Nothing about it was even written into the log.
             Err(why) => return Ok(ToolOutput::refused(Outcome::Failed, format!("{why}; nothing was done"))),
