@@ -21,6 +21,7 @@ use crate::{
 };
 
 const NO_KEY: &str = "its server offers no way to repeat it safely";
+const ANOTHER: &str = "the log's request for this call is another one: what the journal says of it was changed";
 
 impl Dispatcher {
     /// Goes on with a call. `anew` says that the person wants to be asked again if a question, or its answer, was lost.
@@ -43,7 +44,10 @@ impl Dispatcher {
             self.journal.prove(About::Action(&row.action))?;
         }
         let logged = Logged::of(&self.audit, &row.action)?;
-        let plan = self.plan_again(row);
+        let plan = match self.plan_again(row) {
+            Ok((_, plan)) if !logged.asks_for(&self.audit, &plan.action)? => Err(ANOTHER.to_owned()),
+            plan => plan,
+        };
         // Without a plan only the log can say that it only reads.
         let has_effect = plan.as_ref().map_or(!logged.reads, |(_, plan)| plan.action.effect != "read");
         let approval = self.journal.approval_of(&row.action)?;
