@@ -10,7 +10,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    Audit, Entry, Error, Kind,
+    Audit, Entry, Error, FORMAT, Kind,
     chain::{self, Link, hex, sha256, sha256_twice},
     checkpoint::{Checkpoint, Head, HeadFile, LogKey, Start},
     id,
@@ -161,7 +161,7 @@ impl<'a> Writer<'a> {
         // A crash may have torn the line before the first.
         let only_begun = tail.last.as_ref().is_some_and(|(seq, kind, _)| *kind == Kind::Begin && *seq <= 2);
         if begins {
-            let mut body = json!({ "format": 1, "log": writer.first.log });
+            let mut body = json!({ "format": FORMAT, "log": writer.first.log });
             if let Some(after) = after {
                 body["after"] = after.into();
             }

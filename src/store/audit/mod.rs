@@ -70,6 +70,8 @@ use crate::{call::ActionId, files, json};
 const BUSY: Duration = Duration::from_secs(20);
 /// A file that is larger than this is not written to any more; the log goes on in a new one.
 const FILE_SIZE: u64 = 64 * 1024 * 1024;
+/// The first line of a file says how it is written. Before 2 nothing said of an effect that it was sent.
+const FORMAT: u64 = 2;
 /// A process that works for long seals the log whenever the number of an entry is a multiple of this.
 const CHECKPOINT_EVERY: u64 = 64;
 
