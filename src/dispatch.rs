@@ -281,7 +281,10 @@ impl Dispatcher {
         tell: Tell<'_>,
     ) -> Result<ToolOutput, Error> {
         if progress != Progress::Begun {
-            let why = "the audit log could not be written before it was sent, so nothing was done";
+            let why = match error {
+                audit::Error::NoRequest(_) => "the audit log does not hold its request any more, so nothing was done",
+                _ => "the audit log could not be written before it was sent, so nothing was done",
+            };
             let output = ToolOutput::refused(Outcome::Failed, why);
             self.end_execution(&entry.action, &output, None)?;
             self.guard.executed(record, output.outcome)?;

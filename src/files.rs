@@ -22,8 +22,8 @@ pub enum Error {
     #[error("{} is a symbolic link", .0.display())]
     Symlink(PathBuf),
     /// Something other than a regular file lies there.
-    #[error("{} is not a regular file", .0.display())]
-    NotAFile(PathBuf),
+    #[error("{} is not a regular file, but {}", .0.display(), .1)]
+    NotAFile(PathBuf, &'static str),
     /// Neither this person's nor, where that is enough, root's.
     #[error("{} belongs to somebody else", .0.display())]
     Foreign(PathBuf),
@@ -73,6 +73,10 @@ impl Error {
         match self {
             Self::Symlink(path) => Some(format!(
                 "put the real thing at {}, not a link; only folders above those of agentctl may be links",
+                path.display()
+            )),
+            Self::NotAFile(path, what) => Some(format!(
+                "{what} lies in the place of a file: move {} away, and put the file back if there was one",
                 path.display()
             )),
             Self::Foreign(_) => Some(
@@ -239,11 +243,29 @@ pub fn sync_dir(folder: &Path) -> Result<(), Error> {
 pub fn check(path: &Path) -> Result<(), Error> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_symlink() => Err(Error::Symlink(path.to_owned())),
-        Ok(metadata) if !metadata.is_file() => Err(Error::NotAFile(path.to_owned())),
+        Ok(metadata) if !metadata.is_file() => Err(Error::NotAFile(path.to_owned(), name_of(metadata.file_type()))),
         Ok(_) => Ok(()),
         Err(source) if source.kind() == ErrorKind::NotFound => Ok(()),
         Err(source) => Err(Error::new("read", path, source)),
     }
+}
+
+/// What lies there instead of a file.
+fn name_of(kind: fs::FileType) -> &'static str {
+    if kind.is_dir() {
+        return "a folder";
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+        if kind.is_fifo() {
+            return "a pipe (FIFO)";
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+    }
+    "a device"
 }
 
 fn write_new(path: &Path, content: &[u8]) -> Result<(), Error> {
@@ -334,7 +356,14 @@ pub(crate) mod tests {
         assert_eq!(fs::read(&target).unwrap(), b"theirs");
         std::os::unix::fs::symlink(dir.path("nowhere"), dir.path("dangling")).unwrap();
         assert!(matches!(write(&dir.path("dangling"), b"ours"), Err(Error::Symlink(_))));
-        assert!(matches!(read(&dir.0), Err(Error::NotAFile(_))));
+        let socket = dir.path("s");
+        let _listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for (path, what) in [(&dir.0, "a folder"), (&socket, "a socket"), (&PathBuf::from("/dev/null"), "a device")] {
+            let error = check(path).unwrap_err();
+            assert!(error.to_string().ends_with(&format!("is not a regular file, but {what}")), "{error}");
+            let mend = error.mend().unwrap();
+            assert!(mend.starts_with(what) && mend.contains(&format!("move {} away", path.display())), "{mend}");
+        }
     }
 
     #[cfg(unix)]

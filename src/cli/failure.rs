@@ -16,6 +16,9 @@ use crate::{
 /// What to do where a file of the state folder cannot be written.
 pub(super) const NOWHERE_TO_WRITE: &str = "nothing runs that cannot be written down: make the state folder writable, free space on the disk, or set AGENTCTL_HOME";
 
+/// What to do where the log does not hold what was written into it.
+const LOG_TOUCHED: &str = "somebody touched the log while this was under way: `agentctl audit verify` says what does not hold; look there before you ask again";
+
 /// Why a command did not do what it was asked to. The codes are closed and documented (README, man page).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -364,7 +367,15 @@ impl From<dispatch::Error> for Failure {
         if let dispatch::Error::Journal(error @ journal::Error::Unproven { .. }) = error {
             return error.into();
         }
-        Self::new(Kind::Failed, chain(&error)).hint("make the state folder writable, or free space on the disk")
+        let hint = match &error {
+            dispatch::Error::Audit(audit::Error::NoRequest(_)) => Some(LOG_TOUCHED.to_owned()),
+            dispatch::Error::Audit(audit::Error::File(file)) | dispatch::Error::Journal(journal::Error::File(file)) => {
+                file.mend()
+            }
+            _ => None,
+        };
+        let disk = || "make the state folder writable, or free space on the disk".to_owned();
+        Self::new(Kind::Failed, chain(&error)).hint(hint.unwrap_or_else(disk))
     }
 }
 

@@ -250,6 +250,8 @@ impl Proven {
 #[derive(Debug, Default)]
 pub(super) struct Logged {
     pub(super) request: bool,
+    /// What it asks for.
+    asked: Value,
     /// The request says that it only reads.
     pub(super) reads: bool,
     /// What was written down when it was sent last; then it may have happened, whatever else says that it has not.
@@ -266,6 +268,7 @@ impl Logged {
                 Kind::Request => {
                     logged.request = true;
                     logged.reads = entry.body["effect"] == "read";
+                    logged.asked = entry.body;
                 }
                 Kind::Sent => logged.sent = Some(entry.body),
                 // The first one says how it ended.
@@ -274,6 +277,18 @@ impl Logged {
             }
         }
         Ok(logged)
+    }
+
+    /// Whether this action is the one that was asked for: its digest is made from tool, origin and arguments. A request that is
+    /// missing asks for nothing else.
+    pub(super) fn asks_for(&self, audit: &Audit, action: &Action) -> Result<bool, audit::Error> {
+        if !self.request {
+            return Ok(true);
+        }
+        let digest = action.digest.to_text();
+        let noted = self.asked["digest"].as_str().unwrap_or_default();
+        let same = noted == digest || audit.hides(noted, "digest", &digest.into())?;
+        Ok(same && self.asked["tool"] == action.tool)
     }
 
     /// The key under which it was sent, so that its server does it once; none if there is none.

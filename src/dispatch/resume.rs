@@ -21,6 +21,7 @@ use crate::{
 };
 
 const NO_KEY: &str = "its server offers no way to repeat it safely";
+const ANOTHER: &str = "the log's request for this call is another one: what the journal says of it was changed";
 
 impl Dispatcher {
     /// Goes on with a call. `anew` says that the person wants to be asked again if a question, or its answer, was lost.
@@ -42,13 +43,16 @@ impl Dispatcher {
             }
         }
         let logged = Logged::of(&self.audit, &row.action)?;
-        let plan = self.plan_again(row);
+        let plan = match self.plan_again(row) {
+            Ok((_, plan)) if !logged.asks_for(&self.audit, &plan.action)? => Err(ANOTHER.to_owned()),
+            plan => plan,
+        };
         // Without a plan only the log can say that it only reads.
         let has_effect = plan.as_ref().map_or(!logged.reads, |(_, plan)| plan.action.effect != "read");
         let approval = self.journal.approval_of(&row.action)?;
         let answered = logged.response.is_some();
         let entry = match &plan {
-            _ if logged.request => Entry::reopened(self, row, has_effect, &logged),
+            _ if logged.request || answered => Entry::reopened(self, row, has_effect, &logged),
             Ok((_, plan)) => Entry::open(self, &plan.action, &row.run)?,
             // Nothing about it was even written into the log.
             Err(why) => return Ok(ToolOutput::refused(Outcome::Failed, format!("{why}; nothing was done"))),

@@ -31,6 +31,9 @@ use crate::{
 const SKEW: i64 = 30;
 /// How long a request for approval may wait for its answer, in seconds.
 const LONGEST: i64 = ciba::MAX_LIFETIME.as_secs().cast_signed();
+/// From this format of the log on each effect has an entry that says that it was sent. In a log from before, its first such
+/// entry says the same.
+const SAYS_SENT: u64 = 2;
 /// What begins a digest that is hidden because it was made from sensitive values.
 const HIDDEN: &str = "hmac-sha-256:";
 
@@ -151,6 +154,12 @@ pub struct Evidence {
     pub signed: Vec<Signed>,
 }
 
+/// The first line of a file of the log, as far as it is looked at.
+#[derive(Deserialize)]
+struct Begin {
+    format: u64,
+}
+
 /// The entry of an action that says that its request left, as far as it is compared.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Sent {
@@ -213,6 +222,8 @@ pub struct Grader<'a> {
     keys: HashMap<(String, String), Value>,
     /// What one approval alone has, the first entry that has it, and the action it is for, by the beginning of its hash.
     used: HashMap<String, (u64, String)>,
+    /// Whoever writes the log by now says of each effect that it is sent.
+    says_sent: bool,
     grades: Grades,
 }
 
@@ -271,7 +282,7 @@ impl<'a> Grader<'a> {
     #[must_use]
     pub fn new(audit: &'a Audit, key: Option<&'a DataKey>) -> Self {
         let (open, doubtful, grades) = (HashMap::new(), HashMap::new(), Grades::default());
-        Self { audit, key, open, doubtful, keys: HashMap::new(), used: HashMap::new(), grades }
+        Self { audit, key, open, doubtful, keys: HashMap::new(), used: HashMap::new(), says_sent: false, grades }
     }
 
     /// Looks at one entry.
@@ -279,6 +290,10 @@ impl<'a> Grader<'a> {
     /// # Errors
     /// If what proves an approval does not.
     pub fn entry(&mut self, link: &Link<'_>, line: &[u8]) -> Result<(), String> {
+        self.says_sent |= match link.kind {
+            Kind::Begin => body::<Begin>(line).is_some_and(|begin| begin.format >= SAYS_SENT),
+            kind => kind == Kind::Sent && link.proven != Some(false),
+        };
         let Some(action) = link.action else { return Ok(()) };
         match link.kind {
             Kind::Request => {
@@ -342,8 +357,13 @@ impl<'a> Grader<'a> {
             self.one_use(evidence, action, link.seq)?;
             self.same_keys(evidence)?;
         }
-        let Some(open) = self.open.get_mut(action) else { return Ok(()) };
-        let before = open.sent.replace((link.seq, sent.idempotency_key.clone(), link.proven));
+        // An end that nobody proves may stand before it.
+        let doubtful = self.doubtful.get_mut(action).map(|(open, _)| open);
+        let Some(open) = self.open.get_mut(action).or(doubtful) else { return Ok(()) };
+        let before = open.sent.clone();
+        if before.as_ref().is_none_or(|(_, _, proven)| !is_void(link.proven, *proven)) {
+            open.sent = Some((link.seq, sent.idempotency_key.clone(), link.proven));
+        }
         if open.asked.digest.is_some() && open.asked.digest != sent.digest {
             return Err("what was sent is another call than was asked for".to_owned());
         }
@@ -362,16 +382,21 @@ impl<'a> Grader<'a> {
 
     fn ended(&mut self, link: &Link<'_>, open: &Open, ended: Ended) -> Result<Option<Count>, String> {
         let Open { asked, sent, .. } = open;
-        if let Some((seq, ..)) = sent.as_ref().filter(|(_, _, proven)| !is_void(*proven, link.proven))
-            && NEVER_SENT.iter().any(|outcome| outcome.word() == ended.outcome)
-        {
-            return Err(format!("it ended as {}, and entry {seq} says that it was sent", ended.outcome));
+        let has_effect = asked.effect.as_ref().is_some_and(|effect| effect != "read");
+        match sent.as_ref().filter(|(_, _, proven)| !is_void(*proven, link.proven)) {
+            Some((seq, ..)) if NEVER_SENT.iter().any(|outcome| outcome.word() == ended.outcome) => {
+                return Err(format!("it ended as {}, and entry {seq} says that it was sent", ended.outcome));
+            }
+            // An end that nobody proves is named as that.
+            None if self.says_sent && has_effect && ended.outcome == "done" && link.proven != Some(false) => {
+                return Err("it is told as done, and no entry says that it was sent".to_owned());
+            }
+            _ => {}
         }
         let Some(evidence) = ended.approval else {
             let happened = matches!(ended.outcome.as_str(), "done" | "unknown");
-            let counts = happened && asked.effect.as_ref().is_some_and(|effect| effect != "read");
             let count = if ended.asked.is_some() { Count::WithoutYes } else { Count::NotApproved };
-            return Ok(counts.then_some(count));
+            return Ok((happened && has_effect).then_some(count));
         };
         self.same_keys(&evidence)?;
         let count = match (evidence.signed.is_empty(), self.key) {

@@ -94,7 +94,8 @@ fn write_call(audit: &Audit, arguments: &Value, digest: &str, evidence: &Evidenc
     let request = json!({"actor": {"iss": "https://issuer.example", "sub": "ada"}, "tool": "buy", "effect": "irreversible",
                          "arguments": arguments, "origin": "https://shop.example", "digest": digest});
     audit.request(&action, at(), request).unwrap();
-    audit.response(&action, at(), json!({"outcome": "done", "approval": evidence})).unwrap();
+    // What is told as done would need more.
+    audit.response(&action, at(), json!({"outcome": "unknown", "approval": evidence})).unwrap();
     action
 }
 
@@ -306,10 +307,37 @@ fn what_was_sent_is_held_against_the_rest() {
     // Somebody without the key said that it was sent, before it was denied: whoever has the key did not believe that.
     let nobodys = |audit: &Audit, action: &ActionId| {
         let without = Audit::open(audit.path().parent().unwrap());
+        without.entries_of(action).unwrap();
         without.sent(action, at(), sent(Value::Null)).unwrap();
         audit.response(action, at(), ended("denied")).unwrap();
     };
     assert!(verdict(&nobodys).is_ok());
+    // Done is what was sent, and nothing else; that nobody knows can be said of anything.
+    let unsent = "told as done, and no entry says that it was sent";
+    assert!(all(&[], "done").unwrap_err().contains(unsent));
+    assert!(all(&[], "unknown").is_ok() && all(&[], "failed").is_ok());
+    let sent_by_nobody = |audit: &Audit, action: &ActionId| {
+        let without = Audit::open(audit.path().parent().unwrap());
+        without.entries_of(action).unwrap();
+        without.sent(action, at(), sent(Value::Null)).unwrap();
+        audit.response(action, at(), ended("done")).unwrap();
+    };
+    assert!(verdict(&sent_by_nobody).unwrap_err().contains(unsent));
+    // What nobody proves takes nothing away from what was sent.
+    let nobodys_end_first = |audit: &Audit, action: &ActionId| {
+        Audit::open(audit.path().parent().unwrap()).response(action, at(), ended("unknown")).unwrap();
+        audit.sent(action, at(), sent(json!("k"))).unwrap();
+        audit.response(action, at(), ended("done")).unwrap();
+    };
+    assert_eq!(verdict(&nobodys_end_first), Ok(Grades { not_approved: 1, ..Grades::default() }));
+    let sent_by_nobody_too = |audit: &Audit, action: &ActionId| {
+        audit.sent(action, at(), sent(json!("k"))).unwrap();
+        let without = Audit::open(audit.path().parent().unwrap());
+        without.entries_of(action).unwrap();
+        without.sent(action, at(), sent(json!("k"))).unwrap();
+        audit.response(action, at(), ended("done")).unwrap();
+    };
+    assert_eq!(verdict(&sent_by_nobody_too), Ok(Grades { not_approved: 1, ..Grades::default() }));
     // Nor that it was done: what counts is the end that was written with the key.
     let ended_twice = |audit: &Audit, action: &ActionId| {
         let without = Audit::open(audit.path().parent().unwrap());
@@ -322,6 +350,39 @@ fn what_was_sent_is_held_against_the_rest() {
         Audit::open(audit.path().parent().unwrap()).response(action, at(), ended("done")).unwrap();
     };
     assert!(verdict(&last).unwrap_err().contains("second response"));
+}
+
+/// A log that an earlier version began has effects of which nothing says that they were sent.
+#[test]
+fn an_older_log_is_held_to_it_from_its_first_sent_entry_on() {
+    let begin = |format: u64| (Kind::Begin, None, json!({"format": format, "log": "x"}));
+    let request = |action| {
+        let call = json!({"tool": "buy", "effect": "irreversible", "arguments": {"qty": 2},
+                          "origin": "https://shop.example", "digest": digest()});
+        (Kind::Request, Some(action), call)
+    };
+    let sent = |action| (Kind::Sent, Some(action), json!({"digest": digest(), "idempotency_key": "k"}));
+    let done = |action| (Kind::Response, Some(action), json!({"outcome": "done", "approval": null}));
+    let judge = |proven: Option<bool>, lines: &[(Kind, Option<&'static str>, Value)]| {
+        let dir = TempDir::new();
+        let audit = Audit::open(&dir.0);
+        let mut grader = Grader::new(&audit, None);
+        (1..).zip(lines).try_for_each(|(seq, (kind, action, body))| {
+            // Of those of an older log nobody doubts.
+            let proven = proven.filter(|_| *kind == Kind::Sent);
+            let link = Link { seq, prev: "", kind: *kind, action: *action, proven };
+            grader.entry(&link, json!({ "body": body }).to_string().as_bytes())
+        })
+    };
+    let older = [begin(1), request("act_1"), done("act_1")];
+    assert_eq!(judge(None, &older), Ok(()));
+    assert!(judge(None, &[begin(2), request("act_1"), done("act_1")]).is_err());
+    let then = [&older[..], &[request("act_2"), sent("act_2"), done("act_2")]].concat();
+    assert_eq!(judge(None, &then), Ok(()));
+    let later = [&then[..], &[request("act_3"), done("act_3")]].concat();
+    assert!(judge(None, &later).is_err());
+    assert_eq!(judge(Some(false), &later), Ok(()), "somebody without the key does not change what it is held to");
+    assert!(judge(None, &[&then[..], &[begin(2)], &older[1..]].concat()).is_err());
 }
 
 /// Each of the three that one approval alone has is enough to know it again.
@@ -420,7 +481,7 @@ fn a_receipt_proves_itself() {
         ("request entry", |r| relined(r, "\"effect\":", "\"effect\":\"read\",\"effect\":")),
         ("no receipt", |r| r.kind = "other".to_owned()),
         ("request entry", |r| r.action = "act_other".to_owned()),
-        ("hashes", |r| r.entries.response = r.entries.response.as_ref().map(|line| line.replace("done", "nope"))),
+        ("hashes", |r| r.entries.response = r.entries.response.as_ref().map(|line| line.replace("unknown", "nope"))),
         ("written after", |r| r.entries.request = r.entries.request.replace("\"qty\":2", "\"qty\":50")),
         // The same with every hash made anew.
         ("another call", |r| relined(r, "\"qty\":2", "\"qty\":50")),

@@ -1,12 +1,12 @@
 //! What the readers of the log say of entries that nobody with its key wrote.
 
-use std::{fs, io::Write as _};
+use std::{fs, io::Write as _, time::Duration};
 
 use serde_json::{Value, json};
 
 use crate::{
-    audit::{after_a_purchase, log_file, sha256},
-    support::{Dev, Home, Output, agentctl},
+    audit::{after_a_purchase, first_flaw, log_file, sha256},
+    support::{Dev, Home, Output, agentctl, wait_until},
 };
 
 const NOBODYS: &str = "nothing proves who wrote this entry";
@@ -162,4 +162,27 @@ fn what_was_put_behind_the_last_seal_is_shown_as_nobodys() {
         found["bad"][0]["flaw"] == "evidence" && found["bad"][0]["why"].as_str().unwrap().contains("another call"),
         "{found}"
     );
+}
+
+/// While the shop is at work, somebody cuts off the end of the log, which is not sealed yet.
+#[test]
+fn what_is_told_as_done_and_was_not_sent_is_found() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    dev.auto("approve", "approve");
+    dev.fault(&json!({ "on": "shop", "kind": "delay", "when": "after", "delay_ms": 5_000 }));
+    let buying = agentctl(&home).args(["run", "buy 2 phones"]).start();
+    wait_until(Duration::from_secs(60), "the order", || (dev.orders().len() == 1).then_some(()));
+    let file = log_file(&home);
+    let log = fs::read_to_string(&file).unwrap();
+    let (kept, sent) = log.trim_end().rsplit_once('\n').unwrap();
+    assert!(sent.contains("\"kind\":\"sent\""), "{sent}");
+    fs::write(&file, format!("{kept}\n")).unwrap();
+    buying.finish().code(0);
+    let kinds: Vec<Value> = entries(&home).iter().map(|entry| entry["kind"].clone()).collect();
+    assert_eq!(kinds, ["begin", "checkpoint", "request", "response", "checkpoint"]);
+    let (flaw, line, why) = first_flaw(&home);
+    assert_eq!((flaw.as_str(), line), ("evidence", 4), "{why}");
+    assert!(why.contains("told as done, and no entry says that it was sent"), "{why}");
+    run(&home, &["audit", "verify", "--chain-only"]).code(1).err(&["told as done"]);
 }

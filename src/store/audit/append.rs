@@ -10,10 +10,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    Audit, Entry, Error, Kind,
-    chain::{self, Link, hex, sha256},
+    Audit, Entry, Error, FORMAT, Kind,
+    chain::{self, Link, hex, sha256, sha256_twice},
     checkpoint::{Checkpoint, Head, HeadFile, LogKey, Start},
     id,
+    lines::Stood,
     rotate::{First, name_in, named_in, open_to_read, still_there},
 };
 use crate::{call::ActionId, files};
@@ -160,7 +161,7 @@ impl<'a> Writer<'a> {
         // A crash may have torn the line before the first.
         let only_begun = tail.last.as_ref().is_some_and(|(seq, kind, _)| *kind == Kind::Begin && *seq <= 2);
         if begins {
-            let mut body = json!({ "format": 1, "log": writer.first.log });
+            let mut body = json!({ "format": FORMAT, "log": writer.first.log });
             if let Some(after) = after {
                 body["after"] = after.into();
             }
@@ -251,6 +252,28 @@ impl<'a> Writer<'a> {
         if self.audit.lasting_root().is_some() { self.key() } else { Ok(None) }
     }
 
+    /// The file that begins with this entry.
+    fn file_of(&self, first: u64) -> PathBuf {
+        if first == self.first.seq { self.path.clone() } else { self.audit.old_path(first) }
+    }
+
+    /// Whether a request still stands in this log, where it was seen, and carries its MAC. One line is read, however long the
+    /// log is.
+    pub(super) fn holds(&self, request: Stood) -> Result<bool, Error> {
+        let Some(line) = request.read(&self.file_of(request.file))? else { return Ok(false) };
+        Ok(self.lasting_key()?.is_none_or(|key| key.signed_entry(&line, &sha256_twice(&line).0)))
+    }
+
+    /// The last line that was added, which began there.
+    pub(super) fn added(&self, start: u64) -> Stood {
+        Stood { file: self.first.seq, start, len: self.end() - start - 1, hash: self.prev }
+    }
+
+    /// Where the next line begins in its file.
+    pub(super) fn end(&self) -> u64 {
+        self.len + self.text.len() as u64
+    }
+
     /// Adds an entry, with a MAC if there is a key that lasts; returns its number. What could not be read back is not written:
     /// it would pass for somebody else's.
     pub(super) fn push(
@@ -300,8 +323,8 @@ impl<'a> Writer<'a> {
         if !Head::is_sealed(&text, key) {
             return no("its head file was changed");
         }
-        let path = if head.file == self.first.seq { self.path.clone() } else { self.audit.old_path(head.file) };
-        let stands = head.seq == 0 || path.try_exists().is_ok_and(|there| there) && head.stands_in(&path)?;
+        let path = self.file_of(head.file);
+        let stands = head.seq == 0 || head.stands_in(&path)?;
         if !stands {
             return no("what was sealed before is not where it was");
         }
@@ -356,7 +379,7 @@ impl<'a> Writer<'a> {
             seq: self.next_seq,
             hash: chain::hash_of(&line),
             file: self.first.seq,
-            at: self.len + self.text.len() as u64,
+            at: self.end(),
             len: line.len() as u64,
             start,
             key: key.id.clone(),

@@ -1,11 +1,7 @@
 //! Seals: the MAC of a checkpoint over all that stands before it in its own line, `prev` among it, and so over everything
 //! before; and the head file, which says how far the log was when it was last sealed.
 
-use std::{
-    fs::OpenOptions,
-    io::{Read as _, Seek as _, SeekFrom},
-    path::Path,
-};
+use std::path::Path;
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -14,7 +10,8 @@ use serde_json::Value;
 
 use super::{
     Error,
-    chain::{MAC_AND_END, hash_of, hex, sha256, unhex},
+    chain::{MAC_AND_END, hex, sha256, unhex},
+    lines::Stood,
 };
 use crate::{files, store::seal::Root};
 
@@ -210,11 +207,8 @@ impl Head {
 
     /// Whether the line that it names still stands in this file.
     pub(super) fn stands_in(&self, path: &Path) -> Result<bool, Error> {
-        let failed = |source| files::Error::new("read", path, source);
-        let mut file = files::open(path, OpenOptions::new().read(true))?;
-        file.seek(SeekFrom::Start(self.at)).map_err(failed)?;
-        let mut line = Vec::new();
-        file.take(self.len).read_to_end(&mut line).map_err(failed)?;
-        Ok(hash_of(&line) == self.hash)
+        let Some(hash) = unhex(&self.hash) else { return Ok(false) };
+        let stood = Stood { file: self.file, start: self.at, len: self.len, hash };
+        Ok(stood.read(path)?.is_some())
     }
 }

@@ -1,12 +1,17 @@
-//! The lines of a log, one after the other through all its files.
+//! The lines of a log, one after the other through all its files; and one line, where it was seen before.
 
 use std::{
     fs::File,
     io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Take},
+    path::Path,
     slice,
 };
 
-use super::{Error, Place, rotate::LogFile};
+use super::{
+    Error, Place,
+    chain::sha256,
+    rotate::{LogFile, open_to_read},
+};
 use crate::files;
 
 /// Where a line stands.
@@ -26,6 +31,31 @@ impl At<'_> {
     /// The same for a message.
     pub(super) fn place(&self) -> Place {
         Place { file: self.file.path.clone(), line: self.line }
+    }
+}
+
+/// Where a line stood when it was written or read, so that it is found again without reading the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stood {
+    /// The number of the first entry of its file.
+    pub(super) file: u64,
+    /// Where it begins there, in bytes.
+    pub(super) start: u64,
+    /// How long it is, without its end.
+    pub(super) len: u64,
+    /// SHA-256 of it.
+    pub(super) hash: [u8; 32],
+}
+
+impl Stood {
+    /// The line, if it still stands there in the file at this path.
+    pub(super) fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+        let failed = |source| files::Error::new("read", path, source);
+        let Some(mut file) = open_to_read(path)? else { return Ok(None) };
+        file.seek(SeekFrom::Start(self.start)).map_err(failed)?;
+        let mut line = Vec::new();
+        file.take(self.len).read_to_end(&mut line).map_err(failed)?;
+        Ok((sha256(&line) == self.hash).then_some(line))
     }
 }
 

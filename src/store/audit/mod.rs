@@ -38,6 +38,7 @@ mod tests;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
+    collections::HashMap,
     path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
@@ -50,6 +51,7 @@ use serde_json::Value;
 use self::{
     append::{Opened, Writer},
     checkpoint::LogKey,
+    lines::Stood,
 };
 pub use self::{
     chain::{Link, hash_of},
@@ -68,6 +70,8 @@ use crate::{call::ActionId, files, json};
 const BUSY: Duration = Duration::from_secs(20);
 /// A file that is larger than this is not written to any more; the log goes on in a new one.
 const FILE_SIZE: u64 = 64 * 1024 * 1024;
+/// The first line of a file says how it is written. Before 2 nothing said of an effect that it was sent.
+const FORMAT: u64 = 2;
 /// A process that works for long seals the log whenever the number of an entry is a multiple of this.
 const CHECKPOINT_EVERY: u64 = 64;
 
@@ -95,6 +99,9 @@ pub enum Error {
     /// It does not verify, so no file of it is removed.
     #[error("nothing is removed from a log that does not verify: {0}")]
     NotWhole(String),
+    /// What is about to leave was not asked for in this log.
+    #[error("the request of {0} does not stand in it any more: it was emptied, cut off, taken away or replaced")]
+    NoRequest(ActionId),
     /// Where an old file should go, there is one already.
     #[error("{} is there already, so the log cannot go on in a new file", .0.display())]
     Taken(PathBuf),
@@ -193,6 +200,8 @@ pub struct Audit {
     key: RefCell<Option<LogKey>>,
     /// What the last append had open.
     opened: RefCell<Option<Opened>>,
+    /// Where the requests stand that this process has written or looked up.
+    requests: RefCell<HashMap<ActionId, Stood>>,
     /// This process has written something that no checkpoint covers yet.
     unsealed: Cell<bool>,
     trouble: Rc<Trouble>,
@@ -209,6 +218,7 @@ impl Audit {
             root: OnceCell::new(),
             key: RefCell::default(),
             opened: RefCell::default(),
+            requests: RefCell::default(),
             unsealed: Cell::new(false),
             trouble: Rc::default(),
         }
@@ -247,10 +257,11 @@ impl Audit {
         self.append(Kind::Request, action, at, body)
     }
 
-    /// Writes down that its request is about to leave.
+    /// Writes down that its request is about to leave. The log must hold the request entry of the action, which this process
+    /// has written or looked up: a log that lies there instead says nothing of what was asked.
     ///
     /// # Errors
-    /// If it cannot be made durable. Then it must not leave.
+    /// If the request is not there any more, or this cannot be made durable. Then it must not leave.
     pub fn sent(&self, action: &ActionId, at: DateTime<Utc>, body: Value) -> Result<(), Error> {
         self.append(Kind::Sent, action, at, body)
     }
@@ -321,7 +332,15 @@ impl Audit {
 
     fn append(&self, kind: Kind, action: &ActionId, at: DateTime<Utc>, body: Value) -> Result<(), Error> {
         let mut writer = Writer::open(self, at)?;
+        if kind == Kind::Sent {
+            let request = self.requests.borrow().get(action).copied();
+            if !request.map_or(Ok(false), |request| writer.holds(request))? {
+                return Err(Error::NoRequest(action.clone()));
+            }
+        }
+        let start = writer.end();
         let seq = writer.push(kind, Some(action), at, body)?;
+        let stood = writer.added(start);
         let key = writer.lasting_key()?;
         let mut sealed = false;
         if let Some(key) = key.filter(|_| seq.is_multiple_of(self.checkpoint_every)) {
@@ -336,6 +355,11 @@ impl Audit {
             }
         }
         writer.write()?;
+        match kind {
+            Kind::Request => drop(self.requests.borrow_mut().insert(action.clone(), stood)),
+            Kind::Response => drop(self.requests.borrow_mut().remove(action)),
+            _ => {}
+        }
         self.unsealed.set(!sealed);
         Ok(())
     }

@@ -4,8 +4,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 
 use super::{
     Audit, Entry, Error, Kind,
-    chain::{Link, sha256_twice},
+    chain::{Link, sha256, sha256_twice},
     checkpoint::LogKey,
+    lines::Stood,
     rotate::{First, LogFile},
 };
 use crate::{call::ActionId, files};
@@ -63,7 +64,8 @@ impl Audit {
         Ok(Some(Prover(known.clone())))
     }
 
-    /// The entries of one action. Of the others nothing is read but that they are others.
+    /// The entries of one action. Of the others nothing is read but that they are others. Where its request stands is kept in
+    /// mind for [`Audit::sent`].
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -71,14 +73,23 @@ impl Audit {
         let mut entries = Vec::new();
         for file in self.snapshot()?.files {
             let prover = self.prover(&file)?;
-            each_line(&file, 0, |line, _| {
-                if str::from_utf8(line).is_ok_and(|line| line.contains(action.as_str())) {
-                    entries.extend(read(line, prover.as_ref()));
+            each_line(&file, 0, |line, end| {
+                if !str::from_utf8(line).is_ok_and(|line| line.contains(action.as_str())) {
+                    return true;
                 }
+                let Some(entry) = read(line, prover.as_ref()) else { return true };
+                if entry.action.as_ref() != Some(action) {
+                    return true;
+                }
+                if entry.kind == Kind::Request && entry.proven != Some(false) {
+                    let len = line.len() as u64;
+                    let stood = Stood { file: file.first, start: end - len - 1, len, hash: sha256(line) };
+                    self.requests.borrow_mut().insert(action.clone(), stood);
+                }
+                entries.push(entry);
                 true
             })?;
         }
-        entries.retain(|entry| entry.action.as_ref() == Some(action));
         Ok(entries)
     }
 

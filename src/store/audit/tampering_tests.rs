@@ -298,3 +298,41 @@ fn a_file_that_was_taken_away_is_named() {
     let found = first(&audit);
     assert!(found.flaw == Flaw::Truncated && found.why.contains("is missing"), "{}", found.why);
 }
+
+/// That one line is looked at where it stood, whatever became of its file, is enough.
+#[test]
+fn nothing_is_sent_whose_request_is_gone() {
+    let dir = TempDir::new();
+    let open = || unlocked(&dir.0, 7).with_file_size(1_500);
+    let (audit, action) = (open(), ActionId::mint());
+    let refused = |audit: &Audit| matches!(audit.sent(&action, at(), Value::Null), Err(Error::NoRequest(_)));
+    assert!(refused(&audit), "nothing was asked for");
+    fill(&audit, 1);
+    audit.request(&action, at(), serde_json::json!({ "tool": "buy" })).unwrap();
+    audit.sent(&action, at(), Value::Null).unwrap();
+    // In the file that goes on, and in another process, once it has looked.
+    fill(&audit, 6);
+    assert!(audit.old_files().unwrap().len() > 1);
+    audit.sent(&action, at(), Value::Null).unwrap();
+    let other = open();
+    assert!(refused(&other));
+    other.entries_of(&action).unwrap();
+    other.sent(&action, at(), Value::Null).unwrap();
+    assert_eq!(bad(&audit), None);
+    // Its file was taken away, or its line was changed.
+    let (_, file) = audit.old_files().unwrap().remove(0);
+    let text = fs::read_to_string(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    assert!(refused(&audit) && refused(&other));
+    fs::write(&file, text.replace("\"tool\":\"buy\"", "\"tool\":\"bye\"")).unwrap();
+    assert!(refused(&audit) && refused(&other));
+    other.entries_of(&action).unwrap();
+    assert!(refused(&other), "what was changed is not what was written");
+    fs::write(&file, text).unwrap();
+    audit.sent(&action, at(), Value::Null).unwrap();
+    // A request that was written without the key is none.
+    let (unkeyed, asked) = (Audit::open(&dir.0), ActionId::mint());
+    unkeyed.request(&asked, at(), Value::Null).unwrap();
+    unkeyed.unlock(&DataKey::from_bytes(&[7; 32]).unwrap(), true);
+    assert!(matches!(unkeyed.sent(&asked, at(), Value::Null), Err(Error::NoRequest(_))));
+}

@@ -1,9 +1,9 @@
 //! Somebody who can write the state folder and has no key edits the journal: nothing happens by it, and the log tells
 //! nothing that the edit made up.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{approve, bad::journal, detached};
+use super::{approve, bad::journal, detached, digest_of, pushes};
 use crate::support::{Dev, Home, Output, Terminal, agentctl, wait_until};
 
 /// The program dies between the effect and what the log would say of it.
@@ -174,4 +174,33 @@ fn a_conversation_with_a_gap_is_not_gone_on_with() {
     resume(&home).code(1).err(&["of messages was changed"]);
     assert!(dev.orders().is_empty());
     agentctl(&home).args(["runs", "show", &run_of(&home)]).run().code(0);
+}
+
+/// With the journal's key, as nobody has it who edits the file: what the log was asked for has to hold as well.
+#[test]
+fn a_call_that_the_log_was_not_asked_for_is_not_made() {
+    for (task, from, to) in [("buy 2 phones", "\"qty\":2", "\"qty\":9"), ("what phones are there", "phones", "tablets")]
+    {
+        let dev = Dev::start();
+        let home = dev.logged_in();
+        dev.auto("approve", "approve");
+        agentctl(&home).args(["run", task]).env("AGENTCTL_TEST_DIE_AT", "after:audit_request").run();
+        let shop = dev.history("shop").len();
+        let sql = "SELECT plan FROM calls";
+        let plan: String = journal(&home).query_row(sql, [], |row| row.get(0)).unwrap();
+        let other = plan.replace(from, to);
+        assert_ne!(other, plan);
+        let [was, now] = [plan, other].map(|plan| digest_of(&serde_json::from_str::<Value>(&plan).unwrap()));
+        let story = ["plan", "arguments", "digest"]
+            .map(|column| format!("{column} = replace(replace({column}, '{was}', '{now}'), '{from}', '{to}')"));
+        let story = format!("UPDATE calls SET {}", story.join(", "));
+        let resumed = agentctl(&home).args(["resume", "--last"]).env("AGENTCTL_TEST_JOURNAL", &story).run();
+        let told = dev.history("model").pop().unwrap().to_string();
+        assert!(told.contains("the log's request for this call is another one"), "{told}\n{resumed}");
+        assert_eq!((dev.history("shop").len(), pushes(&dev)), (shop, 0), "{task}\n{resumed}");
+        let log = agentctl(&home).args(["audit", "list", "--json"]).run().code(0).json();
+        let end = log["entries"].as_array().unwrap().iter().rfind(|entry| entry["kind"] == "response").unwrap();
+        assert_eq!(end["body"]["outcome"], "failed", "{end}");
+        agentctl(&home).args(["audit", "verify"]).run().code(0);
+    }
 }

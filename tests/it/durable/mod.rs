@@ -306,14 +306,16 @@ fn another_plan_another_person_or_another_key_is_refused() {
     change("UPDATE approvals SET sealed_auth_req_id = zeroblob(60)").code(10).err(&["cannot be opened"]);
 }
 
+/// The digest of a plan, as another program computes it.
+fn digest_of(plan: &Value) -> String {
+    let bound = json!({ "tool": plan["tool"], "origin": plan["origin"], "arguments": plan["arguments"] });
+    let text = serde_json_canonicalizer::to_string(&bound).unwrap();
+    format!("sha-256:{}", URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes())))
+}
+
 /// Who can write into the journal and has no key cannot make a whole and consistent other story of it either.
 #[test]
 fn a_yes_cannot_be_moved_to_another_call_or_used_again_by_editing_the_journal() {
-    let digest_of = |plan: &Value| {
-        let bound = json!({ "tool": plan["tool"], "origin": plan["origin"], "arguments": plan["arguments"] });
-        let text = serde_json_canonicalizer::to_string(&bound).unwrap();
-        format!("sha-256:{}", URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes())))
-    };
     let stories = [(true, 9, false), (false, 9, false), (true, 2, false), (false, 2, false), (true, 2, true)];
     // With the key nothing is changed by anybody but us; there is still what the yes was sealed for.
     for ((answered, quantity, lives), with_key) in stories.into_iter().flat_map(|story| [(story, false), (story, true)])

@@ -1,6 +1,6 @@
 //! What was sent may have happened, whatever the journal says later: the log says that it was sent, with its own MAC.
 
-use std::{fs, io::Write as _};
+use std::{fs, io::Write as _, path::Path, process::Command};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -239,12 +239,70 @@ fn what_cannot_be_written_down_is_not_sent() {
     fs::rename(&file, &aside).unwrap();
     fs::create_dir(&file).unwrap();
     super::approve(&dev);
-    buying.finish().code(1).err(&["the audit log cannot be written, so nothing was done"]);
-    assert!(dev.history("shop").iter().all(|request| request["method"] != "POST"), "it was sent");
+    let mend = format!("move {} away", file.display());
+    buying.finish().code(1).err(&["the audit log cannot be written, so nothing was done", "but a folder", &mend]);
+    assert_eq!(posts(&dev), 0, "it was sent");
     fs::remove_dir(&file).unwrap();
+    // Nobody waits for who writes into a pipe.
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    agentctl(&home).args(["audit", "list"]).run().code(1).err(&["but a pipe (FIFO)", &mend]);
+    fs::remove_file(&file).unwrap();
     fs::rename(&aside, &file).unwrap();
     let resumed = agentctl(&home).args(["resume", "--last"]).run().code(21).err(&["nothing was done"]);
     assert!(dev.orders().is_empty() && pending(&home).is_empty(), "{resumed}");
     assert_eq!(end(&home)["body"]["outcome"], "failed");
     verified(&home);
+}
+
+/// How many requests with an effect the shop has got.
+fn posts(dev: &Dev) -> usize {
+    dev.history("shop").iter().filter(|request| request["method"] == "POST").count()
+}
+
+/// Somebody gets at the log while the phone rings.
+#[test]
+fn what_the_log_does_not_ask_for_any_more_is_not_sent() {
+    type Attack = fn(&Path);
+    let attacks: [(&str, Attack); 5] = [
+        ("emptied", |log| fs::write(log, "").unwrap()),
+        ("removed", |log| fs::remove_file(log).unwrap()),
+        ("removed with all that belongs to it", |log| {
+            for entry in fs::read_dir(log.parent().unwrap()).unwrap() {
+                let path = entry.unwrap().path();
+                if path.file_name().unwrap().to_str().unwrap().starts_with("audit") {
+                    fs::remove_file(path).unwrap();
+                }
+            }
+        }),
+        ("put back as it was before", |log| {
+            let text = fs::read_to_string(log).unwrap();
+            fs::write(log, text.split_inclusive('\n').take(2).collect::<String>()).unwrap();
+        }),
+        ("written anew without the key", |log| {
+            let text = fs::read_to_string(log).unwrap();
+            let request = text.lines().find(|line| line.contains("\"request\"")).unwrap();
+            let other = text.replace(request, &request.replace("\"qty\":2", "\"qty\":3"));
+            assert_ne!(other, text);
+            fs::write(log, other).unwrap();
+        }),
+    ];
+    for ((name, attack), resumed) in attacks.into_iter().flat_map(|attack| [(attack, false), (attack, true)]) {
+        let dev = Dev::start();
+        let home = dev.logged_in();
+        let buying = if resumed {
+            detached(&home, "buy 2 phones");
+            agentctl(&home).args(["resume", "--last"]).start()
+        } else {
+            agentctl(&home).args(["run", "buy 2 phones"]).start()
+        };
+        buying.wait_for_stderr("Check that it shows:");
+        attack(&log_file(&home));
+        super::approve(&dev);
+        let said = buying.finish().code(1).err(&["does not stand in it any more", "agentctl audit verify"]);
+        agentctl(&home).args(["audit", "verify"]).run().code(1);
+        let after = agentctl(&home).args(["resume", "--last"]).run().code(21);
+        assert!(posts(&dev) == 0 && pending(&home).is_empty(), "{name}, {resumed}\n{said}\n{after}");
+        let log = fs::read_to_string(log_file(&home)).unwrap();
+        assert_eq!(log.matches("\"kind\":\"response\"").count(), 1, "{name}: one end\n{log}");
+    }
 }
