@@ -12,6 +12,7 @@ mod kept;
 mod left;
 mod life;
 mod many;
+mod once;
 mod patience;
 mod request;
 mod signed;
@@ -153,6 +154,10 @@ impl Approvals {
         let Prepared { client, metadata, message, details, without_details, needed, .. } =
             self.prepare(action, approval, run, &code_from(random()?)).await?;
         let turn = self.turn(&account).await?;
+        // Reads are made side by side: one like it may have been before.
+        if let Some(run) = run {
+            self.asked_once(action, run).await?;
+        }
         self.stop.check()?;
         still()?;
         // Nobody's device rings for an answer that could not be used, because the login has ended meanwhile, or whose proof

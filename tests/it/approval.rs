@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Dev, Home, Output, Running, agentctl, wait_until};
 
@@ -170,6 +170,49 @@ fn what_nobody_waits_for_lies_beside_the_next_one() {
     let bought: std::collections::BTreeSet<u64> =
         dev.orders().iter().map(|order| order["qty"].as_u64().unwrap()).collect();
     assert_eq!(bought, [1, 5].into(), "{output}");
+}
+
+/// A model that takes `pending` for a reason to ask again makes nobody's device ring twice.
+#[test]
+fn what_is_pending_is_not_asked_a_second_time() {
+    let buy = |arguments: &str| {
+        let call = json!({ "name": "buy_product", "arguments": serde_json::from_str::<Value>(arguments).unwrap() });
+        json!({ "tool_calls": [call.clone(), call] })
+    };
+    let again = buy(r#"{"qty": 2.0, "product": "phones"}"#);
+    let dev = Dev::scripted(json!([
+        buy(r#"{"product": "phones", "qty": 2}"#), again, buy(r#"{"product": "phones", "qty": 3}"#), { "text": "Wait." },
+        { "tool_calls": [{ "name": "buy_product", "arguments": { "product": "phones", "qty": 2 } }] }, { "text": "Twice." },
+    ]));
+    let home = logged_in(&dev);
+    dev.auto("off", "off");
+    let output = agentctl(&home).args(["run", "--on-approval", "detach", "go"]).run().code(10);
+    let output = output.err(&["✗ buy_product: this very call waits for the user's answer already"]);
+    assert_eq!((output.stderr.matches("this very call").count(), pushes(&dev)), (4, 2), "{output}");
+    let told: Vec<Value> = dev.history("model").pop().unwrap()["body"]["messages"].as_array().unwrap().clone();
+    let results: Vec<&str> = told
+        .iter()
+        .filter(|message| message["role"] == "tool")
+        .map(|message| ["pending", "cancelled"].into_iter().find(|word| message["content"].to_string().contains(word)))
+        .map(Option::unwrap)
+        .collect();
+    assert_eq!(results, ["pending", "cancelled", "cancelled", "cancelled", "pending", "cancelled"], "{told:?}");
+    let log = agentctl(&home).args(["audit", "list", "--json"]).run().code(0).stdout;
+    assert_eq!(log.matches("this very call waits").count(), 4, "{log}");
+    // In another run it is a call of its own.
+    agentctl(&home).args(BUY).args(["qty=2", "--on-approval", "detach"]).run().code(10);
+    assert_eq!(pushes(&dev), 3);
+    // What is over may be asked for again.
+    for _ in 0..3 {
+        dev.post("/approvals/latest/approve", &json!({}));
+    }
+    dev.auto("off", "approve");
+    let runs = agentctl(&home).args(["runs", "list", "--json"]).run().code(0).json();
+    let run = runs["runs"].as_array().unwrap().iter().find(|run| run["kind"] == "conversation").unwrap();
+    let output = agentctl(&home).args(["resume", run["id"].as_str().unwrap()]).run().code(0);
+    let bought: Vec<u64> = dev.orders().iter().map(|order| order["qty"].as_u64().unwrap()).collect();
+    assert_eq!((bought, pushes(&dev)), (vec![2, 3, 2], 4), "{output}");
+    agentctl(&home).args(["audit", "verify"]).run().code(0);
 }
 
 #[test]
