@@ -100,7 +100,7 @@ async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
     let anew = stop.or(ask_about_lost_ones(app, &journal, &run)).await?;
     let mut conversation = load(&journal, &run)?;
     journal.reopen_run(&run, app.clock.now())?;
-    let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell);
+    let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell).asking(app.patience.on_approval());
     show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
     let tell = |event| show.event(event);
     let turn = agent.resume(&mut conversation, &anew, &tell);
