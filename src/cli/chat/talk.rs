@@ -122,6 +122,9 @@ impl<'a> Talk<'a> {
         self.leave(None, interactive).await?;
         journal.reopen_run(run, self.app.clock.now())?;
         self.app.ui.status(Line::new().dim("Going on with: ").words(&saved.row.title));
+        if conversation.is_rehearsal() {
+            self.app.ui.say(Line::new().plain("It is a dry run: ").plain(runs::DRY_RUN).plain("."));
+        }
         bounds::tell(self.app, &bounds);
         self.keep_to(Some(bounds), held);
         if let Some((text, cut)) = conversation.last_word().filter(|_| interactive) {
