@@ -28,6 +28,14 @@ macro_rules! ids {
                 Self(text.into())
             }
 
+            /// The same, if it is one that could have been made here.
+            #[must_use]
+            pub fn minted(text: &str) -> Option<Self> {
+                let number = text.strip_prefix(concat!($prefix, "_"))?;
+                let is_one = number.len() == 32 && number.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+                is_one.then(|| Self(text.to_owned()))
+            }
+
             /// The id as text.
             #[must_use]
             pub fn as_str(&self) -> &str {

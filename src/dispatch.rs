@@ -167,6 +167,14 @@ impl Dispatcher {
                           approved nor sent again; the user should look whether it happened";
             return entry.close(ToolOutput::refused(Outcome::Unknown, reason), None, &Record::default(), tell);
         }
+        if let Err(error) = self.guard.approvals.asked_once(action, run).await {
+            return entry.close(
+                ToolOutput::refused(error.outcome(), error.to_string()),
+                None,
+                &Record::default(),
+                tell,
+            );
+        }
         let decision = self.guard.authorize(action, Some(run), tell).await;
         self.follow(decision, tool, plan, entry, Progress::Fresh, tell).await
     }

@@ -52,6 +52,17 @@ pub enum Event {
         /// The validated arguments.
         arguments: Value,
     },
+    /// A call needs an approval, and another request has the person's attention: this one is sent when that wait is over.
+    #[serde(rename = "approval.queued")]
+    ApprovalQueued {
+        /// The call.
+        action: ActionId,
+        /// The request that is waited for; none if it could not be found out which.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        behind: Option<ApprovalId>,
+        /// After so many seconds the call is given up.
+        at_most_s: u64,
+    },
     /// An approval request was accepted by the server: the person's device rings.
     #[serde(rename = "approval.requested")]
     ApprovalRequested(Box<ApprovalShown>),
@@ -159,6 +170,9 @@ pub struct ApprovalShown {
     pub expires_in: u64,
     /// When it expires (RFC 3339).
     pub expires_at: String,
+    /// It was sent before, by a process that waits no longer, and is open still: nothing rings.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// News of a wait (device login or approval) that is not over.

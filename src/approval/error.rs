@@ -101,6 +101,12 @@ pub enum Error {
         /// The open approval; none if the person's device has not even rung, because another question is there.
         approval: Option<ApprovalId>,
     },
+    /// The very same call is open in its run.
+    #[error(
+        "this very call waits for the user's answer already, or is approved and not done yet: it is not asked a second \
+         time, and its result comes by itself"
+    )]
+    Repeated,
     /// Another process goes on with it.
     #[error("another agentctl process waits for the same approval")]
     Elsewhere,
@@ -178,7 +184,7 @@ impl Error {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Pending { .. } | Self::Elsewhere => Outcome::Pending,
-            Self::Abandoned => Outcome::Cancelled,
+            Self::Abandoned | Self::Repeated => Outcome::Cancelled,
             Self::NotAsked | Self::Changed(_) | Self::Stopped(_) => Outcome::NotPermitted,
             Self::Denied => Outcome::Denied,
             Self::Expired | Self::Late | Self::TooOld => Outcome::Expired,

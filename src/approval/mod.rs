@@ -12,6 +12,7 @@ mod kept;
 mod left;
 mod life;
 mod many;
+mod once;
 mod patience;
 mod request;
 mod signed;
@@ -45,7 +46,7 @@ use crate::{
     store::{
         credentials::Store,
         journal::{self, ApprovalChange, ApprovalState, Given, Journal, NewApproval},
-        lock::GrantLock,
+        lock::{self, GrantLock},
         sealed,
         stop::Stop,
     },
@@ -53,6 +54,8 @@ use crate::{
 
 /// How long another approval of the same person is waited for: one at a time reaches the device.
 const ONE_AT_A_TIME: Duration = Duration::from_secs(600);
+/// A wait for it that is shorter is not worth a word.
+const GLIMPSE: Duration = Duration::from_millis(300);
 /// Pushes are counted over this time.
 const WINDOW: Duration = Duration::from_secs(60);
 /// After so many denials of a tool in one run it is locked for that run.
@@ -152,7 +155,11 @@ impl Approvals {
         let account = self.session.account().await.map_err(Error::Session)?.ok_or(Error::LoginNeeded)?;
         let Prepared { client, metadata, message, details, without_details, needed, .. } =
             self.prepare(action, approval, run, &code_from(random()?)).await?;
-        let turn = self.turn(&account).await?;
+        let turn = self.turn(&account, action, tell).await?;
+        // Reads are made side by side: one like it may have been before.
+        if let Some(run) = run {
+            self.asked_once(action, run).await?;
+        }
         self.stop.check()?;
         still()?;
         // Nobody's device rings for an answer that could not be used, because the login has ended meanwhile, or whose proof
@@ -180,20 +187,33 @@ impl Approvals {
             id: id.clone(),
         };
         self.journal.insert_approval(&asked)?;
+        turn.note(asked.id.as_str());
         let asking = Asking { action, wanted, account, metadata, client, details, needed, permission, id, asked };
         let granted = self.request_and_wait(&asking, approval, message, terms, tell).await;
         Ok(Granted { turn: Some(turn), ..granted? })
     }
 
     /// One question at a time reaches a person, as long as somebody waits for its answer.
-    async fn turn(&self, account: &Account) -> Result<GrantLock, Error> {
+    async fn turn(&self, account: &Account, action: &Action, tell: Tell<'_>) -> Result<GrantLock, Error> {
         let person = Digest::of_bytes(format!("{}\n{}", account.iss, account.sub).as_bytes()).to_hex();
         let path = self.locks.join(format!("approval-{}.lock", &person[..16]));
-        let turn = GrantLock::take(&path, &*self.clock, ONE_AT_A_TIME);
-        if self.patience.on_approval() == OnApproval::Detach {
-            return Ok(turn.await?);
-        }
-        Ok(self.patience.or(turn).await.ok_or(Error::Pending { approval: None })??)
+        let turn = async {
+            match GrantLock::take(&path, &*self.clock, GLIMPSE).await {
+                Err(lock::Error::Busy { .. }) => {}
+                taken => return taken,
+            }
+            let behind = GrantLock::noted(&path).and_then(|noted| ApprovalId::minted(&noted));
+            let at_most_s = ONE_AT_A_TIME.as_secs();
+            tell(Event::ApprovalQueued { action: action.id.clone(), behind, at_most_s });
+            GrantLock::take(&path, &*self.clock, ONE_AT_A_TIME).await
+        };
+        let turn = match self.patience.on_approval() {
+            OnApproval::Detach => turn.await?,
+            _ => self.patience.or(turn).await.ok_or(Error::Pending { approval: None })??,
+        };
+        // What the one before held it for is over.
+        turn.note("");
+        Ok(turn)
     }
 
     /// Everything that can be said about a request before it is made. What cannot be asked strongly enough is not asked.
@@ -338,6 +358,7 @@ impl Approvals {
             message: &sent,
             left: lifetime,
             expires_at,
+            again: false,
         };
         tell(shown.event());
         Ok(Waiting {
@@ -370,6 +391,8 @@ struct Shown<'a> {
     message: &'a BindingMessage,
     left: Duration,
     expires_at: DateTime<Utc>,
+    /// It was sent before, and is open still.
+    again: bool,
 }
 
 impl Shown<'_> {
@@ -394,6 +417,7 @@ impl Shown<'_> {
             arguments: Value::Object(action.arguments.clone()),
             expires_in: self.left.as_secs(),
             expires_at: self.expires_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            again: self.again,
         }))
     }
 }

@@ -86,6 +86,7 @@ impl Approvals {
                     message: &then.message(row),
                     left,
                     expires_at: self.clock.now() + left,
+                    again: true,
                 };
                 tell(shown.event());
                 let caller = self.caller(client, metadata);

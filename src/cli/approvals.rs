@@ -14,7 +14,7 @@ use super::{
     app::App,
     failure::{Failure, Kind},
     ids, open_files,
-    show::{NO_USE_ANY_MORE, Show, call_line, rfc3339},
+    show::{Show, call_line, no_use, rfc3339},
     spinner::Wait,
     ui::Line,
     words::count,
@@ -449,9 +449,8 @@ fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
         app.ui.data(&json!({ "schema_version": 1, "ok": true, "approval": data }));
         return Ok(());
     }
-    app.ui.say(
-        Line::new().good("✓ ").plain("Given up: ").bold(id.as_str()).plain("; ").plain(NO_USE_ANY_MORE).plain("."),
-    );
+    let line = Line::new().good("✓ ").plain("Given up: ").bold(id.as_str()).plain("; ");
+    app.ui.say(line.plain(no_use(row.state)).plain("."));
     if let Some(run) = &row.asked.run {
         app.ui.hint(&format!("`agentctl resume {run}` goes on with its run"));
     }

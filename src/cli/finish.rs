@@ -26,6 +26,8 @@ pub(crate) const MOMENT: Duration = Duration::from_secs(3);
 /// What is said of an approval whose answer was on its way when nobody waited any longer.
 const FETCHED: &str = ": the server was just being asked for your answer, and is asked once more later. If you said yes in \
                        this very moment, your answer may be lost; nothing is done then.";
+/// What is said of a yes with which nothing was done yet.
+const APPROVED: &str = ": approved, not done yet: `agentctl resume` does it, `agentctl approvals abandon` gives it up.";
 /// Old runs are pruned at most this often.
 const A_DAY: chrono::Duration = chrono::Duration::days(1);
 
@@ -221,10 +223,16 @@ impl Open {
         for row in self.asked.iter().filter(|row| row.state == ApprovalState::Redeeming) {
             ui.say(Line::new().warn("! ").bold(row.asked.id.as_str()).plain(FETCHED));
         }
+        let (approved, waiting): (Vec<_>, Vec<_>) =
+            self.asked.iter().partition(|row| row.state == ApprovalState::Approved);
+        for row in &approved {
+            ui.say(Line::new().warn("! ").bold(row.asked.id.as_str()).plain(APPROVED));
+        }
         let line = Line::new().plain("The run ").bold(self.run.as_str());
-        ui.say(line.plain(match self.asked.is_empty() {
-            false => " waits for your approval. What you can do:",
-            true => " was stopped in the middle of a request. What came of it is found out by:",
+        ui.say(line.plain(match (waiting.is_empty(), approved.is_empty()) {
+            (false, _) => " waits for your approval. What you can do:",
+            (true, false) => " is not over. What you can do:",
+            (true, true) => " was stopped in the middle of a request. What came of it is found out by:",
         }));
         for command in self.next() {
             ui.say(Line::new().plain("  ").whole(&command));

@@ -31,8 +31,9 @@ use crate::{
 #[command(after_help = "It waits for the approvals of the run as the run itself did, does what was
 approved, gives the result to the model and goes on to its answer. A run that
 ended before the model's last word (its server failed, a limit was reached)
-goes on, too, if you name it. Exit codes and --json are those of `agentctl
-run`; for a single call, those of `agentctl tools call`.
+goes on, too, if you name it; where its server failed, --last finds it as
+well. Exit codes and --json are those of `agentctl run`; for a single call,
+those of `agentctl tools call`.
 
 What the run was told to keep to holds on: --tools, --no-tools, --max-spend,
 --model, --max-turns, --max-tokens-total, --on-approval deny (`agentctl runs
@@ -46,7 +47,7 @@ pub(crate) struct Args {
     /// Which run; without it, the one that waits
     #[arg(value_name = "RUN", conflicts_with = "last")]
     run: Option<String>,
-    /// Of the runs that wait or were cut off, the one used last
+    /// Of the runs that wait, were cut off, or lack an answer because the model's server failed, the one used last
     #[arg(long)]
     last: bool,
     #[command(flatten)]
@@ -100,7 +101,7 @@ async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
     let anew = stop.or(ask_about_lost_ones(app, &journal, &run)).await?;
     let mut conversation = load(&journal, &run)?;
     journal.reopen_run(&run, app.clock.now())?;
-    let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell);
+    let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell).asking(app.patience.on_approval());
     show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
     let tell = |event| show.event(event);
     let turn = agent.resume(&mut conversation, &anew, &tell);
@@ -118,6 +119,10 @@ fn find(app: &App, journal: &Journal, args: &Args) -> Result<RunId, Failure> {
     }
     let profile = &app.config()?.profile.value;
     let open = journal.waiting_runs()?.into_iter().filter(|run| run.row.profile == *profile).map(|run| run.row.id);
+    let mut open: Vec<RunId> = open.collect();
+    if args.last {
+        open = unanswered(app, journal, open)?;
+    }
     // One that another process works on neither waits nor was cut off.
     let (mut waiting, mut busy) = (Vec::new(), Vec::new());
     for run in open {
@@ -137,6 +142,22 @@ fn find(app: &App, journal: &Journal, args: &Args) -> Result<RunId, Failure> {
             Err(several.iter().take(5).fold(failure, |failure, run| failure.hint(format!("agentctl resume {run}"))))
         }
     }
+}
+
+/// With these also the runs that ended without the model's last word because its server failed, the last used first.
+fn unanswered(app: &App, journal: &Journal, open: Vec<RunId>) -> Result<Vec<RunId>, Failure> {
+    let profile = &app.config()?.profile.value;
+    let failed = |run: &SavedRun| run.exit_code == Some(Kind::Model.exit_code().into()) && !run.row.is_single_call();
+    let mut runs = journal.runs()?;
+    runs.retain(|run| run.row.profile == *profile && (failed(run) || open.contains(&run.row.id)));
+    runs.sort_by_key(|run| std::cmp::Reverse(run.used_at));
+    let mut found = Vec::new();
+    for run in runs.into_iter().map(|run| run.row.id) {
+        if open.contains(&run) || load(journal, &run).is_ok_and(|conversation| conversation.last_word().is_none()) {
+            found.push(run);
+        }
+    }
+    Ok(found)
 }
 
 /// A run as it was saved, if this profile can go on with it.

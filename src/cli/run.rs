@@ -213,7 +213,8 @@ async fn go(app: &App, task: &str, way: &Way<'_>, stop: &mut Stop) -> Result<(),
         }
     }
     let (run, _lease) = start(app, agent.model.name(), task, &way.bounds)?;
-    let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell).passing(way.passing);
+    let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell);
+    let show = show.passing(way.passing).asking(app.patience.on_approval());
     show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
     let mut conversation = Conversation::new(run.clone(), Some(account.display_name()));
     if way.dry_run {

@@ -14,12 +14,16 @@ use super::{
     ui::Line,
 };
 use crate::{
+    agent::Conversation,
     model::CutShort,
     store::{
         journal::{ApprovalFilter, Journal, SavedRun},
         sealed,
     },
 };
+
+/// What is said of a conversation in which nothing is done.
+pub(crate) const DRY_RUN: &str = "calls are planned and judged, and none is carried out";
 
 /// See and delete saved conversations
 #[derive(Debug, ClapArgs)]
@@ -146,11 +150,14 @@ fn list(app: &App, journal: &Journal, all: bool) -> Result<(), Failure> {
 fn show(app: &App, journal: &Journal, run: &SavedRun) -> Result<(), Failure> {
     let id = &run.row.id;
     let state = state(app, journal, run)?;
-    let messages: Vec<Value> = journal.messages(id)?.into_iter().map(shown).collect();
+    let messages = journal.messages(id)?;
+    let dry_run = Conversation::saved(id.clone(), messages.clone()).is_ok_and(|saved| saved.is_rehearsal());
+    let messages: Vec<Value> = messages.into_iter().map(shown).collect();
     let asked = journal.approvals(&ApprovalFilter { run: Some(id.clone()), open: false })?;
     if app.ui.json() {
         let now = app.clock.now();
         let mut data = to_json(run, state);
+        data["dry_run"] = json!(dry_run);
         data["messages"] = json!(messages);
         data["approvals"] = asked.iter().map(|row| approvals::to_json(row, now)).collect();
         app.ui.data(&json!({ "schema_version": 1, "ok": true, "run": data }));
@@ -158,6 +165,9 @@ fn show(app: &App, journal: &Journal, run: &SavedRun) -> Result<(), Failure> {
     }
     // Everything else here was said by somebody: it stands behind a name of ours, on each of its rows.
     app.ui.answer_line(&Line::new().dim("run: ").bold(&run.row.title).dim("  ").dim(state));
+    if dry_run {
+        app.ui.answer_line(&Line::new().dim("dry run: ").plain(DRY_RUN));
+    }
     let bounds = bounds::words(&run.row.bounds);
     if !bounds.is_empty() {
         app.ui.answer_line(&Line::new().dim("keeps to: ").words(&bounds.join("; ")));

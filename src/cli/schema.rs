@@ -43,8 +43,13 @@ const EVENTS: &[(&str, &str, Members)] = &[
         &[("action?", "action_id"), ("tool", "text"), ("outcome", "outcome"), ("message", "text"), ("data?", "any")],
     ),
     (
+        "approval.queued",
+        "A request is sent when the wait for another one is over.",
+        &[("action", "action_id"), ("behind?", "approval_id"), ("at_most_s", "count")],
+    ),
+    (
         "approval.requested",
-        "The person's device rings.",
+        "The person's device rings, or a request that rang before is waited for again.",
         &[
             ("approval", "approval_id"),
             ("action", "action_id"),
@@ -60,6 +65,7 @@ const EVENTS: &[(&str, &str, Members)] = &[
             ("arguments", "arguments"),
             ("expires_in", "count"),
             ("expires_at", "time"),
+            ("again?", "truth"),
         ],
     ),
     (
@@ -273,6 +279,7 @@ mod tests {
                 message: text("m"),
                 data: Some(json!([1])),
             },
+            Event::ApprovalQueued { action: action.clone(), behind: Some(approval.clone()), at_most_s: 600 },
             Event::ApprovalRequested(Box::new(ApprovalShown {
                 approval: approval.clone(),
                 action,
@@ -288,6 +295,7 @@ mod tests {
                 arguments: json!({}),
                 expires_in: 300,
                 expires_at: text("2026-01-01T00:05:00Z"),
+                again: true,
             })),
             waiting(WaitNews::SlowDown { interval_s: 10 }),
             waiting(WaitNews::Offline { error: text("no route") }),

@@ -12,21 +12,27 @@ use super::{
     ui::{Line, Ui},
 };
 use crate::{
-    approval::NOT_ANSWERED,
+    approval::{NOT_ANSWERED, OnApproval},
     call::{ActionId, Outcome},
     clock::SharedClock,
     event::{ApprovalShown, Event, WaitNews},
-    store::sealed,
+    store::{journal::ApprovalState, sealed},
 };
 
 /// What can be done while an approval is waited for.
 const WHILE_WAITING: &str = "^C to stop waiting";
 
 /// What becomes of a request that nobody waits for any more: CIBA cannot take it back.
-pub(crate) const NO_USE_ANY_MORE: &str = "your device may still show the request; answering it does nothing any more";
+const NO_USE_ANY_MORE: &str = "your device may still show the request; answering it does nothing any more";
+
+/// What becomes of a yes that is given up.
+const YES_NOT_USED: &str = "you had approved it, and that is used for nothing any more";
 
 /// What becomes of a request when the wait for it ends.
 const STAYS_OPEN: &str = "Nobody waits here any more; the request stays open on your device.";
+
+/// The same where nobody was to wait.
+const LIES_THERE: &str = "Nobody waits here; the request is open on your device.";
 
 /// The same where the wait goes on behind a prompt.
 const GOES_ON: &str = "The request stays open on your device; its answer is told above the prompt.";
@@ -40,6 +46,8 @@ pub(crate) struct Show<'a> {
     /// Events become lines of JSON on stdout.
     lines: bool,
     passing: bool,
+    /// Nobody waits for an approval.
+    detached: bool,
     /// What is said of a request when the wait for it ends.
     stays_open: &'static str,
     state: RefCell<State>,
@@ -64,12 +72,22 @@ struct State {
 impl<'a> Show<'a> {
     /// Shows a run on `ui`; with `bell` the terminal rings when an approval was answered.
     pub(crate) fn new(ui: &'a Ui, clock: SharedClock, bell: bool) -> Self {
-        Self { ui, clock, bell, lines: ui.json(), passing: false, stays_open: STAYS_OPEN, state: RefCell::default() }
+        let (lines, state) = (ui.json(), RefCell::default());
+        Self { ui, clock, bell, lines, passing: false, detached: false, stays_open: STAYS_OPEN, state }
     }
 
     /// Nothing of the run lasts longer than this process, so nothing that is open stays so.
     pub(crate) fn passing(mut self, passing: bool) -> Self {
         self.passing = passing;
+        self
+    }
+
+    /// The same where approvals are asked for in this way.
+    pub(crate) fn asking(mut self, on_approval: OnApproval) -> Self {
+        self.detached = on_approval == OnApproval::Detach;
+        if self.detached {
+            self.stays_open = LIES_THERE;
+        }
         self
     }
 
@@ -183,6 +201,12 @@ impl<'a> Show<'a> {
                 self.state.borrow_mut().tool = tool;
                 self.calling();
             }
+            Event::ApprovalQueued { behind, at_most_s, .. } => {
+                let which = behind.map(|approval| format!(" ({approval})")).unwrap_or_default();
+                let what = format!("Waiting for the answer to another request{which}");
+                let left = Duration::from_secs(at_most_s);
+                self.ui.begin_wait(Wait::for_person(&what, left, WHILE_WAITING, &self.clock));
+            }
             Event::ApprovalRequested(shown) => self.requested(&shown),
             Event::ApprovalWaiting { news, .. } => self.ui.wait_news(&news_text(&news)),
             Event::ApprovalAnswered { answer, by, binding, details, after_s, .. } => {
@@ -231,7 +255,10 @@ impl<'a> Show<'a> {
 
     fn requested(&self, shown: &ApprovalShown) {
         let ui = self.ui;
-        ui.say("  This needs your approval. A request was sent to your device.");
+        ui.say(match shown.again {
+            false => "  This needs your approval. A request was sent to your device.",
+            true => "  This needs your approval. The request is still open on your device.",
+        });
         ui.say(Line::new().plain("  Check that it shows:   ").message(Style::new().bold(), &shown.binding_message));
         let mut line = Line::new().dim("  It goes to ").field(&shown.origin);
         if let Some(spend) = &shown.spend {
@@ -251,6 +278,9 @@ impl<'a> Show<'a> {
                     .warn("  Your device may show only the code. ")
                     .plain("What you approve is what stands here."),
             );
+        }
+        if self.detached {
+            return ui.end_wait();
         }
         let left = Duration::from_secs(shown.expires_in);
         ui.begin_wait(Wait::for_person("Waiting for your approval", left, WHILE_WAITING, &self.clock));
@@ -299,6 +329,14 @@ pub(crate) fn call_in_words(tool: &str, plan: &str) -> String {
     }
     let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     format!("{tool} ({})", pairs.join(", "))
+}
+
+/// What becomes of an approval that was given up in this state.
+pub(crate) fn no_use(state: ApprovalState) -> &'static str {
+    match state {
+        ApprovalState::Approved => YES_NOT_USED,
+        _ => NO_USE_ANY_MORE,
+    }
 }
 
 /// A time as JSON carries it.
@@ -399,6 +437,7 @@ mod tests {
             arguments: json!({}),
             expires_in: 300,
             expires_at: "1970-01-01T00:05:00Z".into(),
+            again: false,
         }))
     }
 

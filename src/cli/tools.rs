@@ -271,7 +271,7 @@ async fn call(app: &App, args: &CallArgs) -> Result<(), Failure> {
     let mut stop = app.stop(args.waiting.timeout)?;
     args.waiting.apply(app);
     // The one object on stdout is the output; the way there is talk.
-    let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
+    let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell).asking(app.patience.on_approval());
     let tell = |event| show.event(event);
     let dispatcher = stop.or(app.dispatcher()).await?;
     let Some(tool) = dispatcher.registry.get(&args.name) else {
@@ -298,7 +298,7 @@ pub(crate) async fn resume(
     let id = &run.row.id;
     let journal = app.journal()?;
     journal.reopen_run(id, app.clock.now())?;
-    let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell);
+    let show = Show::call(&app.ui, app.clock.clone(), app.config()?.bell).asking(app.patience.on_approval());
     let tell = |event| show.event(event);
     let Some(row) = journal.open_calls(id)?.pop() else {
         // Only its end was not written down: what it brought is kept.

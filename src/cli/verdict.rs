@@ -21,7 +21,13 @@ const PRECEDENCE: [Kind; 8] = [
 pub(crate) fn of_calls(calls: &[(String, Outcome)], limit: bool) -> Option<Kind> {
     let unmet = |(at, (tool, outcome)): (usize, &(String, Outcome))| {
         let made_good = calls[at + 1..].iter().any(|(later, end)| later == tool && *end == Outcome::Done);
-        if made_good { None } else { kind(*outcome) }
+        let pending = || calls[..at].iter().any(|(before, end)| before == tool && *end == Outcome::Pending);
+        match outcome {
+            _ if made_good => None,
+            // It repeats what is pending, and was not asked a second time.
+            Outcome::Cancelled if pending() => Some(Kind::Pending),
+            _ => kind(*outcome),
+        }
     };
     let mut ends: Vec<Kind> = calls.iter().enumerate().filter_map(unmet).collect();
     if limit {
@@ -112,6 +118,10 @@ mod tests {
             (&[("buy", Invalid), ("buy", Done)], false, None),
             (&[("buy", Denied), ("search", Done)], false, Some(Kind::Denied)),
             (&[("buy", Done), ("buy", Denied)], false, Some(Kind::Denied)),
+            // What repeats a call that is pending waits with it.
+            (&[("buy", Pending), ("buy", Cancelled)], false, Some(Kind::Pending)),
+            (&[("buy", Cancelled), ("buy", Pending)], false, Some(Kind::Tool)),
+            (&[("buy", Pending), ("sell", Cancelled)], false, Some(Kind::Tool)),
             // Precedence, whatever the order.
             (&[("a", Failed), ("b", Denied), ("c", NotPermitted)], false, Some(Kind::NotPermitted)),
             (&[("a", Expired), ("b", Denied)], false, Some(Kind::Denied)),

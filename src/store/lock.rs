@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io::ErrorKind,
+    io::{ErrorKind, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,6 +12,8 @@ use crate::{
     files::{self, Error as FileError},
 };
 
+/// A note is an id.
+const MOST_NOTED: u64 = 100;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -35,7 +37,7 @@ pub enum Error {
 /// lock a new file of the same name while the first still holds the old one.
 #[derive(Debug)]
 pub struct GrantLock {
-    _file: File,
+    file: File,
 }
 
 impl GrantLock {
@@ -52,7 +54,7 @@ impl GrantLock {
             }
             clock.sleep(PAUSE).await;
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
     /// Takes the lock if nobody has it.
@@ -61,7 +63,23 @@ impl GrantLock {
     /// If the file cannot be made.
     pub fn try_take(path: &Path) -> Result<Option<Self>, Error> {
         let file = open(path)?;
-        Ok(had(file.try_lock(), path)?.then_some(Self { _file: file }))
+        Ok(had(file.try_lock(), path)?.then_some(Self { file }))
+    }
+
+    /// Writes into the lock file what it is held for, for those who wait. It is only told: whether it can be written or read
+    /// changes nothing.
+    pub fn note(&self, what: &str) {
+        let mut file = &self.file;
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(what.as_bytes()));
+    }
+
+    /// What the holder of a lock has noted. Where a locked file cannot be read, nothing.
+    #[must_use]
+    pub fn noted(path: &Path) -> Option<String> {
+        let file = files::open(path, OpenOptions::new().read(true)).ok()?;
+        let mut what = String::new();
+        file.take(MOST_NOTED).read_to_string(&mut what).ok()?;
+        Some(what)
     }
 
     /// Whether somebody has it. Makes no file.
@@ -80,7 +98,7 @@ impl GrantLock {
     pub(super) fn take_blocking(path: &Path, limit: Duration) -> Result<Self, Error> {
         let file = open(path)?;
         within(limit, path, || file.try_lock())?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
@@ -133,6 +151,11 @@ mod tests {
         assert!(matches!(GrantLock::take(&path, &clock, limit).await, Err(Error::Busy { .. })));
         assert_eq!(clock.elapsed(), limit);
         assert!(GrantLock::try_take(&path).unwrap().is_none());
+        for what in ["apr_a_longer_one", "apr_1"] {
+            first.note(what);
+            // A locked file can be read by others where the system has no locks that forbid it.
+            assert!(!cfg!(unix) || GrantLock::noted(&path).as_deref() == Some(what));
+        }
         drop(first);
         assert!(GrantLock::try_take(&path).unwrap().is_some());
         GrantLock::take(&path, &clock, limit).await.unwrap();

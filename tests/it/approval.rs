@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Dev, Home, Output, Running, agentctl, wait_until};
+use crate::support::{Dev, Home, Output, Running, Terminal, agentctl, wait_until};
 
 const BUY: [&str; 6] = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg"];
 
@@ -170,6 +170,101 @@ fn what_nobody_waits_for_lies_beside_the_next_one() {
     let bought: std::collections::BTreeSet<u64> =
         dev.orders().iter().map(|order| order["qty"].as_u64().unwrap()).collect();
     assert_eq!(bought, [1, 5].into(), "{output}");
+}
+
+/// A model that takes `pending` for a reason to ask again makes nobody's device ring twice.
+#[test]
+fn what_is_pending_is_not_asked_a_second_time() {
+    let buy = |arguments: &str| {
+        let call = json!({ "name": "buy_product", "arguments": serde_json::from_str::<Value>(arguments).unwrap() });
+        json!({ "tool_calls": [call.clone(), call] })
+    };
+    let again = buy(r#"{"qty": 2.0, "product": "phones"}"#);
+    let dev = Dev::scripted(json!([
+        buy(r#"{"product": "phones", "qty": 2}"#), again, buy(r#"{"product": "phones", "qty": 3}"#), { "text": "Wait." },
+        { "tool_calls": [{ "name": "buy_product", "arguments": { "product": "phones", "qty": 2 } }] }, { "text": "Twice." },
+    ]));
+    let home = logged_in(&dev);
+    dev.auto("off", "off");
+    let output = agentctl(&home).args(["run", "--on-approval", "detach", "go"]).run().code(10);
+    let output = output.err(&["✗ buy_product: this very call waits for the user's answer already"]);
+    assert_eq!((output.stderr.matches("this very call").count(), pushes(&dev)), (4, 2), "{output}");
+    let told: Vec<Value> = dev.history("model").pop().unwrap()["body"]["messages"].as_array().unwrap().clone();
+    let results: Vec<&str> = told
+        .iter()
+        .filter(|message| message["role"] == "tool")
+        .map(|message| ["pending", "cancelled"].into_iter().find(|word| message["content"].to_string().contains(word)))
+        .map(Option::unwrap)
+        .collect();
+    assert_eq!(results, ["pending", "cancelled", "cancelled", "cancelled", "pending", "cancelled"], "{told:?}");
+    let log = agentctl(&home).args(["audit", "list", "--json"]).run().code(0).stdout;
+    assert_eq!(log.matches("this very call waits").count(), 4, "{log}");
+    // In another run it is a call of its own.
+    agentctl(&home).args(BUY).args(["qty=2", "--on-approval", "detach"]).run().code(10);
+    assert_eq!(pushes(&dev), 3);
+    // What is over may be asked for again.
+    for _ in 0..3 {
+        dev.post("/approvals/latest/approve", &json!({}));
+    }
+    dev.auto("off", "approve");
+    let runs = agentctl(&home).args(["runs", "list", "--json"]).run().code(0).json();
+    let run = runs["runs"].as_array().unwrap().iter().find(|run| run["kind"] == "conversation").unwrap();
+    let output = agentctl(&home).args(["resume", run["id"].as_str().unwrap()]).run().code(0);
+    let bought: Vec<u64> = dev.orders().iter().map(|order| order["qty"].as_u64().unwrap()).collect();
+    assert_eq!((bought, pushes(&dev)), (vec![2, 3, 2], 4), "{output}");
+    agentctl(&home).args(["audit", "verify"]).run().code(0);
+}
+
+/// Whoever comes second is told why nothing happens, and about what they wait.
+#[test]
+fn who_waits_for_another_request_is_told_so() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    dev.auto("off", "off");
+    let first = agentctl(&home).args(BUY).arg("qty=1").start();
+    first.wait_for_stderr("Check that it shows:");
+    let kept = agentctl(&home).args(["approvals", "list", "--json"]).run().code(0).json();
+    let id = kept["approvals"][0]["id"].as_str().unwrap();
+    let said = format!("Waiting for the answer to another request ({id})...");
+    let second = agentctl(&home).args(BUY).arg("qty=2").start();
+    second.wait_for_stderr(&said);
+    let mut terminal = Terminal::sized(agentctl(&home).args(["run", "buy 3 phones"]), 100, 40);
+    let screen = terminal.wait_for(&said);
+    assert!(!screen.contains("Calling"), "{screen}");
+    terminal.control('c');
+    assert_eq!(terminal.finish().0, 130);
+    let events = agentctl(&home).args(["run", "--json", "--timeout", "4", "buy 4 phones"]).run().lines();
+    let queued: Vec<&Value> = events.iter().filter(|event| event["type"] == "approval.queued").collect();
+    assert!(queued.len() == 1 && queued[0]["behind"] == id && queued[0]["at_most_s"] == 600, "{events:?}");
+    assert_eq!(pushes(&dev), 1);
+    for (running, pushed) in [(first, 1), (second, 2)] {
+        wait_until(Duration::from_secs(60), "a push", || (pushes(&dev) == pushed).then_some(()));
+        dev.post("/approvals/latest/approve", &json!({}));
+        let output = running.finish().code(0);
+        assert_eq!(output.stderr.matches(&said).count(), pushed - 1, "{output}");
+    }
+}
+
+#[test]
+fn a_wait_is_told_where_there_is_one_and_a_request_as_sent_where_it_is() {
+    let dev = Dev::start();
+    let home = logged_in(&dev);
+    dev.auto("off", "off");
+    for task in [["run", "buy 2 phones"].as_slice(), &[&BUY[..], &["qty=2"]].concat()] {
+        let output = agentctl(&home).args(task.iter().copied()).args(["--on-approval", "detach"]).run().code(10);
+        let output = output.err(&["A request was sent to your device", "Nobody waits here; the request is open on"]);
+        assert!(!output.stderr.contains("Waiting for your approval"), "{output}");
+        let output = agentctl(&home).args(["resume", "--last", "--timeout", "3"]).run().code(10);
+        let output = output.err(&["The request is still open on your device", "Waiting for your approval"]);
+        assert!(!output.stderr.contains("was sent to your device"), "{output}");
+    }
+    let run = agentctl(&home).args(["run", "--json", "--on-approval", "detach", "buy 2 phones"]).run().code(10);
+    let resumed = agentctl(&home).args(["resume", "--last", "--json", "--timeout", "3"]).run().code(10);
+    let again = |output: &Output| {
+        let requested = output.lines().into_iter().find(|event| event["type"] == "approval.requested").unwrap();
+        requested["again"] == true
+    };
+    assert!(!again(&run) && again(&resumed), "{run}\n{resumed}");
 }
 
 #[test]

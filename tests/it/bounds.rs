@@ -99,6 +99,23 @@ fn a_run_that_broke_off_spends_no_more_than_before() {
     assert_eq!(kept(&home, &run)["max_spend"], "10.00 EUR");
 }
 
+/// The hint names the run, and `--last` knows it, too.
+#[test]
+fn the_last_run_is_found_that_its_models_server_let_down() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let run = broken(&dev, &home, &[], &[done()]);
+    let output = agentctl(&home).args(["resume", "--last", "--json"]).run().code(0);
+    assert_eq!(output.lines().pop().unwrap()["run"], run.as_str(), "{output}");
+    // It has its answer now.
+    agentctl(&home).args(["resume", "--last"]).run().code(2).err(&["no run waits"]);
+    // Whoever names none means what waits for them, and no failure of another day.
+    broken(&dev, &home, &[], &[dear(), done()]);
+    agentctl(&home).arg("resume").run().code(2).err(&["no run waits"]);
+    agentctl(&home).args(["resume", "--last", "--on-approval", "detach"]).run().code(10);
+    agentctl(&home).args(["resume", "--timeout", "3"]).run().code(10);
+}
+
 /// What was spent before counts when it goes on.
 #[test]
 fn the_money_of_a_run_is_not_spent_twice() {

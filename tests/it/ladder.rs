@@ -224,6 +224,81 @@ fn a_conversation_with_something_open_is_watched_from_its_first_prompt_on() {
     terminal.leave();
 }
 
+/// A conversation that buys once and then only says this.
+fn buys_once(then: &str) -> (Dev, Home) {
+    let buy = json!({ "name": "buy_product", "arguments": { "product": "phones", "qty": 2 } });
+    let dev = Dev::scripted(json!([{ "tool_calls": [buy] }, { "text": then }]));
+    let home = dev.logged_in();
+    (dev, home)
+}
+
+/// The state of the only approval, and whether its token lies in the journal still.
+fn kept_yes(home: &Home) -> (String, bool) {
+    let paths = agentctl(home).args(["config", "path", "--json"]).run().code(0).json();
+    let journal = std::path::Path::new(paths["state"].as_str().unwrap()).join("journal.db");
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let journal = rusqlite::Connection::open(journal).unwrap();
+    journal.query_row("SELECT state, sealed_token IS NOT NULL FROM approvals", [], row).unwrap()
+}
+
+/// Rows are broken between words only, and those of a call are beside a gutter.
+fn words(screen: &str) -> String {
+    screen.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn what_was_approved_is_not_done_once_it_is_given_up() {
+    for columns in [100, 60] {
+        let (dev, home) = buys_once("Nothing was ordered.");
+        let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), columns, 60);
+        terminal.buy_and_go_on();
+        dev.post("/approvals/latest/approve", &json!({}));
+        let told = "was approved; the result comes with your next message (/abandon gives it up)";
+        terminal.wait_until("the news", |screen| words(screen).contains(told));
+        assert_eq!(kept_yes(&home), ("approved".to_owned(), true));
+        let screen = terminal.ask("/whoami", "Ada");
+        assert!(screen.contains("1 approved, not done yet") && !screen.ends_with("1 waiting for you"), "{screen}");
+        let screen = terminal.ask("/abandon", "Given up: apr_");
+        let given_up = ["buy_product (product: \"phones\", qty: 2); you had approved it", "used for nothing any more."];
+        assert!(given_up.iter().all(|text| words(&screen).contains(text)), "{screen}");
+        assert_eq!(kept_yes(&home), ("abandoned".to_owned(), false));
+        terminal.ask("so?", "Nothing was ordered.");
+        assert!(dev.orders().is_empty());
+        let messages = asked(&dev);
+        let result = messages.iter().find(|message| message["role"] == "tool").expect("the result");
+        assert!(result["content"].as_str().unwrap().contains("cancelled"), "{messages:?}");
+        terminal.ask("/abandon", "Nothing of this conversation waits");
+        let screen = terminal.leave();
+        assert!(!words(&screen).contains("What you can do"), "{screen}");
+        agentctl(&home).args(["audit", "verify"]).run().code(0);
+    }
+}
+
+#[test]
+fn who_leaves_with_a_yes_that_was_not_used_is_told_so() {
+    let (dev, home) = buys_once("Nothing was ordered.");
+    let mut terminal = chat(&home);
+    terminal.buy_and_go_on();
+    dev.post("/approvals/latest/approve", &json!({}));
+    terminal.wait_for("was approved; the result comes");
+    terminal.ask("/new", "A new conversation.");
+    let screen = terminal.leave();
+    let wanted = ["approved, not done yet: `agentctl resume` does it", "is not over. What you can do:", "abandon apr_"];
+    assert!(wanted.iter().all(|text| words(&screen).contains(text)), "{screen}");
+    assert!(!words(&screen).contains("waits for your approval"), "{screen}");
+    // Whoever comes back is told before a word of theirs does it.
+    let mut terminal = Terminal::sized(agentctl(&home).args(["chat", "-c"]), 100, 40);
+    terminal.wait_until("the news", |screen| words(screen).contains("was approved; the result comes with your next"));
+    terminal.wait_for("1 approved, not done yet");
+    terminal.wait_for_prompt();
+    terminal.control('c');
+    terminal.wait_for("Something that you approved is not done yet");
+    terminal.ask("/abandon", "Given up: apr_");
+    terminal.ask("please do nothing", "Nothing was ordered.");
+    assert!(dev.orders().is_empty());
+    terminal.leave();
+}
+
 #[test]
 fn signals_in_the_middle_of_an_answer_keep_what_had_arrived() {
     for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {

@@ -154,6 +154,11 @@ fn a_dry_run_plans_and_does_nothing() {
     );
     let cut = agentctl(&home).args(["run", "--dry-run", "--json", "go"]).run().code(20);
     let run = last(&cut)["run"].as_str().unwrap().to_owned();
+    let shown = agentctl(&home).args(["runs", "show", &run]).run().code(0);
+    shown.out(&["dry run: calls are planned and judged, and none is carried out"]);
+    let shown = agentctl(&home).args(["runs", "show", &run, "--json"]).run().code(0).json();
+    assert_eq!(shown["run"]["dry_run"], true, "{shown}");
+    agentctl(&home).args(["chat", "-c"]).stdin("").run().code(0).err(&["It is a dry run: calls are planned"]);
     let resumed = agentctl(&home).args(["resume", "--json", &run]).run().code(0);
     assert!(resumed.stdout.contains("tool.foreseen") && last(&resumed)["dry_run"] == true, "{resumed}");
     assert!(dev.history("ciba").is_empty() && dev.orders().is_empty(), "{resumed}");

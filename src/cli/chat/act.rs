@@ -12,7 +12,7 @@ use crate::{
         approvals, bounds, can,
         failure::{Failure, Kind},
         model_trouble, resume,
-        show::{NO_USE_ANY_MORE, Show},
+        show::{self, Show},
         signals::{Signals, stopped},
         tools::{self, CallArguments},
         ui::{Line, Ui},
@@ -170,13 +170,16 @@ async fn foresee(talk: &mut Talk<'_>, rest: &str) -> Result<(), Failure> {
 
 fn abandon(talk: &Talk<'_>) -> Result<(), Failure> {
     let (journal, ui) = (talk.app.journal()?, &talk.app.ui);
-    let waiting = talk.waiting()?;
-    if waiting.is_empty() {
-        ui.say("Nothing of this conversation waits for you.");
+    let undone = talk.undone()?;
+    if undone.is_empty() {
+        ui.say("Nothing of this conversation waits for you, and nothing that you approved is still to be done.");
     }
-    for id in waiting {
-        if journal.abandon(&id, talk.app.clock.now())? {
-            ui.say(Line::new().plain("Given up: ").bold(id.as_str()).plain("; ").plain(NO_USE_ANY_MORE).plain("."));
+    for row in undone {
+        let id = &row.asked.id;
+        if journal.abandon(id, talk.app.clock.now())? {
+            let call = show::call_in_words(&row.asked.tool, &row.asked.plan);
+            let line = Line::new().plain("Given up: ").bold(id.as_str()).plain(", ").words(&call).plain("; ");
+            ui.say(line.plain(show::no_use(row.state)).plain("."));
         }
     }
     Ok(())

@@ -66,8 +66,8 @@ pub(in crate::cli) const COMMANDS: &[Command] = &[
     command("/approvals", "what waits for your answer", "Answers are given on your device, never here."),
     command(
         "/abandon",
-        "give up what waits in this conversation",
-        "Your device may still show it; answering it does nothing any more.",
+        "give up what waits in this conversation, or is approved and not done",
+        "Your device may still show it; answering it does nothing any more. A yes that you gave is used for nothing.",
     ),
     command(
         "/resume",

@@ -14,6 +14,7 @@ use crate::{
         stdin::Lines,
         ui::Line,
     },
+    store::journal::ApprovalState,
 };
 
 /// Where messages come from.
@@ -65,7 +66,7 @@ impl Reader {
         loop {
             tokio::select! {
                 biased;
-                (approval, answer) = watch.next() => self.print(app, news_of(app, &approval, &answer, "with your next message")),
+                (approval, answer) = watch.next() => self.print(app, news_of(app, &approval, &answer, When::NextMessage)),
                 input = self.next(app) => return input,
             }
         }
@@ -127,17 +128,36 @@ async fn read(lines: &Lines) -> Result<Option<String>, Failure> {
     lines.next().await.map_err(|error| Failure::caused(Kind::Failed, "read stdin", &error))
 }
 
+/// When the result of a question comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    NextMessage,
+    /// The conversation is being left.
+    Later,
+}
+
 /// What became of a question, in the words of the call that it was about.
-pub(super) fn news_of(app: &App, approval: &ApprovalId, answer: &str, when: &'static str) -> Line {
+pub(super) fn news_of(app: &App, approval: &ApprovalId, answer: &str, when: When) -> Line {
     let row = app.journal().ok().and_then(|journal| journal.approval(approval).ok().flatten());
+    // The answer may have come before the person gave it up, and be told after it.
+    let given_up = row.as_ref().is_some_and(|row| row.state == ApprovalState::Abandoned);
     let call = row.map_or_else(|| approval.to_string(), |row| show::call_in_words(&row.asked.tool, &row.asked.plan));
     let became = match answer {
-        "approved" => "was approved",
-        "denied" => "was denied",
-        "expired" => "got no answer in time",
-        _ => "could not be approved",
+        _ if given_up => " was given up",
+        "approved" => " was approved",
+        "denied" => " was denied",
+        "expired" => " got no answer in time",
+        _ => " could not be approved",
     };
-    Line::new().plain("! ").words(&call).plain(" ").plain(became).plain("; the result comes ").plain(when)
+    let comes = match when {
+        When::NextMessage => "; the result comes with your next message",
+        When::Later => "; the result comes when this conversation goes on",
+    };
+    let line = Line::new().plain("! ").words(&call).plain(became).plain(comes);
+    match when {
+        When::NextMessage if answer == "approved" && !given_up => line.plain(" (/abandon gives it up)"),
+        _ => line,
+    }
 }
 
 /// What a Tab may complete. Nothing here touches the network, and what cannot be read is not completed.

@@ -27,7 +27,7 @@ use crate::{
     event::Event,
     model::Model,
     store::{
-        journal::{ApprovalFilter, Bounds},
+        journal::{ApprovalFilter, ApprovalRow, ApprovalState, Bounds},
         lock::GrantLock,
     },
 };
@@ -122,6 +122,9 @@ impl<'a> Talk<'a> {
         self.leave(None, interactive).await?;
         journal.reopen_run(run, self.app.clock.now())?;
         self.app.ui.status(Line::new().dim("Going on with: ").words(&saved.row.title));
+        if conversation.is_rehearsal() {
+            self.app.ui.say(Line::new().plain("It is a dry run: ").plain(runs::DRY_RUN).plain("."));
+        }
         bounds::tell(self.app, &bounds);
         self.keep_to(Some(bounds), held);
         if let Some((text, cut)) = conversation.last_word().filter(|_| interactive) {
@@ -133,15 +136,31 @@ impl<'a> Talk<'a> {
         }
         self.instructions = conversation.instructions().map(str::to_owned);
         (self.lease, self.conversation) = (Some(Rc::new(lease)), Some(conversation));
+        for id in self.approved()? {
+            self.app.ui.say(reader::news_of(self.app, &id, "approved", reader::When::NextMessage));
+        }
         Ok(())
+    }
+
+    /// What was asked in this conversation and was not begun, whether it has an answer or not: it can be given up.
+    pub(super) fn undone(&self) -> Result<Vec<ApprovalRow>, Failure> {
+        let Some(conversation) = &self.conversation else { return Ok(Vec::new()) };
+        let filter = ApprovalFilter { run: Some(conversation.run().clone()), open: true };
+        let mut open = self.app.journal()?.approvals(&filter)?;
+        open.retain(|row| row.state.may_become(ApprovalState::Abandoned));
+        Ok(open)
     }
 
     /// The approvals of this conversation that have no answer yet.
     pub(super) fn waiting(&self) -> Result<Vec<ApprovalId>, Failure> {
-        let Some(conversation) = &self.conversation else { return Ok(Vec::new()) };
-        let filter = ApprovalFilter { run: Some(conversation.run().clone()), open: true };
-        let open = self.app.journal()?.approvals(&filter)?;
-        Ok(open.into_iter().filter(|row| row.state.may_be_answered()).map(|row| row.asked.id).collect())
+        let undone = self.undone()?.into_iter();
+        Ok(undone.filter(|row| row.state.may_be_answered()).map(|row| row.asked.id).collect())
+    }
+
+    /// The approvals of this conversation that are a yes with which nothing was done yet.
+    pub(super) fn approved(&self) -> Result<Vec<ApprovalId>, Failure> {
+        let undone = self.undone()?.into_iter();
+        Ok(undone.filter(|row| row.state == ApprovalState::Approved).map(|row| row.asked.id).collect())
     }
 
     /// Waits for the answers to open approvals behind the prompt. A conversation that was taken up may have some before its
@@ -242,7 +261,7 @@ impl<'a> Talk<'a> {
         self.watch.end(self.app).await;
         let Some(conversation) = self.conversation.take() else { return Ok(()) };
         while let Some((approval, answer)) = self.watch.untold() {
-            self.app.ui.say(reader::news_of(self.app, &approval, &answer, "when this conversation goes on"));
+            self.app.ui.say(reader::news_of(self.app, &approval, &answer, reader::When::Later));
         }
         let (run, journal) = (conversation.run(), self.app.journal()?);
         let open = finish::Open::of(self.app, run)?;
