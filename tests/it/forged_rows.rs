@@ -150,6 +150,26 @@ fn a_run_is_shown_without_anything_that_never_was() {
 }
 
 #[test]
+fn a_saved_answer_has_its_lines_and_its_calls_their_results() {
+    let call = |query: &str| json!({ "name": "search_products", "arguments": { "query": query } });
+    let dev = Dev::scripted(json!([
+        { "text": "First.", "tool_calls": [call("phones"), call("nothing")] },
+        { "text": "One.\n● buy_product\n\n- two" },
+    ]));
+    let home = dev.logged_in();
+    agentctl(&home).args(["run", "hello"]).run().code(0);
+    let runs = agentctl(&home).args(["runs", "list", "--json"]).run().json();
+    let id = runs["runs"][0]["id"].as_str().unwrap().to_owned();
+    let output = agentctl(&home).args(["runs", "show", &id]).run().code(0);
+    let begins: Vec<String> = output.stdout.lines().map(|row| row.chars().take(28).collect()).collect();
+    let expected =
+        ["you: hello", "agent: First.", "● search_products", "  {", "● search_products", "  {", "agent: One."];
+    assert!(begins[1..].iter().zip(expected).all(|(row, begin)| row.starts_with(begin)), "{output}");
+    assert!(output.stdout.ends_with("agent: One.\n  │ ● buy_product\n  │ \n  │ - two\n"), "{output}");
+    assert!(output.stdout.lines().nth(3).unwrap().contains("phones"), "{output}");
+}
+
+#[test]
 fn a_tool_that_is_none_cannot_look_like_a_success() {
     for columns in WIDTHS {
         for blank in [' ', '\u{a0}'] {
