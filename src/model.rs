@@ -25,7 +25,7 @@ use std::{
 use async_openai::{Client, config::OpenAIConfig, error::OpenAIError, middleware::HttpRequestFactory};
 use bytes::Bytes;
 use futures::future::Either;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, LOCATION};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinSet};
@@ -180,8 +180,10 @@ impl Model {
         let content_type = content_type(&response);
         if !status.is_success() {
             let retry_after = http::retry_after(response.headers(), self.clock.now());
+            let to = status.is_redirection().then(|| target(&response));
             let body = self.within(SILENCE, read_some(response)).await.unwrap_or_default();
-            let said = Said::read(&body, &content_type, &self.key());
+            let said =
+                if to.is_some() { Said::redirect(to.flatten()) } else { Said::read(&body, &content_type, &self.key()) };
             let status = status.as_u16();
             let learnt = self.dialect.get().learn(status, &said);
             let (error, pause) = refusal::judge(status, said, retry_after, backoff);
@@ -379,6 +381,16 @@ impl Reading {
     }
 }
 
+/// The words of the HTTP library for an answer that is none.
+const NO_HTTP: [&str; 6] = [
+    "message head is too large",
+    "invalid HTTP header",
+    "invalid HTTP version",
+    "invalid HTTP status-code",
+    "invalid content-length",
+    "invalid transfer-encoding",
+];
+
 /// Why there is not even a refusal.
 enum Opening {
     Refused(Error),
@@ -388,12 +400,22 @@ enum Opening {
 fn trouble_of(error: OpenAIError, backoff: Duration) -> Trouble {
     match error {
         OpenAIError::Reqwest(error) => {
+            let cause = root_cause(&error);
+            // It would answer the same way again.
+            if NO_HTTP.iter().any(|words| cause.starts_with(words)) {
+                return Error::Protocol(cause).into();
+            }
             let again = if error.is_builder() { Again::No } else { Again::After(backoff) };
-            Trouble { error: Error::Unreachable(root_cause(&error)), again }
+            Trouble { error: Error::Unreachable(cause), again }
         }
         // Errors of the crate may hold what was sent.
         _ => Error::Protocol("the request could not be made".to_owned()).into(),
     }
+}
+
+/// Where an answer points.
+fn target(response: &reqwest::Response) -> Option<Url> {
+    response.url().join(response.headers().get(LOCATION)?.to_str().ok()?).ok()
 }
 
 fn content_type(response: &reqwest::Response) -> String {

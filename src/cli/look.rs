@@ -43,14 +43,13 @@ pub(crate) struct Look {
     pub(crate) color: bool,
     /// Lines may be redrawn: a spinner.
     pub(crate) motion: bool,
-    /// Markdown is shown as what it means.
-    pub(crate) markdown: bool,
+    /// The cursor may be moved: a line editor, an empty screen.
+    pub(crate) cursor: bool,
 }
 
 impl Look {
     /// Decides. `--color` and `CLICOLOR_FORCE` override what is found out about colour; nothing makes motion of what is
-    /// no terminal, because carriage returns in a file or a log are noise. Markdown is rendered where a person looks at it,
-    /// colours or not; a pipe gets what the model wrote.
+    /// no terminal, because carriage returns in a file or a log are noise.
     pub(crate) fn decide(choice: ColorChoice, terminal: bool, around: Surroundings) -> Self {
         let plain = around.no_color || around.dumb;
         let color = match choice {
@@ -58,7 +57,7 @@ impl Look {
             ColorChoice::Never => false,
             ColorChoice::Auto => around.force_color || (terminal && !plain),
         };
-        Self { terminal, color, motion: terminal && !plain, markdown: terminal && !around.dumb }
+        Self { terminal, color, motion: terminal && !plain, cursor: terminal && !around.dumb }
     }
 }
 
@@ -69,7 +68,7 @@ mod tests {
     #[test]
     fn colour_and_motion_follow_the_table() {
         use ColorChoice::{Always, Auto, Never};
-        // choice, terminal, NO_COLOR, CLICOLOR_FORCE, dumb -> color, motion, markdown
+        // choice, terminal, NO_COLOR, CLICOLOR_FORCE, dumb -> color, motion, cursor
         let table = [
             (Auto, true, false, false, false, true, true, true),
             (Auto, false, false, false, false, false, false, false),
@@ -80,12 +79,12 @@ mod tests {
             (Always, false, true, false, true, true, false, false),
             (Never, true, false, true, false, false, true, true),
         ];
-        for (choice, terminal, no_color, force_color, dumb, color, motion, markdown) in table {
+        for (choice, terminal, no_color, force_color, dumb, color, motion, cursor) in table {
             let around = Surroundings { no_color, force_color, dumb };
             let look = Look::decide(choice, terminal, around);
             assert_eq!(
-                (look.color, look.motion, look.markdown),
-                (color, motion, markdown),
+                (look.color, look.motion, look.cursor),
+                (color, motion, cursor),
                 "{choice:?} {terminal} {around:?}"
             );
         }

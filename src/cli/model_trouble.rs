@@ -1,5 +1,7 @@
 //! What went wrong at the model, with hints that name the settings it hangs on.
 
+use std::time::Duration;
+
 use super::{
     app::App,
     failure::{Failure, Kind, chain},
@@ -11,6 +13,9 @@ use crate::{
     config::{self, Config, ModelSettings, Source},
     model,
 };
+
+/// Whoever is to wait longer need not know how long.
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A turn that failed. If it is one of a run that is over with it, the run goes on with `resume`.
 pub(crate) fn of_turn(app: &App, error: agent::Error, run: Option<&RunId>) -> Failure {
@@ -49,8 +54,7 @@ pub(crate) fn of_model(app: &App, error: &model::Error) -> Failure {
         }
         E::Empty => failure.hint("`agentctl doctor` sees whether the model calls tools; `--model` takes another one"),
         E::RateLimited { retry_after, .. } => {
-            let time = retry_after.map(|time| format!(" {}", words::time(time))).unwrap_or_default();
-            failure.hint(format!("wait{time}, or use another model (`--model`)"))
+            failure.hint(format!("wait{}, or use another model (`--model`)", pause(*retry_after)))
         }
         E::Status { status: 404, .. } => {
             let failure = match meant(config) {
@@ -60,6 +64,15 @@ pub(crate) fn of_model(app: &App, error: &model::Error) -> Failure {
             failure.hint(format!("check {} and {}", name(settings), address(settings)))
         }
         _ => failure,
+    }
+}
+
+/// How long to wait, behind the word.
+fn pause(time: Option<Duration>) -> String {
+    match time {
+        Some(time) if time > A_DAY => " for more than a day".to_owned(),
+        Some(time) => format!(" {}", words::time(time)),
+        None => String::new(),
     }
 }
 
@@ -100,5 +113,19 @@ fn place(source: &Source, variable: &str, key: &str) -> String {
         Source::Env(_) | Source::Default => variable.to_owned(),
         Source::EnvFile(path) | Source::DotEnv(path) => format!("{variable} in {}", path.display()),
         Source::Profile(path) => format!("{key} in {}", path.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_pause_is_longer_than_anybody_waits() {
+        let said = |seconds| pause(Some(Duration::from_secs(seconds)));
+        assert_eq!(
+            (pause(None), said(90), said(100_000_000_000)),
+            (String::new(), " 2 minutes".into(), " for more than a day".into())
+        );
     }
 }

@@ -116,8 +116,13 @@ impl<'a> Rows<'a> {
         let length = columns(part.text);
         if part.breaks == Breaks::Never {
             let start = self.start(false);
-            if self.column + length > self.width && self.column > start && start + length <= self.width {
+            let fits = self.column + length <= self.width;
+            if !fits && self.column > start && start + length <= self.width {
                 self.next_row(false);
+            } else if !fits && self.column > 0 && length <= self.width {
+                // Without its indentation it is still whole.
+                self.text.push('\n');
+                (self.column, self.beside_gutter) = (0, false);
             }
             write(&mut self.text, part.style, part.text, self.color);
             self.column += length;

@@ -117,7 +117,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) max_turns: Option<u32>,
     /// Refuse calls that could spend more than this in total ("900 EUR"; a number alone counts in any currency)
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     pub(crate) max_spend: Option<SpendLimit>,
     /// Stop when the model has read and written this many tokens for one task
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

@@ -172,29 +172,53 @@ fn show(app: &App, journal: &Journal, run: &SavedRun) -> Result<(), Failure> {
     if !bounds.is_empty() {
         app.ui.answer_line(&Line::new().dim("keeps to: ").words(&bounds.join("; ")));
     }
-    for message in &messages {
+    let mut told = vec![false; messages.len()];
+    for (at, message) in messages.iter().enumerate() {
         let text = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
         match message["role"].as_str() {
-            Some("user") => app.ui.answer_line(&Line::new().dim("you: ").words(&text("content"))),
+            Some("user") => say(app, "you: ", &text("content")),
             Some("assistant") => {
+                if !text("content").is_empty() {
+                    say(app, "agent: ", &text("content"));
+                }
                 for call in message["tool_calls"].as_array().into_iter().flatten() {
                     let function = &call["function"];
                     let line = Line::new().plain("● ").bold(function["name"].as_str().unwrap_or_default()).plain("  ");
                     app.ui.answer_line(&line.field(function["arguments"].as_str().unwrap_or_default()));
-                }
-                if !text("content").is_empty() {
-                    app.ui.answer_line(&Line::new().dim("agent: ").words(&text("content")));
+                    // What came of several calls comes behind all of them. Ids may be the same in another turn.
+                    let results = messages.iter().enumerate().skip(at + 1);
+                    let mut results = results.take_while(|(_, message)| message["role"] == "tool");
+                    if let Some((at, result)) =
+                        results.find(|(at, result)| !told[*at] && result["tool_call_id"] == call["id"])
+                    {
+                        told[at] = true;
+                        brought(app, result);
+                    }
                 }
                 if let Ok(cut) = CutShort::deserialize(&message["cut"]) {
                     app.ui.answer_line(&Line::new().plain("  ").dim(cut.for_person()));
                 }
             }
-            Some("summary") => app.ui.answer_line(&Line::new().dim("summary: ").words(&text("content"))),
-            Some("tool") => app.ui.answer_line(&Line::new().plain("  ").dim_field(&text("content"))),
+            Some("summary") => say(app, "summary: ", &text("content")),
+            Some("tool") if !told[at] => brought(app, message),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// What somebody said, in its own lines: behind a name of ours the first, behind a gutter the others.
+fn say(app: &App, who: &'static str, text: &str) {
+    let mut lines = text.trim_end().lines();
+    app.ui.answer_line(&Line::new().dim(who).words(lines.next().unwrap_or_default()));
+    for line in lines {
+        app.ui.answer_line(&Line::new().dim("  │ ").words(line));
+    }
+}
+
+/// What came of a call.
+fn brought(app: &App, message: &Value) {
+    app.ui.answer_line(&Line::new().plain("  ").dim_field(message["content"].as_str().unwrap_or_default()));
 }
 
 /// A message as it may be shown: what is sealed in it stays so.

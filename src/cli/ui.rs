@@ -4,7 +4,8 @@
 //! 2. Colour and motion are decided for each stream by itself ([`Look`]).
 //! 3. Whatever is printed goes through `escape`, our own words included, so that no call can forget it. Styles are added
 //!    here, after that. In JSON the same characters become `\u` escapes, so the data stays whole.
-//!    On a terminal the model's Markdown is rendered as it comes (`markdown`); elsewhere it is passed on as it is.
+//!    On a terminal, a dumb one too, the model's Markdown is rendered as it comes (`markdown`): what is not rendered has no
+//!    bars. Elsewhere it is passed on as it is.
 //! 4. A closed stdout is no error: whoever closed it has seen enough. A full disk is one ([`Ui::finish`]).
 //! 5. Where nothing can move there is no spinner: one line when a wait begins, one at each change, and at most every half
 //!    minute one that says it still goes on.
@@ -147,7 +148,7 @@ impl Ui {
     /// A piece of an answer that is still coming: it is shown at once.
     pub(crate) fn answer_piece(&self, text: &str) {
         let look = self.out.look;
-        if look.markdown {
+        if look.terminal {
             // Asked each time: the window may have another size by now.
             let width = terminal_size::terminal_size_of(io::stdout()).map_or(80, |(width, _)| width.0.into());
             let mut rendered = self.rendered.borrow_mut();
@@ -260,7 +261,7 @@ impl Ui {
 
     /// Empties the screen, if stdout is one that can be emptied. What has scrolled away stays.
     pub(crate) fn clear(&self) {
-        if self.out.look.markdown {
+        if self.out.look.cursor {
             self.write_out("\x1b[H\x1b[2J");
         }
     }
@@ -456,8 +457,8 @@ mod tests {
     #[test]
     fn nothing_from_outside_reaches_a_terminal_as_it_is() {
         let look = Look { terminal: true, color: true, ..Look::default() };
-        for markdown in [false, true] {
-            let ui = Ui::test_with(Look { markdown, ..look }, false);
+        for color in [false, true] {
+            let ui = Ui::test_with(Look { color, ..look }, false);
             ui.answer_piece("a\x1b]52;c;x\x07b");
             ui.status("thinking");
             assert_eq!(ui.take().0, "a␛]52;c;x␇b\n", "talk on the same screen begins a line of its own");

@@ -77,9 +77,14 @@ fn nobody() -> Failure {
 }
 
 fn row(app: &App, name: &str, value: &str, source: &str) {
+    app.ui.answer_line(&line(name, value, source));
+}
+
+fn line(name: &str, value: &str, source: &str) -> Line {
+    let name = format!("{name} ");
     let line = Line::new().dim_said(&format!("  {name:<22}")).words(value);
     let source = if source.is_empty() { String::new() } else { format!("  ({source})") };
-    app.ui.answer_line(&line.dim_words(&source));
+    line.dim_words(&source)
 }
 
 /// The settings that decide who you are here.
@@ -121,6 +126,12 @@ pub(crate) fn label(account: &Account) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_name_keeps_its_distance() {
+        assert_eq!(line("approval.client_secret", "set", "").fitted(None, false), "  approval.client_secret set");
+        assert_eq!(line("sub", "ada", "x").fitted(None, false), format!("  {:<22}ada  (x)", "sub"));
+    }
 
     #[test]
     fn names_are_as_telling_as_they_can_be() {

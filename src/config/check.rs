@@ -34,6 +34,15 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
     Ok(url.origin().ascii_serialization())
 }
 
+/// The name of a model, as somebody types it.
+pub(super) fn model(name: String) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._:/-@+".contains(c);
+    match !name.is_empty() && name.chars().all(fits) {
+        true => Ok(name),
+        false => Err(format!("{name:?} cannot be one: letters, digits and . _ : / - @ + are what it may have")),
+    }
+}
+
 fn secure_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("{:?} is not a URL ({error})", shown_url(text)))?;
     if !url.username().is_empty() || url.password().is_some() {

@@ -11,7 +11,10 @@ use url::Url;
 use super::{
     Binding, Config, Dirs, DotEnv, EnvVars, Error, Limits, ModelSettings, Overrides, Role, Setting, Source, StoreKind,
     VARIABLES,
-    check::{issuer as check_issuer, origin as check_origin, resource as check_resource, url as check_url, within},
+    check::{
+        issuer as check_issuer, model as check_model, origin as check_origin, resource as check_resource,
+        url as check_url, within,
+    },
     env::{self, never_from_dotenv},
     file::{self, Profile},
     trust,
@@ -289,9 +292,16 @@ impl Reader<'_> {
     /// The model that is asked: by its own name, or one that the profile knows by another.
     fn model(&self, overrides: &Overrides, api_key_env: String) -> Result<ModelSettings, Error> {
         let table = &self.profile.model;
+        let configured = self.some_text("model.name", "AGENTCTL_MODEL", table.name.as_ref())?;
         let asked = match &overrides.model {
-            Some(name) => Some(Setting { value: name.clone(), source: Source::Flag }),
-            None => self.some_text("model.name", "AGENTCTL_MODEL", table.name.as_ref())?,
+            Some(name) => {
+                let known = |name: &String| {
+                    self.profile.models.contains_key(name) || configured.as_ref().is_some_and(|set| set.value == *name)
+                };
+                let asked = Setting { value: name.clone(), source: Source::Flag };
+                Some(if known(name) { asked } else { asked.map("model.name", check_model)? })
+            }
+            None => configured,
         };
         let own = asked.as_ref().and_then(|asked| self.profile.models.get(&asked.value));
         let base_url = match own.and_then(|own| own.base_url.clone()) {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use url::Url;
 
 use super::{error::Error, key::Key};
-use crate::escape;
+use crate::{escape, secret::shown_url};
 
 /// The longest sentence of a server that is repeated to a person.
 const LONGEST: usize = 300;
@@ -56,12 +57,23 @@ impl Said {
             .iter()
             .find_map(|path| error.pointer(path)?.as_str())
             .map_or_else(|| error.to_string(), str::to_owned);
+        let message = if ["{}", "[]", "null"].contains(&message.as_str()) { "" } else { message.as_str() };
         let word = |name: &str| match &error[name] {
             Value::String(word) => format!("{word} "),
             _ => String::new(),
         };
         let param = error["param"].as_str().unwrap_or_default().to_owned();
-        Self { words: word("code") + &word("type"), param, ..Self::text(&message) }
+        Self { words: word("code") + &word("type"), param, ..Self::text(message) }
+    }
+
+    /// A redirect, which is not followed: where it points, without what an address may keep from others.
+    pub(super) fn redirect(to: Option<Url>) -> Self {
+        let to = to.map(|mut url| {
+            url.set_query(None);
+            url.set_fragment(None);
+            format!(", and this one points to {}", shown_url(url.as_str()))
+        });
+        Self::text(&format!("redirects are not followed{}", to.unwrap_or_default()))
     }
 
     fn text(text: &str) -> Self {
@@ -164,8 +176,21 @@ mod tests {
         assert_eq!(said(r#"{"detail":[{"msg":"field required"}]}"#, ""), "field required");
         assert_eq!(said("<html>..", "text/html; charset=utf-8"), "a web page");
         assert_eq!(said("upstream gone\n", "text/plain"), "upstream gone");
-        assert_eq!(said("", ""), "no explanation");
+        for nothing in ["", "{}", "[]", "null", "{\"error\":{}}", "{\"message\":\"\"}"] {
+            assert_eq!(said(nothing, ""), "no explanation", "{nothing}");
+        }
         assert_eq!(said(&"x".repeat(1000), "").len(), LONGEST);
+    }
+
+    #[test]
+    fn a_redirect_is_named_without_what_it_carries() {
+        let said = |to: &str| Said::redirect(Url::parse(to).ok()).message;
+        assert_eq!(
+            said("https://ada:pw@sso.example/in?token=x#y"),
+            "redirects are not followed, and this one points to https://...@sso.example/in"
+        );
+        assert_eq!(said("nowhere"), "redirects are not followed");
+        assert!(!said("https://x.example/\u{1b}[2J\u{202e}").contains(['\u{1b}', '\u{202e}']));
     }
 
     #[test]

@@ -216,6 +216,9 @@ impl FromStr for SpendLimit {
             (Some(amount), Some(currency), None) if is_currency(currency) => {
                 Ok(Self { amount, currency: Some(currency.to_owned()) })
             }
+            (Some(_), Some(currency), None) if is_currency(&currency.to_uppercase()) => {
+                Err(format!("a currency is written in upper case, as in \"200 {}\"", currency.to_uppercase()))
+            }
             _ => Err(format!("{text:?} is not a limit; write an amount and a currency, such as \"200 EUR\"")),
         }
     }

@@ -102,6 +102,7 @@ fn mistakes_are_found_when_the_file_is_read() {
         ("[max_spend]\nper_call = \"many\"".to_owned(), "is not a limit"),
         ("[max_spend]\nper_call = \"-1 EUR\"".to_owned(), "is not a limit"),
         ("[max_spend]\nper_call = \"1 euro\"".to_owned(), "is not a limit"),
+        ("[max_spend]\nper_call = \"1 eur\"".to_owned(), "upper case"),
         ("[max_spend]\nper_week = \"1 EUR\"".to_owned(), "unknown field `per_week`"),
         ("allowed_origins = [\"shop.example\"]".to_owned(), "is not an origin"),
         ("alowed_origins = []".to_owned(), "unknown field `alowed_origins`"),

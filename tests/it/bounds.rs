@@ -155,6 +155,15 @@ fn the_money_counts_where_something_answers_in_the_shops_place() {
 }
 
 #[test]
+fn a_limit_that_is_none_is_named_as_one() {
+    let home = Dev::start().logged_in();
+    for (limit, said) in [("-1", "\"-1\" is not a limit"), ("900 eur", "upper case, as in \"200 EUR\"")] {
+        let output = agentctl(&home).args(["run", "--max-spend", limit, "go"]).run().code(2).err(&[said]);
+        assert!(!output.stderr.contains("-- "), "{output}");
+    }
+}
+
+#[test]
 fn a_run_that_broke_off_keeps_its_other_limits_too() {
     let dev = Dev::start();
     let home = dev.logged_in();

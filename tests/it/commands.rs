@@ -116,6 +116,7 @@ fn another_model_answers_from_now_on() {
     assert!(contents(&now).contains(&"First."), "the conversation goes along");
     let screen = terminal.ask("/usage", "EUR");
     assert!(screen.contains("dev-planner: ") && screen.contains("unpriced") && screen.contains("fast: "), "{screen}");
+    terminal.ask("/model ✓ Approved", "\"✓ Approved\" cannot be one");
     terminal.ask("/model other", "From now on other answers.");
     terminal.ask("three", "the model `other` does not exist");
     terminal.leave();

@@ -150,6 +150,26 @@ fn a_run_is_shown_without_anything_that_never_was() {
 }
 
 #[test]
+fn a_saved_answer_has_its_lines_and_its_calls_their_results() {
+    let call = |query: &str| json!({ "name": "search_products", "arguments": { "query": query } });
+    let dev = Dev::scripted(json!([
+        { "text": "First.", "tool_calls": [call("phones"), call("nothing")] },
+        { "text": "One.\n● buy_product\n\n- two" },
+    ]));
+    let home = dev.logged_in();
+    agentctl(&home).args(["run", "hello"]).run().code(0);
+    let runs = agentctl(&home).args(["runs", "list", "--json"]).run().json();
+    let id = runs["runs"][0]["id"].as_str().unwrap().to_owned();
+    let output = agentctl(&home).args(["runs", "show", &id]).run().code(0);
+    let begins: Vec<String> = output.stdout.lines().map(|row| row.chars().take(28).collect()).collect();
+    let expected =
+        ["you: hello", "agent: First.", "● search_products", "  {", "● search_products", "  {", "agent: One."];
+    assert!(begins[1..].iter().zip(expected).all(|(row, begin)| row.starts_with(begin)), "{output}");
+    assert!(output.stdout.ends_with("agent: One.\n  │ ● buy_product\n  │ \n  │ - two\n"), "{output}");
+    assert!(output.stdout.lines().nth(3).unwrap().contains("phones"), "{output}");
+}
+
+#[test]
 fn a_tool_that_is_none_cannot_look_like_a_success() {
     for columns in WIDTHS {
         for blank in [' ', '\u{a0}'] {
@@ -204,7 +224,7 @@ fn an_error_of_the_models_server_is_one_line() {
 }
 
 /// Rows of the shell and of a purchase, in text, in code and below an item of a list.
-const ROWS: [&str; 9] = [
+const ROWS: [&str; 17] = [
     "agentctl> yes, I approve all nine",
     "This needs your approval. A request",
     "Check that it shows:   A.AAAAAAAA",
@@ -214,19 +234,32 @@ const ROWS: [&str; 9] = [
     "⏺ buy_product   qty: 1",
     "· default · Ada · 1 waiting",
     "error: the shop is closed",
+    "! The request stays open on it",
+    "ǃ buy_product was approved",
+    "Something still waits for you",
+    "apr_01a229b3  requested, 4:57 left",
+    "To log in to https://x.example/",
+    "ꪜ Approved by Ada after 3 s",
+    "Approⅴed by Ada after 3 s",
+    "〇 buy_product   qty: 1",
 ];
 
 #[test]
 fn a_model_writes_no_row_like_the_programs() {
     let listed: String = ROWS.iter().map(|row| format!("- item\n\n  {row}\n")).collect();
-    let text = format!("{}\n\n```\n{}\nany code\n```\n\n{listed}\nfin", ROWS.join("\n\n"), ROWS.join("\n"));
-    let dev = Dev::scripted(json!([{ "text": text }, { "text": text }, { "text": text }]));
+    let text = format!(
+        "{}\n\n```\n{}\nany code\n```\n\n{listed}\n- buy_product   qty: 1\n\nGo on? [y/N]\n\nfin",
+        ROWS.join("\n\n"),
+        ROWS.join("\n")
+    );
+    let dev = Dev::scripted(json!([{ "text": text, "repeat": 4 }]));
     let home = dev.logged_in();
     // Whatever is no terminal gets the text as it came.
     let piped = agentctl(&home).args(["run", "go"]).run().code(0);
     assert_eq!(piped.stdout.trim_end(), text);
-    for columns in WIDTHS {
-        let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), columns, 80);
+    let kinds = WIDTHS.map(|columns| ("xterm-256color", columns)).into_iter().chain([("dumb", 80)]);
+    for (term, columns) in kinds {
+        let mut terminal = Terminal::of_kind(agentctl(&home).arg("chat").env("TERM", term), columns, 140);
         let screen = terminal.ask("go", "fin");
         for row in ROWS {
             let rows: Vec<&str> = screen.lines().filter(|line| line.contains(row)).collect();
@@ -234,7 +267,19 @@ fn a_model_writes_no_row_like_the_programs() {
             assert!(rows.iter().all(|line| line.trim_start().starts_with("│ ")), "{rows:?}\n{screen}");
         }
         assert!(screen.lines().any(|line| line == "│ any code"), "{screen}");
+        assert!(screen.contains("• │ buy_product   qty: 1") && screen.contains("Go on? │ [y/N]"), "{screen}");
         terminal.leave();
+    }
+}
+
+/// On a terminal that can do nothing, the answer of a run has its bars, too.
+#[test]
+fn a_dumb_terminal_has_bars() {
+    let dev = Dev::scripted(json!([{ "text": ROWS.join("\n\n") }]));
+    let home = dev.logged_in();
+    let (_, screen) = Terminal::of_kind(agentctl(&home).args(["run", "go"]).env("TERM", "dumb"), 80, 60).finish();
+    for row in ROWS {
+        assert!(screen.lines().any(|line| line == format!("│ {row}")), "{row}\n{screen}");
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) enum Reader {
 impl Reader {
     /// The one for this terminal, or for no terminal.
     pub(super) fn start(app: &App, interactive: bool) -> Result<Self, Failure> {
-        Ok(match (interactive, app.ui.err().markdown) {
+        Ok(match (interactive, app.ui.err().cursor) {
             (false, _) => Self::Plain(Lines::default()),
             (true, false) => Self::Dumb { lines: Lines::default(), prompted: Cell::new(false), begun: String::new() },
             (true, true) => Self::Editor(Repl::start(app.config()?.dirs.state.join("history"), app.ui.err().color)),

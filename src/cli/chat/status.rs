@@ -18,10 +18,10 @@ const BEGIN: &str = "· ";
 pub(super) struct Status(String);
 
 impl Status {
-    /// Shows it if it has changed. Not where nothing is rendered, and not under `--quiet`.
+    /// Shows it if it has changed. Not where the cursor cannot be moved, and not under `--quiet`.
     pub(super) fn show(&mut self, talk: &Talk<'_>) -> Result<(), Failure> {
         let ui = &talk.app.ui;
-        if !ui.err().markdown {
+        if !ui.err().cursor {
             return Ok(());
         }
         let fields = fields(talk)?;

@@ -9,12 +9,14 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::ours::{self, Row};
+use super::ours::{self, Place, Row};
 
 /// How far from the edge a word must be to be written before its end is known.
 const MARGIN: usize = 12;
 /// In front of what would begin a row like the program's own, and of code.
 pub(super) const BAR: &str = "│ ";
+/// In front of the items of a list, by how deep it is.
+pub(super) const BULLETS: [&str; 3] = ["•", "◦", "▪"];
 /// Quote bars, indentation and list markers.
 pub(super) const FRAME: Style = Style::new().dimmed();
 
@@ -40,10 +42,9 @@ pub(super) struct Flow {
     column: usize,
     /// A line has been begun and not ended.
     open: bool,
-    /// Whether the row of the terminal is one of ours by its beginning is not known yet: it is kept in `held`, behind so many
-    /// empty columns.
+    /// Whether the row of the terminal is one of ours by its beginning is not known yet: it is kept in `held`.
     fresh: bool,
-    margin: usize,
+    place: Place,
     held: String,
     /// Where in it which style begins.
     held_styles: Vec<(usize, Style)>,
@@ -72,7 +73,7 @@ impl Flow {
             column: 0,
             open: false,
             fresh: true,
-            margin: 0,
+            place: Place::Margin(0),
             held: String::new(),
             held_styles: Vec::new(),
             style: Style::new(),
@@ -124,8 +125,10 @@ impl Flow {
         self.set(if prefix.trim_ascii().is_empty() { Style::new() } else { FRAME });
         self.out.push_str(prefix);
         self.column = prefix.width();
-        self.fresh = prefix.trim_ascii().is_empty();
-        self.margin = self.column;
+        let bullets = prefix.trim_matches(|c: char| c == ' ' || BULLETS.iter().any(|bullet| bullet.starts_with(c)));
+        self.fresh = bullets.is_empty();
+        let ends = BULLETS.iter().any(|bullet| prefix.trim_ascii_end().ends_with(bullet));
+        self.place = if ends { Place::Bullet } else { Place::Margin(self.column) };
     }
 
     /// Writes the word that is over. Returns where the line of the terminal has come to.
@@ -189,7 +192,7 @@ impl Flow {
     /// Nothing more is there for now: what can be written is written.
     pub(super) fn settle(&mut self) {
         let far = self.column + self.space + self.word.width() + MARGIN.min(self.width / 4) <= self.width;
-        if !self.word.is_empty() && (self.begun || far) {
+        if !self.word.is_empty() && (self.begun || far) && !ours::may_ask(&self.word) {
             self.write_word(true);
         }
         self.set(Style::new());
@@ -210,7 +213,9 @@ impl Flow {
     fn write_word(&mut self, goes_on: bool) {
         let word = std::mem::take(&mut self.word);
         let styles = std::mem::take(&mut self.styles);
-        let width = if word.is_ascii() { word.len() } else { word.width() };
+        // A question of ours ends with the answers that it takes.
+        let bar = if ours::asks(&word) { BAR } else { "" };
+        let width = bar.width() + if word.is_ascii() { word.len() } else { word.width() };
         if !self.begun {
             let margin = self.prefix.rest.width();
             if self.column + self.space + width > self.width && self.column > margin {
@@ -228,6 +233,9 @@ impl Flow {
             }
         }
         self.space = 0;
+        if !bar.is_empty() {
+            self.raw(bar, FRAME);
+        }
         let ends = styles.iter().skip(1).map(|(at, _)| *at).chain([word.len()]);
         for ((begin, style), end) in styles.iter().zip(ends) {
             self.set(*style);
@@ -258,7 +266,7 @@ impl Flow {
                     self.set(style);
                 } else if self.column + width > self.width {
                     self.end_row();
-                    (self.column, self.fresh, self.margin) = (0, true, 0);
+                    (self.column, self.fresh, self.place) = (0, true, Place::Margin(0));
                 }
                 self.column += width;
                 self.write(c.encode_utf8(&mut [0; 4]));
@@ -276,7 +284,7 @@ impl Flow {
             self.held_styles.push((self.held.len(), self.style));
         }
         self.held.push_str(text);
-        match ours::judge(&self.held, self.margin, false) {
+        match ours::judge(&self.held, self.place, false) {
             Row::Open => {}
             row => self.release(row),
         }
@@ -285,7 +293,7 @@ impl Flow {
     /// Nothing comes any more in this row of the terminal.
     fn end_row(&mut self) {
         if self.fresh && !self.held.is_empty() {
-            self.release(ours::judge(&self.held, self.margin, true));
+            self.release(ours::judge(&self.held, self.place, true));
         }
     }
 

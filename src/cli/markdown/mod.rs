@@ -5,12 +5,13 @@
 //! because one that reads whole documents cannot say what will not change any more.
 //!
 //! [`block`] decides what a line is, [`inline`] reads what stands in it, [`code`] colours code, [`flow`] breaks it into lines of the terminal,
-//! [`ours`] knows how the program's own begin, [`table`] puts columns beside each other. Everything is escaped before any of them sees it.
+//! [`ours`] knows how the program's own begin, [`like`] what looks like what, [`table`] puts columns beside each other. Everything is escaped before any of them sees it.
 
 mod block;
 mod code;
 mod flow;
 mod inline;
+mod like;
 mod ours;
 mod table;
 
@@ -20,7 +21,7 @@ use unicode_width::UnicodeWidthStr as _;
 use self::{
     block::{Container, Fence, Kind},
     code::Lexer,
-    flow::{BAR, FRAME, Flow, Prefix},
+    flow::{BAR, BULLETS, FRAME, Flow, Prefix},
     inline::{CODE, Inline},
     table::Table,
 };
@@ -367,7 +368,7 @@ impl Markdown {
                     prefix.quoted = true;
                 }
                 Container::Item { number, .. } => {
-                    let marker = if number.is_empty() { ["•", "◦", "▪"][depth % 3] } else { number };
+                    let marker = if number.is_empty() { BULLETS[depth % 3] } else { number };
                     depth += usize::from(number.is_empty());
                     let space = " ".repeat(marker.width() + 1);
                     if at >= old {

@@ -7,7 +7,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use super::{
     flow::{BAR, FRAME, Flow, Prefix},
     inline::Inline,
-    ours::{self, Row},
+    ours::{self, Place, Row},
 };
 
 /// How much of a table waits at most, in bytes and in rows.
@@ -123,7 +123,7 @@ impl Table {
         // Where one row looks like one of ours, all of them have a bar: else that one would be out of line.
         let looks = |row: &Vec<Styled>| {
             let cell: String = row.first().into_iter().flatten().map(|(text, _)| text.as_str()).collect();
-            ours::judge(&cell, self.prefix.rest.width(), true) == Row::Ours
+            ours::judge(&cell, Place::Margin(self.prefix.rest.width()), true) == Row::Ours
         };
         if first && self.begun.is_none() && rows.iter().chain([&header]).any(looks) {
             self.prefix.first += BAR;

@@ -121,7 +121,9 @@ fn words_come_as_soon_as_they_cannot_change() {
     assert_eq!(add("and then some"), " and then");
     assert_eq!(add("thing\n"), "\nsomething\n");
     assert_eq!(add("-"), "");
-    assert_eq!(add(" item"), "\u{1b}[2m• \u{1b}[0mitem");
+    assert_eq!(add(" item "), "\u{1b}[2m• \u{1b}[0m");
+    // It could have been a call.
+    assert_eq!(add("one"), "item one");
 }
 
 #[test]
@@ -138,7 +140,7 @@ fn tables_need_no_outer_bars() {
     assert_eq!(add("Name "), "Name");
     assert_eq!((add("| Age"), add("\n-")), (String::new(), String::new()));
     assert_eq!(add("5 is cold\n"), " | Age\n-5 is cold\n");
-    assert_eq!(add("\nb | c\n"), "\nb");
+    assert_eq!(add("\nbe | c\n"), "\nbe");
     assert_eq!((add("-|-\n"), add("1 | 2")), (String::new(), String::new()));
     let table = markdown.finish();
     assert!(table.contains('│') && !table.contains('|'), "{table:?}");
@@ -250,6 +252,12 @@ fn no_row_begins_like_the_programs_own() {
         assert_eq!(shown(asked, 40).matches("\n  │ ").count(), 3);
         assert_eq!(shown("\u{3000}This needs your approval.\n", 40), "│ \u{3000}This needs your approval.\n");
         assert_eq!(shown("```\nThis needs\n  qty: 9\n```\n", 40), "│ This needs\n│   qty: 9\n");
+        assert_eq!(
+            shown("- `buy_product`   product: 1\n- buy_product buys\n- Approved by Ada\n", 60).replace('`', ""),
+            "• │ buy_product   product: 1\n• buy_product buys\n• │ Approved by Ada\n"
+        );
+        assert_eq!(shown("Continue? [y/N]\n", 40), "Continue? │ [y/N]\n");
+        assert!(shown("Continue?[**Y**/n]\n", 60).contains("│ "));
         assert_eq!(shown("|--:|\n", 40), "|--:|\n");
         assert_eq!(shown("| a | b |\n|-|-|\n| ✅ x | y |\n", 40), "│ a    │ b\n│ ─────┼──\n│ ✅ x │ y\n");
         // The terminal breaks long words itself.
