@@ -7,7 +7,7 @@
 use super::like::{is_blank, is_part, is_sign, may_be_letter, plain};
 
 /// The words that our rows begin with, wherever they stand in the row: the prompt, errors, a question, an approval.
-const WORDS: [&str; 59] = [
+const WORDS: [&str; 61] = [
     "agentctl>",
     "error:",
     "warning:",
@@ -57,6 +57,8 @@ const WORDS: [&str; 59] = [
     "No answer from the model yet",
     "The model goes on from a summary",
     "The model is told nothing",
+    "Something that you approved",
+    "It is a dry run",
     "The message goes without",
     "Send these files along",
     "There is nothing to sum up",

@@ -401,10 +401,7 @@ mod tests {
                 rusqlite::Connection::open(dir.path("journal.db")).unwrap().execute_batch(change).unwrap();
                 assert!(reads(&relying, &run, &action) > 0, "{change}");
                 // Who only shows it is told what stands there.
-                assert_eq!(
-                    reads(&Journal::open(&dir.0).unwrap(), &run, &action),
-                    usize::from(change.contains("seq = 1"))
-                );
+                assert_eq!(reads(&Journal::open(&dir.0).unwrap(), &run, &action), 0, "{change}");
             }
         }
     }
