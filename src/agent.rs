@@ -165,6 +165,12 @@ impl Conversation {
         }
     }
 
+    /// Whether the user has said anything in it: a crash may have come before the task was written down.
+    #[must_use]
+    pub fn has_task(&self) -> bool {
+        self.messages.iter().any(|message| matches!(message, Message::User { .. }))
+    }
+
     /// Its run.
     #[must_use]
     pub fn run(&self) -> &RunId {

@@ -81,6 +81,13 @@ async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
             false => failure.hint(format!("`agentctl chat --resume {run}` goes on with its conversation")),
         });
     }
+    if !saved.row.is_single_call()
+        && let Err(failure) = with_task(load(&journal, &run)?)
+    {
+        let code = failure.kind.exit_code();
+        journal.end_run(&run, app.clock.now(), "run.failed", code.into())?;
+        return Err(failure);
+    }
     let said = bounds::said(app, &args.limits, args.waiting.on_approval)?;
     let bounds = bounds::anew(app, &journal, &saved, said)?;
     bounds::tell(app, &bounds);
@@ -177,6 +184,15 @@ pub(crate) fn saved(app: &App, journal: &Journal, run: &RunId) -> Result<SavedRu
 pub(crate) fn load(journal: &Journal, run: &RunId) -> Result<Conversation, Failure> {
     Conversation::saved(run.clone(), journal.messages(run)?)
         .map_err(|error| Failure::caused(Kind::Failed, &format!("read the conversation of {run}"), &error))
+}
+
+/// The same, unless there is nothing in it to go on with.
+pub(crate) fn with_task(conversation: Conversation) -> Result<Conversation, Failure> {
+    if conversation.has_task() {
+        return Ok(conversation);
+    }
+    let why = format!("{} was stopped before its task was written down; nothing was asked or done", conversation.run());
+    Err(Failure::new(Kind::Failed, why).hint("give the task again"))
 }
 
 /// The calls whose question was lost in a crash: asked anew only on the person's word.

@@ -84,12 +84,10 @@ fn last_entry(home: &Home) -> Value {
 fn what_was_done_is_not_called_undone_when_the_journal_fails_afterwards() {
     let dev = Dev::start();
     let home = after_a_purchase(&dev);
-    journal(&home)
-        .execute_batch(
-            "CREATE TRIGGER full BEFORE UPDATE OF ended_at ON executions BEGIN SELECT raise(ABORT, 'full'); END",
-        )
-        .unwrap();
-    let output = agentctl(&home).args(["run", "buy 2 phones"]).run().code(1).err(&["ended as \"done\""]);
+    let full =
+        "CREATE TEMP TRIGGER full BEFORE UPDATE OF ended_at ON executions BEGIN SELECT raise(ABORT, 'full'); END";
+    let run = agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_JOURNAL", full).run();
+    let output = run.code(1).err(&["ended as \"done\""]);
     assert!(!output.stderr.contains("nothing was done"), "{output}");
     assert_eq!(dev.orders().len(), 2, "{output}");
     let entry = last_entry(&home);

@@ -122,7 +122,7 @@ fn what_is_on_this_machine_is_looked_at() {
     let journal = home.path().join("agentctl/state/journal.db");
     fs::remove_file(&journal).unwrap();
     fs::create_dir(&journal).unwrap();
-    finds(&home, "state folder", "broken", &["journal.db", "AGENTCTL_HOME"]);
+    finds(&home, "state folder", "broken", &["journal.db", "a folder lies in the place of a file"]);
 }
 
 #[test]

@@ -36,8 +36,13 @@ fn a_run_that_still_reads_its_task_does_not_act_for_who_logs_in_later() {
         let mut command = agentctl(&home).args(task.iter().copied()).into_std();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut running = command.spawn().unwrap();
+        let mut task = running.stdin.take().unwrap();
+        task.write_all(b"buy 2 ").unwrap();
+        let reads = || rustix::io::ioctl_fionread(&task).is_ok_and(|unread| unread == 0).then_some(());
+        wait_until(Duration::from_secs(60), "that it reads its task", reads);
         log_in(&dev, &home, "grace");
-        running.stdin.take().unwrap().write_all(b"buy 2 phones").unwrap();
+        task.write_all(b"phones").unwrap();
+        drop(task);
         let output = running.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains("somebody else has logged in here since this command began"), "{said}");

@@ -116,7 +116,7 @@ impl<'a> Talk<'a> {
             let failure = Failure::new(Kind::Usage, format!("{run} is a single call, not a conversation"));
             return Err(failure.hint(format!("`agentctl resume {run}` goes on with it")));
         }
-        let conversation = resume::load(&journal, run)?;
+        let conversation = resume::with_task(resume::load(&journal, run)?)?;
         let bounds = bounds::anew(self.app, &journal, &saved, said)?;
         let held = bounds::settings(self.app, &saved, &bounds)?;
         self.leave(None, interactive).await?;

@@ -244,3 +244,19 @@ fn a_hundred_runs_are_waited_for_with_few_open_files() {
     assert_eq!(rows.iter().find(|row| row["id"] == json!(wanted)).unwrap()["state"], "approved", "{output}");
     assert_eq!(output.stderr.matches("cannot be opened").count(), 99, "{output}");
 }
+
+/// The program was killed between two writes: the run is there, and nothing was said in it.
+#[test]
+fn a_run_whose_task_was_never_written_down_is_over() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    agentctl(&home).args(["run", "what phones are there"]).run().code(0);
+    let cut = "DELETE FROM messages; UPDATE runs SET ended_at = NULL, status = NULL, exit_code = NULL";
+    agentctl(&home).args(["audit", "verify"]).env("AGENTCTL_TEST_JOURNAL", cut).run().code(0);
+    let asked = dev.history("model").len();
+    let why = "before its task was written down; nothing was asked or done";
+    agentctl(&home).args(["chat", "-c"]).stdin("go on\n").run().code(1).err(&[why, "give the task again"]);
+    agentctl(&home).args(["resume", "--last"]).run().code(1).err(&[why, "give the task again"]);
+    agentctl(&home).args(["resume", "--last"]).run().code(2).err(&["no run waits"]);
+    assert_eq!(dev.history("model").len(), asked);
+}
