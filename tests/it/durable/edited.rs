@@ -82,11 +82,8 @@ fn what_was_done_is_not_told_as_denied() {
     let denied = ("approvals", "DELETE FROM executions; UPDATE approvals SET state = 'denied', evidence = NULL");
     let output = r#"{"outcome":"failed","message":"out of stock"}"#;
     let failed = format!("UPDATE executions SET outcome = 'failed', ended_at = started_at, output = '{output}'");
-    let run = |home: &Home| vec!["runs".into(), "delete".into(), run_of(home), "--force".into()];
-    let panic = |_: &Home| vec!["panic".into()];
-    let ways: [(_, fn(&Home) -> Vec<String>); 4] =
-        [(denied, run), (denied, panic), (("executions", &failed), run), (("executions", &failed), panic)];
-    for ((table, over), give_up) in ways {
+    let failed = ("executions", failed.as_str());
+    for ((table, over), delete) in [(denied, true), (denied, false), (failed, true), (failed, false)] {
         let dev = Dev::start();
         let home = dev.logged_in();
         dev.auto("approve", "approve");
@@ -94,8 +91,9 @@ fn what_was_done_is_not_told_as_denied() {
         assert_eq!(dev.orders().len(), 1);
         journal(&home).execute_batch(over).unwrap();
         resume(&home).code(1).err(&[&format!("of {table} was changed")]);
-        let give_up = give_up(&home);
-        let output = agentctl(&home).args(give_up.iter().map(String::as_str)).run();
+        let run = run_of(&home);
+        let give_up: &[&str] = if delete { &["runs", "delete", &run, "--force"] } else { &["panic"] };
+        let output = agentctl(&home).args(give_up.iter().copied()).run();
         assert_eq!(ends(&home), ["unknown"], "{output}");
     }
 }
