@@ -28,7 +28,7 @@ use crate::{
     store::{
         audit::{self, Audit},
         credentials::{self, Store},
-        journal::{self, ApprovalState, Execution, ExecutionEnd, Journal},
+        journal::{self, ApprovalRow, ApprovalState, Execution, ExecutionEnd, Journal},
         seal,
     },
     tool::{Plan, PlanError, Registry, Tool},
@@ -302,8 +302,17 @@ impl Dispatcher {
         Err(error.into())
     }
 
+    /// The approval of an action. One that somebody has changed, or given up without the key, is none: a call ends in the log
+    /// all the same.
+    fn approval_of(&self, action: &ActionId) -> Result<Option<ApprovalRow>, journal::Error> {
+        match self.journal.approval_of(action) {
+            Err(journal::Error::Unproven { .. }) => Ok(None),
+            row => row,
+        }
+    }
+
     fn state_of(&self, action: &ActionId) -> Result<Option<ApprovalState>, journal::Error> {
-        Ok(self.journal.approval_of(action)?.map(|row| row.state))
+        Ok(self.approval_of(action)?.map(|row| row.state))
     }
 
     fn is_open(&self, action: &ActionId) -> Result<bool, journal::Error> {
@@ -312,7 +321,7 @@ impl Dispatcher {
 
     /// Nothing will come of an action's approval.
     fn give_up(&self, action: &ActionId) -> Result<(), Error> {
-        let Some(row) = self.journal.approval_of(action)?.filter(|row| !row.state.is_final()) else { return Ok(()) };
+        let Some(row) = self.approval_of(action)?.filter(|row| !row.state.is_final()) else { return Ok(()) };
         if row.state == ApprovalState::Executing {
             self.guard.approvals.executed(&row.asked.id, Outcome::Failed)?;
         } else {

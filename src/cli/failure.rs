@@ -325,6 +325,12 @@ impl From<journal::Error> for Failure {
             journal::Error::Corrupt { .. } => {
                 "move the file away to begin anew: pending approvals are lost with it, the audit log is not"
             }
+            journal::Error::Foreign(_) => {
+                "somebody has changed it: put back a copy that you trust. If you move it away, agentctl begins anew, and \
+                 pending approvals, denials and what was spent are forgotten; the audit log is not"
+            }
+            journal::Error::LateKey => "the key is at hand now: run this again",
+            journal::Error::Locked => "use the credential store with which it was written",
             journal::Error::Unproven { .. } => {
                 "its run is not gone on with: `agentctl runs show RUN`, `agentctl runs delete RUN --force`"
             }
@@ -364,9 +370,16 @@ impl From<tool::Error> for Failure {
 
 impl From<dispatch::Error> for Failure {
     fn from(error: dispatch::Error) -> Self {
-        if let dispatch::Error::Journal(error @ journal::Error::Unproven { .. }) = error {
-            return error.into();
-        }
+        use crate::approval::Error as Approval;
+        use journal::Error::{Corrupt, Foreign, LateKey, Locked, Unproven};
+        let error = match error {
+            dispatch::Error::Journal(error) | dispatch::Error::Approval(Approval::Journal(error))
+                if matches!(error, Unproven { .. } | Corrupt { .. } | Foreign(_) | LateKey | Locked) =>
+            {
+                return error.into();
+            }
+            error => error,
+        };
         let hint = match &error {
             dispatch::Error::Audit(audit::Error::NoRequest(_)) => Some(LOG_TOUCHED.to_owned()),
             dispatch::Error::Audit(audit::Error::File(file)) | dispatch::Error::Journal(journal::Error::File(file)) => {

@@ -174,8 +174,8 @@ impl Open {
     /// Looks it up.
     pub(crate) fn of(app: &App, run: &RunId) -> Result<Self, Failure> {
         let journal = app.journal()?;
-        let mut asked = journal.approvals(&ApprovalFilter { run: Some(run.clone()), open: true }).unwrap_or_default();
-        let waits = !asked.is_empty() || journal.has_pending(run).unwrap_or(false);
+        let mut asked = journal.approvals(&ApprovalFilter { run: Some(run.clone()), open: true })?;
+        let waits = !asked.is_empty() || journal.has_pending(run)?;
         asked.retain(|row| row.state != ApprovalState::Executing);
         Ok(Self { run: run.clone(), asked, waits })
     }

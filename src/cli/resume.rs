@@ -72,22 +72,21 @@ async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
     let _lease = app.lease(&run)?;
     stop.or(app.proven(&run)).await?;
     let saved = saved(app, &journal, &run)?;
+    let conversation = if saved.row.is_single_call() { None } else { Some(load(&journal, &run)?) };
     // What ended without the model's last word, because its server failed or a signal came, can be asked for again.
-    let owes = || Ok::<_, Failure>(!saved.row.is_single_call() && load(&journal, &run)?.last_word().is_none());
-    if saved.ended_at.is_some() && journal.open_calls(&run)?.is_empty() && !owes()? {
+    let owes = conversation.as_ref().is_some_and(|conversation| conversation.last_word().is_none());
+    if saved.ended_at.is_some() && journal.open_calls(&run)?.is_empty() && !owes {
         let failure = Failure::new(Kind::Usage, format!("{run} has ended; nothing of it waits"));
         return Err(match saved.row.is_single_call() {
             true => failure.hint(format!("`agentctl runs show {run}` shows what it brought")),
             false => failure.hint(format!("`agentctl chat --resume {run}` goes on with its conversation")),
         });
     }
-    if !saved.row.is_single_call()
-        && let Err(failure) = with_task(load(&journal, &run)?)
-    {
+    let conversation = conversation.map(with_task).transpose().or_else(|failure| {
         let code = failure.kind.exit_code();
         journal.end_run(&run, app.clock.now(), "run.failed", code.into())?;
-        return Err(failure);
-    }
+        Err(failure)
+    })?;
     let said = bounds::said(app, &args.limits, args.waiting.on_approval)?;
     let bounds = bounds::anew(app, &journal, &saved, said)?;
     bounds::tell(app, &bounds);
@@ -96,17 +95,16 @@ async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
     if bounds.deny_approvals == Some(true) {
         app.patience.set(OnApproval::Deny);
     }
-    if saved.row.is_single_call() {
+    let Some(mut conversation) = conversation else {
         let anew = stop.or(ask_about_lost_ones(app, &journal, &run)).await?;
         return tools::resume(app, &saved, &anew, stop).await;
-    }
+    };
     let set_up = async {
         app.logged_in().await?;
         app.agent(app.model().await?, &bounds).await
     };
     let agent = stop.or(set_up).await?;
     let anew = stop.or(ask_about_lost_ones(app, &journal, &run)).await?;
-    let mut conversation = load(&journal, &run)?;
     journal.reopen_run(&run, app.clock.now())?;
     let show = Show::new(&app.ui, app.clock.clone(), app.config()?.bell).asking(app.patience.on_approval());
     show.event(Event::RunStarted { run: run.clone(), model: agent.model.name().to_owned() });
@@ -191,7 +189,8 @@ pub(crate) fn with_task(conversation: Conversation) -> Result<Conversation, Fail
     if conversation.has_task() {
         return Ok(conversation);
     }
-    let why = format!("{} was stopped before its task was written down; nothing was asked or done", conversation.run());
+    let why =
+        format!("{} was stopped before its task was written down; there is nothing to go on with", conversation.run());
     Err(Failure::new(Kind::Failed, why).hint("give the task again"))
 }
 

@@ -153,7 +153,7 @@ impl<'a> Entry<'a> {
             if let Some(approval) = self.sent.as_ref().map(|sent| &sent["approval"]).filter(|known| known.is_object()) {
                 body["approval"] = approval.clone();
             } else if record.approval.is_none() {
-                let proven = Proven::by(road.journal.approval_of(&self.action)?.as_ref());
+                let proven = Proven::by(road.approval_of(&self.action)?.as_ref());
                 (body["approval"], body["asked"]) = (json!(proven.approval), json!(proven.asked));
             }
             body["outcome"] = outcome.word().into();
@@ -289,6 +289,11 @@ impl Logged {
         let noted = self.asked["digest"].as_str().unwrap_or_default();
         let same = noted == digest || audit.hides(noted, "digest", &digest.into())?;
         Ok(same && self.asked["tool"] == action.tool)
+    }
+
+    /// Whether it was asked for in this run, as far as the log knows it.
+    pub(super) fn is_of(&self, run: Option<&RunId>) -> bool {
+        !self.request || self.asked["run"].as_str() == run.map(RunId::as_str)
     }
 
     /// The key under which it was sent, so that its server does it once; none if there is none.

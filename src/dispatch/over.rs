@@ -98,7 +98,7 @@ pub(super) fn end_stopped(
     at: DateTime<Utc>,
 ) -> Result<(ToolOutput, Logged), Error> {
     let action = &row.action;
-    let logged = Logged::of(audit, action)?;
+    let logged = logged_in(audit, action, Some(&row.run))?;
     // What the person gave up before is told so.
     let ended_here = match journal.approval_of(action)? {
         Some(approval) => journal.abandon(&approval.asked.id, at)?,
@@ -160,7 +160,11 @@ pub(super) fn end_stopped(
 /// If the log or the journal cannot be written.
 pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTime<Utc>) -> Result<bool, Error> {
     let action = &row.asked.action;
-    let (logged, holds) = (Logged::of(audit, action)?, holds(audit, journal, action)?);
+    // The row was read before the key was at hand.
+    let Some(row) = &journal.approval(&row.asked.id)?.filter(|now| now.asked.action == *action) else {
+        return Err(journal::Error::Missing(row.asked.id.to_string()).into());
+    };
+    let (logged, holds) = (logged_in(audit, action, row.asked.run.as_ref())?, holds(audit, journal, action)?);
     let open = logged.response.is_none();
     let output = logged.end(ToolOutput::refused(Outcome::Cancelled, GIVEN_UP));
     if open {
@@ -194,7 +198,7 @@ pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTim
 /// If the log or the journal cannot be read or written.
 pub fn forget(audit: &Audit, journal: &Journal, run: &RunId, at: DateTime<Utc>) -> Result<(), Error> {
     for row in journal.open_calls(run)? {
-        let logged = Logged::of(audit, &row.action)?;
+        let logged = logged_in(audit, &row.action, Some(run))?;
         let execution = journal.execution(&row.action)?;
         let approval = journal.approval_of(&row.action)?;
         let executing = approval.as_ref().is_some_and(|row| row.state == ApprovalState::Executing);
@@ -219,6 +223,16 @@ pub fn forget(audit: &Audit, journal: &Journal, run: &RunId, at: DateTime<Utc>) 
         audit.response(&row.action, at, body)?;
     }
     Ok(())
+}
+
+/// What the log says of a call of this run. The row that leads from the run to the call may have been edited: a call that the
+/// log knows in another run is not ended here, where nobody holds that run.
+fn logged_in(audit: &Audit, action: &ActionId, run: Option<&RunId>) -> Result<Logged, Error> {
+    let logged = Logged::of(audit, action)?;
+    match logged.is_of(run) {
+        true => Ok(logged),
+        false => Err(journal::Error::Unproven { table: "calls", row: action.to_string() }.into()),
+    }
 }
 
 /// Whether what the journal says of a call may be told. Without its key nobody can say, and then it is told only where the

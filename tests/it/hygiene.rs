@@ -73,8 +73,9 @@ fn files_are_closed_to_others_under_a_loose_umask() {
 fn no_core_file_is_written() {
     let home = Home::new();
     let unlimited = "ulimit -c unlimited 2> /dev/null || exit 99";
-    let other = command(&home, "/bin/sh").args(["-c", &format!("{unlimited}; kill -QUIT $$")]).run();
-    if !other.status.core_dumped() {
+    let other = || command(&home, "/bin/sh").args(["-c", &format!("{unlimited}; kill -QUIT $$")]).run();
+    // A busy system gives up on some.
+    if !(0..5).any(|_| other().status.core_dumped()) {
         return peer_is_missing("a system that writes core files", "let `ulimit -c unlimited` succeed");
     }
     let mut tenant = after(&home, unlimited).args(["dev", "--json"]).start();

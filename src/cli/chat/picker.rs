@@ -30,9 +30,14 @@ fn latest_ones(app: &App, current: Option<&RunId>) -> Result<Vec<SavedRun>, Fail
 
 /// The one that was used last.
 pub(super) fn latest(app: &App) -> Result<RunId, Failure> {
-    let latest = latest_ones(app, None)?.into_iter().next();
-    let failure = || Failure::new(Kind::Usage, "there is no conversation to go on with");
-    Ok(latest.ok_or_else(failure)?.row.id)
+    let journal = app.journal()?;
+    for run in latest_ones(app, None)? {
+        // A crash may have come before anything was said in it.
+        if !journal.messages(&run.row.id)?.is_empty() {
+            return Ok(run.row.id);
+        }
+    }
+    Err(Failure::new(Kind::Usage, "there is no conversation to go on with"))
 }
 
 /// Their ids.

@@ -348,8 +348,10 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be read.
     pub fn denials_in_run(&self, run: &RunId, tool: &str) -> Result<u32, Error> {
-        let sql = "SELECT count(*) FROM approvals WHERE run = ?1 AND tool = ?2 AND state = 'denied'";
-        Ok(self.find(sql, params![run.as_str(), tool], |row| row.get(0))?.unwrap_or(0))
+        // What somebody has edited may have been a denial.
+        let denied = format!("state = 'denied' OR {}", self.unproven("approvals"));
+        let sql = format!("SELECT count(*) FROM approvals WHERE run = ?1 AND tool = ?2 AND ({denied})");
+        Ok(self.find(&sql, params![run.as_str(), tool], |row| row.get(0))?.unwrap_or(0))
     }
 }
 

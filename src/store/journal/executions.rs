@@ -143,9 +143,12 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be read.
     pub fn unclear_in_run(&self, run: &RunId, tool: &str, digest: &str) -> Result<bool, Error> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM executions WHERE run = ?1 AND tool = ?2 AND digest = ?3
-                       AND (outcome IS NULL OR outcome = 'unknown'))";
-        Ok(self.find(sql, params![run.as_str(), tool, digest], |row| row.get(0))?.unwrap_or(false))
+        // What somebody has edited may have been one.
+        let unclear = format!("outcome IS NULL OR outcome = 'unknown' OR {}", self.unproven("executions"));
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM executions WHERE run = ?1 AND tool = ?2 AND digest = ?3 AND ({unclear}))"
+        );
+        Ok(self.find(&sql, params![run.as_str(), tool, digest], |row| row.get(0))?.unwrap_or(false))
     }
 
     /// An execution, if it is there.

@@ -104,6 +104,12 @@ pub enum Error {
         /// Which row.
         row: String,
     },
+    /// Its tables are not ours alone.
+    #[error("the journal {} has tables, indices or triggers that agentctl did not make", .0.display())]
+    Foreign(PathBuf),
+    /// A run was gone on with before the key was at hand.
+    #[error("this run was taken up before the key of the journal was at hand, so it was not proven")]
+    LateKey,
     /// Nothing can be proven without the key.
     #[error("the journal's key is not at hand, so what it says cannot be proven")]
     Locked,

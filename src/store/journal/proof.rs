@@ -11,7 +11,10 @@
 //!
 //! Two things a MAC of a row cannot show: that a row was taken away, and that an older one was put back.
 
-use std::{cell::RefCell, collections::HashSet};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashSet,
+};
 
 use aws_lc_rs::hmac;
 use rusqlite::{Row, functions::Context, functions::FunctionFlags, params_from_iter, types::ValueRef};
@@ -63,8 +66,8 @@ const TABLES: [Table; 5] = [
 #[derive(Debug, Default)]
 pub(super) struct Relied {
     on: RefCell<HashSet<(&'static str, String)>>,
-    /// Runs that were taken up without a key.
-    unproven: RefCell<Vec<RunId>>,
+    /// A run was taken up without a key.
+    unproven: Cell<bool>,
 }
 
 impl Relied {
@@ -88,10 +91,14 @@ impl Journal {
     /// had none before.
     ///
     /// # Errors
-    /// If SQLite refuses; [`Error::Unproven`] if something that was relied on without a key is not proven by it.
+    /// If SQLite refuses; [`Error::LateKey`], each time, if a run was taken up without it: what was read then may have been
+    /// put back since.
     pub fn unlock(&self, key: &DataKey) -> Result<bool, Error> {
         if self.is_unlocked() {
             return Ok(false);
+        }
+        if self.relied.unproven.get() {
+            return Err(Error::LateKey);
         }
         let key = key.root().derive("rows of the journal", "").map_err(|_| self.corrupt("no key can be derived"))?;
         let register = || {
@@ -101,7 +108,6 @@ impl Journal {
         };
         self.found(register())?;
         self.unlocked.set(true);
-        self.relied.unproven.take().iter().try_for_each(|run| self.prove(About::Run(run)))?;
         Ok(true)
     }
 
@@ -153,10 +159,15 @@ impl Journal {
         Ok(())
     }
 
-    /// Takes a run as the journal has it, because nobody has a key. Whoever finds one has to prove it.
-    pub fn take_unproven(&self, run: &RunId) {
-        self.relied.on.borrow_mut().insert(("", run.to_string()));
-        self.relied.unproven.borrow_mut().push(run.clone());
+    /// A run is taken as the journal has it, because there is no key. A process that finds one later does not go on.
+    pub fn take_unproven(&self) {
+        self.relied.unproven.set(true);
+    }
+
+    /// In SQL, that a row of a table does not carry the MAC of what it says. Never without the key.
+    pub(super) fn unproven(&self, table: &str) -> String {
+        let table = TABLES.iter().find(|known| known.name == table && self.is_unlocked());
+        table.map_or_else(|| "FALSE".to_owned(), |table| format!("mac IS NOT {}", mac_of(table, "")))
     }
 
     /// From now on what is read of this must be proven, if it is written with the key: rows of a table, or all of them.
@@ -174,7 +185,8 @@ impl Journal {
     /// Reads rows of a table with MACs; the first parameter names what they belong to.
     ///
     /// # Errors
-    /// [`Error::Unproven`] if one of them is relied on and does not carry its MAC.
+    /// [`Error::Unproven`] if one of them is relied on and does not carry its MAC, or is another one than was looked for: an
+    /// index is no part of a MAC.
     pub(super) fn read<T>(
         &self,
         table: &str,
@@ -199,7 +211,7 @@ impl Journal {
             let [name, ..] = &belongs;
             let mut of = belongs.iter().flatten().map(String::as_str).chain(params.first().copied());
             if of.any(|name| self.relied.holds(table.name, name)) {
-                if !proven {
+                if !proven || !belongs.iter().flatten().any(|name| params.first() == Some(&name.as_str())) {
                     return Err(Error::Unproven { table: table.name, row: name.clone().unwrap_or_default() });
                 }
                 belongs[2].iter().for_each(|action| self.rely_on("", action));
@@ -214,9 +226,9 @@ fn triggers(table: &Table) -> String {
     let Table { name, names, columns, .. } = table;
     let row = names.iter().map(|column| format!("{column} = NEW.{column}")).collect::<Vec<_>>().join(" AND ");
     format!(
-        "CREATE TEMP TRIGGER {name}_new AFTER INSERT ON {name}
+        "CREATE TEMP TRIGGER IF NOT EXISTS {name}_new AFTER INSERT ON {name}
          BEGIN UPDATE {name} SET mac = {new} WHERE {row}; END;
-         CREATE TEMP TRIGGER {name}_changed AFTER UPDATE OF {listed} ON {name}
+         CREATE TEMP TRIGGER IF NOT EXISTS {name}_changed AFTER UPDATE OF {listed} ON {name}
          BEGIN UPDATE {name} SET mac = CASE WHEN OLD.mac IS {old} THEN {new} END WHERE {row}; END;",
         new = mac_of(table, "NEW."),
         old = mac_of(table, "OLD."),
@@ -261,10 +273,13 @@ fn mac(key: &hmac::Key, row: &Context<'_>) -> rusqlite::Result<Vec<u8>> {
 mod tests {
     use serde_json::json;
 
-    use super::{super::tests::at, *};
+    use super::{
+        super::{approvals::tests::new, tests::at},
+        *,
+    };
     use crate::{
         files::tests::TempDir,
-        store::journal::{Bounds, CallRow, Execution, RunRow},
+        store::journal::{Bounds, CallRow, Execution, NewApproval, RunRow},
     };
 
     fn key(byte: u8) -> DataKey {
@@ -297,6 +312,8 @@ mod tests {
             stops: None,
         };
         journal.open_call(&call).unwrap();
+        let asked = NewApproval { action: action.clone(), run: Some(run.clone()), ..new(None) };
+        journal.insert_approval(&asked).unwrap();
         let execution = Execution { action: &action, run: &run, tool: "x", digest: "x" };
         journal.begin_execution(None, execution, "key", at(1)).unwrap();
         (run, action)
@@ -366,6 +383,7 @@ mod tests {
     fn what_was_proven_is_not_read_after_a_change() {
         let changes = [
             "UPDATE runs SET bounds = '{}'",
+            "UPDATE approvals SET requested_at = 1",
             "UPDATE messages SET body = '1'",
             "INSERT INTO messages (run, seq, body) SELECT id, 1, '1' FROM runs",
             "UPDATE messages SET seq = 1",
@@ -383,6 +401,7 @@ mod tests {
                 journal.calls_named(run, "x").err(),
                 journal.call(action).err(),
                 journal.execution(action).err(),
+                journal.approval_of(action).err(),
             ];
             errors.iter().flatten().filter(|error| matches!(error, Error::Unproven { .. })).count()
         };
@@ -407,17 +426,27 @@ mod tests {
     }
 
     #[test]
-    fn who_finds_the_key_later_proves_what_was_taken_without_it() {
-        for (edit, good) in [("SELECT 1", true), ("UPDATE runs SET bounds = '{}'", false)] {
-            let dir = TempDir::new();
-            let (run, _) = filled(&journal(&dir));
-            rusqlite::Connection::open(dir.path("journal.db")).unwrap().execute_batch(edit).unwrap();
-            let keyless = Journal::open(&dir.0).unwrap();
-            keyless.take_unproven(&run);
-            keyless.run(&run).unwrap();
-            assert_eq!(keyless.unlock(&key(7)).is_ok(), good, "{edit}");
-            assert_eq!(keyless.run(&run).is_ok(), good, "{edit}");
+    fn who_took_a_run_without_the_key_does_not_go_on_with_it() {
+        let dir = TempDir::new();
+        let (run, _) = filled(&journal(&dir));
+        let taken = Journal::open(&dir.0).unwrap();
+        taken.run(&run).unwrap();
+        taken.take_unproven();
+        for _ in 0..2 {
+            assert!(matches!(taken.unlock(&key(7)), Err(Error::LateKey)));
         }
+    }
+
+    /// As a file whose index was turned round would find it: the row of another run, with its good MAC.
+    #[test]
+    fn a_row_that_was_not_looked_for_is_none() {
+        let dir = TempDir::new();
+        let journal = journal(&dir);
+        let (run, _) = filled(&journal);
+        filled(&journal);
+        let found = |which: &str| journal.read("runs", "id", which, &[run.as_str()], |row| row.get::<_, String>(0));
+        assert_eq!(found("WHERE id = ?1").unwrap(), [run.as_str()]);
+        assert!(matches!(found("WHERE id <> ?1"), Err(Error::Unproven { .. })));
     }
 
     #[test]

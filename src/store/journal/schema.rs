@@ -119,7 +119,7 @@ impl Journal {
         }
         self.version()?;
         if self.found(tables(&self.connection))? != TABLES {
-            return Err(self.corrupt("its tables are not those that agentctl makes"));
+            return Err(Error::Foreign(self.path.clone()));
         }
         self.tables.set(Some(changes));
         Ok(())
@@ -194,7 +194,7 @@ mod tests {
             let dir = TempDir::new();
             drop(Journal::open(&dir.0).unwrap());
             plant(&dir, sql);
-            assert!(matches!(Journal::open(&dir.0), Err(Error::Corrupt { .. })), "{sql}");
+            assert!(matches!(Journal::open(&dir.0), Err(Error::Foreign(_) | Error::Corrupt { .. })), "{sql}");
         }
     }
 
@@ -208,8 +208,11 @@ mod tests {
             journal.start_run(&run).unwrap();
             plant(&dir, &format!("{sql}; PRAGMA schema_version = 999"));
             let written = journal.append_message(&run.id, &json!("x"));
-            assert!(matches!(written, Err(Error::Corrupt { .. })), "{sql}: {written:?}");
-            assert!(matches!(journal.prove(About::Run(&run.id)), Err(Error::Corrupt { .. })), "{sql}");
+            assert!(matches!(written, Err(Error::Foreign(_) | Error::Corrupt { .. })), "{sql}: {written:?}");
+            assert!(
+                matches!(journal.prove(About::Run(&run.id)), Err(Error::Foreign(_) | Error::Corrupt { .. })),
+                "{sql}"
+            );
         }
     }
 

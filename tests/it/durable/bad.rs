@@ -254,8 +254,10 @@ fn a_run_whose_task_was_never_written_down_is_over() {
     let cut = "DELETE FROM messages; UPDATE runs SET ended_at = NULL, status = NULL, exit_code = NULL";
     agentctl(&home).args(["audit", "verify"]).env("AGENTCTL_TEST_JOURNAL", cut).run().code(0);
     let asked = dev.history("model").len();
-    let why = "before its task was written down; nothing was asked or done";
-    agentctl(&home).args(["chat", "-c"]).stdin("go on\n").run().code(1).err(&[why, "give the task again"]);
+    let why = "before its task was written down; there is nothing to go on with";
+    let run = journal(&home).query_row("SELECT id FROM runs", [], |row| row.get::<_, String>(0)).unwrap();
+    agentctl(&home).args(["chat", "--resume", &run]).stdin("go on\n").run().code(1).err(&[why, "give the task again"]);
+    agentctl(&home).args(["chat", "-c"]).stdin("go on\n").run().code(2).err(&["there is no conversation"]);
     agentctl(&home).args(["resume", "--last"]).run().code(1).err(&[why, "give the task again"]);
     agentctl(&home).args(["resume", "--last"]).run().code(2).err(&["no run waits"]);
     assert_eq!(dev.history("model").len(), asked);

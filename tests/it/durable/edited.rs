@@ -123,7 +123,7 @@ fn what_is_planted_in_the_file_is_not_run() {
     let trigger = "CREATE TRIGGER planted AFTER UPDATE ON runs BEGIN UPDATE runs SET bounds = '{}'; END";
     journal(&home).execute_batch(trigger).unwrap();
     approve(&dev);
-    resume(&home).code(1).err(&["its tables are not those that agentctl makes", "move the file away"]);
+    resume(&home).code(1).err(&["tables, indices or triggers that agentctl did not make", "put back a copy"]);
     assert!(dev.orders().is_empty());
     journal(&home).execute_batch("DROP TRIGGER planted").unwrap();
     resume(&home).code(0);
@@ -158,7 +158,7 @@ fn a_question_that_is_made_older_while_the_phone_rings_gets_no_yes() {
     let edited = || journal(&home).execute_batch("UPDATE approvals SET requested_at = requested_at - 300000").ok();
     wait_until(std::time::Duration::from_secs(60), "the journal", edited);
     approve(&dev);
-    asked.finish().code(1).err(&["of approvals was changed"]);
+    asked.finish().code(21).err(&["of approvals was changed"]);
     assert!(dev.orders().is_empty());
 }
 
@@ -201,4 +201,41 @@ fn a_call_that_the_log_was_not_asked_for_is_not_made() {
         assert_eq!(end["body"]["outcome"], "failed", "{end}");
         agentctl(&home).args(["audit", "verify"]).run().code(0);
     }
+}
+
+/// The call that waits is moved into a run that nobody holds, and that run is deleted.
+#[test]
+fn a_call_is_ended_in_no_run_but_its_own() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=1"];
+    let asked = agentctl(&home).args(call).start();
+    asked.wait_for_stderr("Check that it shows:");
+    let moved = "INSERT INTO runs (id, started_at, profile, model, title, used_at, bounds)
+        VALUES ('run_forged', 0, 'default', 'm', 't', 0, '{}'); UPDATE calls SET run = 'run_forged', started_at = 0";
+    let edited = || journal(&home).execute_batch(moved).ok();
+    wait_until(std::time::Duration::from_secs(60), "the journal", edited);
+    agentctl(&home).args(["runs", "delete", "run_forged", "--force"]).run().code(1).err(&["of calls was changed"]);
+    assert!(ends(&home).is_empty());
+    approve(&dev);
+    asked.finish().code(0);
+    assert_eq!((dev.orders().len(), ends(&home)), (1, vec!["done".to_owned()]));
+    agentctl(&home).args(["audit", "verify"]).run().code(0);
+}
+
+/// The other process cannot open the credential store, so what it writes carries no MAC.
+#[test]
+fn what_is_given_up_without_the_key_ends_in_the_log() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=1"];
+    let asked = agentctl(&home).args(call).start();
+    asked.wait_for_stderr("Check that it shows:");
+    let open = agentctl(&home).args(["approvals", "list", "--json"]).run().json();
+    let id = open["approvals"][0]["id"].as_str().unwrap().to_owned();
+    let other = agentctl(&home).args(["approvals", "abandon", &id]).env("AGENTCTL_STORE_PASSPHRASE", "another");
+    other.run().code(0);
+    let output = asked.finish();
+    assert_eq!(ends(&home).len(), 1, "{output}");
+    assert!(dev.orders().is_empty() && !output.stderr.contains("was changed"), "{output}");
 }
