@@ -437,6 +437,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_somebody_edited_counts_as_the_worse_case() {
+        let dir = TempDir::new();
+        let journal = journal(&dir);
+        let (run, action) = filled(&journal);
+        let end = crate::store::journal::ExecutionEnd { outcome: "unknown", http_status: None, output: "{}" };
+        journal.end_execution(&action, at(2), end).unwrap();
+        let counts = |journal: &Journal| {
+            let denials = journal.denials_in_run(&run, "buy_product").unwrap();
+            (journal.unclear_in_run(&run, "x", "x").unwrap(), denials)
+        };
+        assert_eq!(counts(&journal), (true, 0));
+        let edit = "UPDATE executions SET outcome = 'failed'; UPDATE approvals SET state = 'failed'";
+        rusqlite::Connection::open(dir.path("journal.db")).unwrap().execute_batch(edit).unwrap();
+        assert_eq!(counts(&journal), (true, 1));
+        assert_eq!(counts(&Journal::open(&dir.0).unwrap()), (false, 0), "who has no key cannot tell");
+    }
+
     /// As a file whose index was turned round would find it: the row of another run, with its good MAC.
     #[test]
     fn a_row_that_was_not_looked_for_is_none() {
