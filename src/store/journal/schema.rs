@@ -159,7 +159,10 @@ mod tests {
     use super::{super::tests::run_row, *};
     use crate::{
         files::tests::TempDir,
-        store::{journal::About, seal::DataKey},
+        store::{
+            journal::{About, Bounds, RunRow},
+            seal::DataKey,
+        },
     };
 
     #[test]
@@ -221,7 +224,8 @@ mod tests {
         let dir = TempDir::new();
         let journal = Journal::open(&dir.0).unwrap();
         journal.unlock(&DataKey::from_bytes(&[7; 32]).unwrap()).unwrap();
-        let run = run_row();
+        let bounds = Bounds { max_spend: Some("1 EUR".into()), ..Bounds::default() };
+        let run = RunRow { bounds, ..run_row() };
         journal.start_run(&run).unwrap();
         plant(&dir, PLANTED[0]);
         // Even if nobody looked at the tables.
