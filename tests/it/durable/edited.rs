@@ -4,13 +4,21 @@
 use serde_json::{Value, json};
 
 use super::{approve, bad::journal, detached, digest_of, pushes};
-use crate::support::{Dev, Home, Output, Terminal, agentctl, wait_until};
+use crate::support::{Dev, Home, Output, Running, Terminal, agentctl, wait_until};
 
 /// The program dies between the effect and what the log would say of it.
 const DIES: &str = "before:audit_response";
 
 fn resume(home: &Home) -> Output {
     agentctl(home).args(["resume", "--last"]).run()
+}
+
+/// A purchase that waits for its answer.
+fn asking(home: &Home) -> Running {
+    let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=1"];
+    let asked = agentctl(home).args(call).start();
+    asked.wait_for_stderr("Check that it shows:");
+    asked
 }
 
 fn run_of(home: &Home) -> String {
@@ -152,9 +160,7 @@ fn what_is_changed_after_its_proof_is_not_done() {
 fn a_question_that_is_made_older_while_the_phone_rings_gets_no_yes() {
     let dev = Dev::start();
     let home = dev.logged_in();
-    let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=1"];
-    let asked = agentctl(&home).args(call).start();
-    asked.wait_for_stderr("Check that it shows:");
+    let asked = asking(&home);
     let edited = || journal(&home).execute_batch("UPDATE approvals SET requested_at = requested_at - 300000").ok();
     wait_until(std::time::Duration::from_secs(60), "the journal", edited);
     approve(&dev);
@@ -208,9 +214,7 @@ fn a_call_that_the_log_was_not_asked_for_is_not_made() {
 fn a_call_is_ended_in_no_run_but_its_own() {
     let dev = Dev::start();
     let home = dev.logged_in();
-    let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=1"];
-    let asked = agentctl(&home).args(call).start();
-    asked.wait_for_stderr("Check that it shows:");
+    let asked = asking(&home);
     let moved = "INSERT INTO runs (id, started_at, profile, model, title, used_at, bounds)
         VALUES ('run_forged', 0, 'default', 'm', 't', 0, '{}'); UPDATE calls SET run = 'run_forged', started_at = 0";
     let edited = || journal(&home).execute_batch(moved).ok();
@@ -228,9 +232,7 @@ fn a_call_is_ended_in_no_run_but_its_own() {
 fn what_is_given_up_without_the_key_ends_in_the_log() {
     let dev = Dev::start();
     let home = dev.logged_in();
-    let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=1"];
-    let asked = agentctl(&home).args(call).start();
-    asked.wait_for_stderr("Check that it shows:");
+    let asked = asking(&home);
     let open = agentctl(&home).args(["approvals", "list", "--json"]).run().json();
     let id = open["approvals"][0]["id"].as_str().unwrap().to_owned();
     let other = agentctl(&home).args(["approvals", "abandon", &id]).env("AGENTCTL_STORE_PASSPHRASE", "another");
