@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Home, Output, Running, Terminal, agentctl, wait_until};
+use crate::support::{Dev, Home, Output, Running, SOON, Terminal, agentctl, wait_until};
 
 const BUY: [&str; 6] = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg"];
 
@@ -233,7 +233,7 @@ fn who_waits_for_another_request_is_told_so() {
     assert!(!screen.contains("Calling"), "{screen}");
     terminal.control('c');
     assert_eq!(terminal.finish().0, 130);
-    let events = agentctl(&home).args(["run", "--json", "--timeout", "4", "buy 4 phones"]).run().lines();
+    let events = agentctl(&home).args(["run", "--json", "--timeout", SOON, "buy 4 phones"]).run().lines();
     let queued: Vec<&Value> = events.iter().filter(|event| event["type"] == "approval.queued").collect();
     assert!(queued.len() == 1 && queued[0]["behind"] == id && queued[0]["at_most_s"] == 600, "{events:?}");
     assert_eq!(pushes(&dev), 1);
@@ -254,12 +254,12 @@ fn a_wait_is_told_where_there_is_one_and_a_request_as_sent_where_it_is() {
         let output = agentctl(&home).args(task.iter().copied()).args(["--on-approval", "detach"]).run().code(10);
         let output = output.err(&["A request was sent to your device", "Nobody waits here; the request is open on"]);
         assert!(!output.stderr.contains("Waiting for your approval"), "{output}");
-        let output = agentctl(&home).args(["resume", "--last", "--timeout", "3"]).run().code(10);
+        let output = agentctl(&home).args(["resume", "--last", "--timeout", SOON]).run().code(10);
         let output = output.err(&["The request is still open on your device", "Waiting for your approval"]);
         assert!(!output.stderr.contains("was sent to your device"), "{output}");
     }
     let run = agentctl(&home).args(["run", "--json", "--on-approval", "detach", "buy 2 phones"]).run().code(10);
-    let resumed = agentctl(&home).args(["resume", "--last", "--json", "--timeout", "3"]).run().code(10);
+    let resumed = agentctl(&home).args(["resume", "--last", "--json", "--timeout", SOON]).run().code(10);
     let again = |output: &Output| {
         let requested = output.lines().into_iter().find(|event| event["type"] == "approval.requested").unwrap();
         requested["again"] == true
@@ -370,12 +370,12 @@ fn polls_are_never_early() {
     let running = agentctl(&home).args(BUY).arg("qty=2").start();
     running.wait_for_stderr("Check that it shows:");
     dev.fault(&json!({ "on": "ciba_poll", "kind": "slow_down" }));
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    let slow = || dev.history("ciba_poll").iter().filter(|poll| poll["answer"]["body"]["error"] == "slow_down").count();
+    wait_until(Duration::from_secs(60), "the poll that is too many", || (slow() == 1).then_some(()));
     dev.advance(8);
     dev.post("/approvals/latest/approve", &json!({}));
     running.finish().code(0);
-    let slow = dev.history("ciba_poll").iter().filter(|poll| poll["answer"]["body"]["error"] == "slow_down").count();
-    assert_eq!(slow, 1, "only the one that was ordered");
+    assert_eq!(slow(), 1, "only the one that was ordered");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Fake, Home, Output, Reply, Terminal, agentctl, calls};
+use crate::support::{Dev, Fake, Home, Output, Reply, SOON, Terminal, agentctl, calls};
 
 /// The model begins to speak, and its stream breaks off.
 fn cut() -> Value {
@@ -113,7 +113,7 @@ fn the_last_run_is_found_that_its_models_server_let_down() {
     broken(&dev, &home, &[], &[dear(), done()]);
     agentctl(&home).arg("resume").run().code(2).err(&["no run waits"]);
     agentctl(&home).args(["resume", "--last", "--on-approval", "detach"]).run().code(10);
-    agentctl(&home).args(["resume", "--timeout", "3"]).run().code(10);
+    agentctl(&home).args(["resume", "--timeout", SOON]).run().code(10);
 }
 
 /// What was spent before counts when it goes on.

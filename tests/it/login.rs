@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Fake, Home, Reply, agentctl};
+use crate::support::{Dev, Fake, Home, Reply, SOON, agentctl};
 
 #[test]
 fn a_person_logs_in_is_known_and_logs_out() {
@@ -113,11 +113,11 @@ fn an_interrupted_login_says_so() {
 fn a_login_that_takes_too_long_can_be_gone_on_with_only_if_it_was_written_down() {
     let dev = Dev::start();
     let home = dev.home();
-    let begun = agentctl(&home).args(["login", "--timeout", "2s"]).run().code(124).silent();
+    let begun = agentctl(&home).args(["login", "--timeout", SOON]).run().code(124).silent();
     let begun = begun.err(&["agentctl login", "--no-wait"]);
     assert!(!begun.stderr.contains("`agentctl login --complete`"), "{begun}");
     agentctl(&home).args(["login", "--no-wait"]).run().code(10);
-    let more = ["login", "--complete", "--timeout", "1s"];
+    let more = ["login", "--complete", "--timeout", SOON];
     agentctl(&home).args(more).run().code(10).err(&["agentctl login --complete"]);
 }
 

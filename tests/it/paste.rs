@@ -39,9 +39,13 @@ fn what_comes_while_an_answer_streams_stands_in_the_next_line_unsent() {
 fn the_first_line_before_the_prompt_is_sent_and_the_second_one_is_not_lost() {
     let dev = Dev::scripted(json!([{ "text": "First." }, { "text": "Second." }]));
     let home = dev.logged_in();
-    let late = agentctl(&home).arg("chat").inside("/bin/sh").before(["-c", "sleep 1; exec \"$0\" \"$@\""]);
+    let begin = home.work().join("begin");
+    let wait = format!("until [ -e {} ]; do /bin/sleep 0.1; done; exec \"$0\" \"$@\"", begin.display());
+    let late = agentctl(&home).arg("chat").inside("/bin/sh").before(["-c", &wait]);
     let mut terminal = Terminal::sized(late, 100, 40);
     terminal.type_text("one line\rand another\r");
+    terminal.wait_for("and another");
+    fs::write(begin, "").unwrap();
     let screen = terminal.wait_until("the second line, unsent", |screen| screen.trim_end().ends_with("> and another"));
     assert!(screen.contains("agentctl> one line\nFirst."), "{screen}");
     assert_eq!(dev.history("model").len(), 1, "{screen}");

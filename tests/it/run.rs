@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Fake, Home, Output, Reply, agentctl, calls, wait_until};
+use crate::support::{Dev, Fake, Home, Output, Reply, SOON, agentctl, calls, wait_until};
 
 fn run(home: &Home, task: &str) -> Output {
     agentctl(home).args(["run", task]).run()
@@ -312,9 +312,9 @@ fn interrupts_and_limits_of_time_end_a_wait() {
     running.signal("TERM");
     running.finish().code(143);
     let told = ["stays open on your device", "agentctl resume run_", "--timeout"];
-    agentctl(&home).args(["run", "--timeout", "3s", "buy 2 phones"]).run().code(10).err(&told);
+    agentctl(&home).args(["run", "--timeout", SOON, "buy 2 phones"]).run().code(10).err(&told);
     // A single call is a run of its own.
-    let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=2", "--timeout", "3s"];
+    let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=2", "--timeout", SOON];
     agentctl(&home).args(call).run().code(10).silent().err(&told);
     assert!(dev.orders().is_empty());
 }

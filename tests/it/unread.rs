@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::{Command, Dev, agentctl, wait_until};
 
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(60);
 
 /// A program that stands in a write.
 struct Stuck(Child);
@@ -72,7 +72,7 @@ fn nobody_reads_and_it_ends_when_it_is_told_to() {
 fn nobody_reads_and_its_time_ends() {
     let dev = Dev::scripted(json!([{ "text": "word ".repeat(40_000) }]));
     let home = dev.logged_in();
-    Stuck::start(agentctl(&home).args(["run", "--timeout", "5", "go"]), "").ends(124, "--timeout");
+    Stuck::start(agentctl(&home).args(["run", "--timeout", "15", "go"]), "").ends(124, "--timeout");
 }
 
 /// Slow is not still: who reads gets everything.

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use super::{approve, detached, pending, pushes};
-use crate::support::{Command, Dev, Home, Output, Terminal, agentctl, wait_until};
+use crate::support::{Command, Dev, Home, Output, SOON, Terminal, agentctl, wait_until};
 
 /// Somebody with two state folders.
 struct Two {
@@ -66,7 +66,7 @@ impl Two {
 
     /// Nobody answers a second question.
     fn resumed(&self) -> Output {
-        self.b().args(["resume", "--last", "--timeout", "5"]).run()
+        self.b().args(["resume", "--last", "--timeout", SOON]).run()
     }
 
     fn nothing_bought(&self, output: &Output) {
@@ -116,7 +116,7 @@ fn numbers_and_logins_that_are_written_into_the_journal_bring_no_yes_back() {
                 .journal()
                 .query_row("SELECT run FROM calls ORDER BY started_at LIMIT 1", [], |row| row.get(0))
                 .unwrap();
-            let output = two.b().args(["resume", &run, "--timeout", "5"]).run();
+            let output = two.b().args(["resume", &run, "--timeout", SOON]).run();
             output.err(&["cannot be opened"]);
             assert!(two.dev.orders().is_empty());
         } else {
@@ -185,7 +185,7 @@ fn what_may_have_been_sent_is_not_repeated_under_another_login() {
     running.signal("KILL");
     running.finish();
     agentctl(&home).args(["login", "--no-browser"]).run().code(0);
-    let output = agentctl(&home).args(["resume", "--last", "--timeout", "5"]).run();
+    let output = agentctl(&home).args(["resume", "--last", "--timeout", SOON]).run();
     let output = output.err(&["it may have happened; the login under which this was begun has ended"]);
     assert!(!output.stderr.contains("ask for it again"), "{output}");
     assert_eq!((dev.history("shop").len(), dev.orders().len()), (1, 0), "{output}");

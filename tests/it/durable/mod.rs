@@ -19,7 +19,7 @@ use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::support::{self, Dev, Fake, Home, Output, Reply, Running, agentctl, wait_until};
+use crate::support::{self, Dev, Fake, Home, Output, Reply, Running, SOON, agentctl, wait_until};
 
 fn approve(dev: &Dev) {
     dev.post("/approvals/latest/approve", &json!({}));
@@ -58,7 +58,7 @@ fn detach_approve_resume() {
 fn the_terminal_event_of_a_pending_run_says_how_to_go_on() {
     let dev = Dev::start();
     let home = dev.logged_in();
-    let output = agentctl(&home).args(["run", "--json", "--timeout", "3", "buy 2 phones"]).run().code(10);
+    let output = agentctl(&home).args(["run", "--json", "--timeout", SOON, "buy 2 phones"]).run().code(10);
     let last = output.lines().pop().unwrap();
     assert_eq!(last["type"], "run.pending", "{output}");
     let run = last["run"].as_str().unwrap();
@@ -155,7 +155,7 @@ fn many_are_waited_for_at_once() {
     for qty in 1..=3 {
         detached(&home, &format!("buy {qty} phones"));
     }
-    agentctl(&home).args(["approvals", "wait", "--all", "--timeout", "2"]).run().code(10);
+    agentctl(&home).args(["approvals", "wait", "--all", "--timeout", SOON]).run().code(10);
     let waiting = agentctl(&home).args(["approvals", "wait", "--all", "--json"]).start();
     for _ in 0..2 {
         approve(&dev);

@@ -65,9 +65,7 @@ fn a_stop_is_seen_before_the_phone_rings() {
     let first = agentctl(&home).args(buy).start();
     first.wait_for_stderr("Check that it shows:");
     let second = agentctl(&home).args(buy).start();
-    // It has planned its call by now, and waits for its turn.
-    second.wait_for_stderr("buy_product");
-    std::thread::sleep(Duration::from_millis(500));
+    second.wait_for_stderr("Waiting for the answer to another request");
     agentctl(&home).arg("panic").run().code(0);
     for waiting in [first, second] {
         waiting.finish().code(13).err(&["stopped with `agentctl panic`"]);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{detached, pending};
 use crate::{
     audit::{log_file, sha256},
-    support::{Dev, Home, Output, agentctl},
+    support::{Dev, Home, Output, SOON, agentctl},
 };
 
 const DENIED: &str = "DELETE FROM executions;
@@ -186,7 +186,7 @@ fn an_end_that_nobody_proves_ends_no_call() {
     let home = dev.logged_in();
     detached(&home, "buy 2 phones");
     put(&home, "response", &done);
-    let waiting = agentctl(&home).args(["resume", "--last", "--timeout", "3"]).run().code(10);
+    let waiting = agentctl(&home).args(["resume", "--last", "--timeout", SOON]).run().code(10);
     assert!(!waiting.stdout.contains("Ordered"), "{waiting}");
     dev.post("/approvals/latest/deny", &json!({}));
     agentctl(&home).args(["resume", "--last"]).run().code(11);

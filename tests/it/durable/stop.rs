@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::{approve, detached, pending, pushes};
-use crate::support::{Command, Dev, Home, Keyring, Output, Running, agentctl, wait_until};
+use crate::support::{Command, Dev, Home, Keyring, Output, Running, SOON, agentctl, wait_until};
 
 fn until_asked(dev: &Dev, of: &str) {
     wait_until(Duration::from_secs(60), of, || (!dev.history(of).is_empty()).then_some(()));
@@ -26,7 +26,7 @@ fn open_calls(home: &Home) -> Value {
 fn resumed(dev: &Dev, home: &Home) -> Output {
     dev.auto("approve", "off");
     agentctl(home).args(["login", "--no-browser"]).run().code(0);
-    agentctl(home).args(["resume", "--last", "--timeout", "5"]).run()
+    agentctl(home).args(["resume", "--last", "--timeout", SOON]).run()
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn two_state_folders(dev: &Dev, home: &Home, store: &str) {
     b().args(["tools", "call", "search_products", "--arg", "query=phones"]).run().code(4);
     // A login elsewhere is not for what was in hand here either.
     a().args(["login", "--no-browser"]).run().code(0);
-    let output = b().args(["resume", "--last", "--timeout", "5"]).run();
+    let output = b().args(["resume", "--last", "--timeout", SOON]).run();
     assert_eq!((dev.orders().len(), pushes(dev)), (0, 2), "{output}");
     output.err(&["everything was stopped before anything was done"]);
     b().args(["tools", "call", "search_products", "--arg", "query=phones"]).run().code(0);

@@ -35,6 +35,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// A `--timeout` in which a program gets to where it waits for somebody, on a busy machine too.
+pub(crate) const SOON: &str = "8s";
+
 /// Waits until `done` gives something; asks every few milliseconds and gives up after `limit`.
 pub(crate) fn wait_until<T>(limit: Duration, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
