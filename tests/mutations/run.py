@@ -12,9 +12,10 @@ compile, or names a test that does not exist, is a mistake in mutations.toml.
 
 The tree is copied to target/mutants/1/tree first, with what is not committed yet, and only the copy is changed. It has
 a target folder of its own beside it, so each mutation builds the package again and the dependencies once; a second job
-has a copy of both. Before the first mutation all named tests are run on the unchanged copy: a test that fails anyway
-proves nothing. Where much happens at once, a test may also fail because it waited for too long: those that took more
-than a minute are worth a second run, alone.
+has a copy of both. Of the process tests only those that call the library themselves are built again with a mutation: the
+others, once built, start the program that has it. Before the first mutation all named tests are run on the unchanged
+copy: a test that fails anyway proves nothing. Where much happens at once, a test may also fail because it waited for
+too long: those that took more than a minute are worth a second run, alone.
 
 CARGO says what to call instead of `cargo`. Needs Python 3.11 and nothing else.
 """
@@ -64,16 +65,29 @@ def copy_tree(tree):
             path.unlink()
 
 
-def run(work, target, names):
-    """Runs these tests of one target; returns what became of each, or why nothing did."""
-    command = CARGO + ["test", "--locked", "--target-dir", str(work / "target")] + target
-    build = subprocess.run(command + ["--no-run"], cwd=work / "tree", capture_output=True, text=True)
-    if build.returncode != 0:
-        errors = [line for line in build.stderr.splitlines() if line.startswith("error")]
-        return None, "it does not compile: " + "; ".join(errors[:2])
+def cargo(work, *command):
+    """Calls cargo in a copy; returns what it wrote on stderr, or why it failed."""
+    command = [*CARGO, command[0], "--locked", "--target-dir", str(work / "target"), *command[1:]]
+    build = subprocess.run(command, cwd=work / "tree", capture_output=True, text=True)
+    if build.returncode == 0:
+        return build.stderr, ""
+    errors = [line for line in build.stderr.splitlines() if line.startswith("error")]
+    return None, "it does not compile: " + "; ".join(errors[:2])
+
+
+def build_tests(work, *target):
+    """Builds the tests of one target; returns their program."""
+    said, why = cargo(work, "test", "--no-run", *target)
+    if said is None:
+        return None, why
+    return work / "tree" / re.search(r"^  Executable .* \((.+)\)$", said, re.M)[1], ""
+
+
+def run(work, program, names):
+    """Runs these tests of a program; returns what became of each, or why nothing did."""
     try:
         tests = subprocess.run(
-            command + ["--", "--exact", *names], cwd=work / "tree", capture_output=True, text=True, timeout=LIMIT_S
+            [program, "--exact", *names], cwd=work / "tree", capture_output=True, text=True, timeout=LIMIT_S
         )
     except subprocess.TimeoutExpired:
         return {name: "FAILED" for name in names}, "hung"
@@ -89,16 +103,39 @@ def run(work, target, names):
     return found, ""
 
 
+def links_the_library(name):
+    """Whether a process test is in a module that calls the library, and not only the program."""
+    tests, module = ROOT / "tests" / "it", name.split("::")[0]
+    files = [path for path in [tests / f"{module}.rs", *(tests / module).glob("**/*.rs")] if path.is_file()]
+    return any(re.search(r"\bagentctl::[{\w]", path.read_text()) for path in files)
+
+
 def run_all(work, lib, it):
     """Runs tests of the library and process tests."""
+    linked = [name for name in it if links_the_library(name)]
+    others = [name for name in it if name not in linked]
     found = {}
-    for target, names in [(["--lib"], lib), (["--test", "it"], it)]:
-        if names:
-            some, why = run(work, target, names)
-            if some is None:
-                return None, why
-            found.update(some)
+    for target, names in [(["--lib"], lib), (["--test", "it"], linked), (None, others)]:
+        if not names:
+            continue
+        if target:
+            program, why = build_tests(work, *target)
+        else:
+            # They were built before anything was changed; what they start is built now.
+            program, why = work / "it", cargo(work, "build")[1]
+        some, why = (None, why) if why else run(work, program, names)
+        if some is None:
+            return None, why
+        found.update(some)
     return found, ""
+
+
+def prepare(work):
+    """Builds the process tests of the unchanged copy, and keeps them."""
+    program, why = build_tests(work, "--test", "it")
+    if program is None:
+        sys.exit(f"the unchanged tree: {why}")
+    shutil.copy2(program, work / "it")
 
 
 def attempt(work, one):
@@ -136,6 +173,7 @@ def main():
         print("no such mutation", file=sys.stderr)
         return 2
     copy_tree(WORK / "1" / "tree")
+    prepare(WORK / "1")
     if not args.no_baseline:
         lib = sorted({name for one in chosen for name in one.get("lib", [])})
         it = sorted({name for one in chosen for name in one.get("it", [])})
@@ -150,6 +188,7 @@ def main():
         if not (work / "target").is_dir() and (works[0] / "target").is_dir():
             shutil.copytree(works[0] / "target", work / "target", symlinks=True)
         copy_tree(work / "tree")
+        prepare(work)
     waiting, said = queue.SimpleQueue(), threading.Lock()
     caught, survived, broken = [], [], []
     for one in chosen:
