@@ -165,7 +165,7 @@ impl Dispatcher {
         if action.effect != "read" && self.journal.unclear_in_run(run, &action.tool, &self.kept_digest(action)?)? {
             let reason = "this very call was sent before in this run, and whether it happened is not known: it is neither \
                           approved nor sent again; the user should look whether it happened";
-            return entry.close(ToolOutput::refused(Outcome::Unknown, reason), None, &Record::default(), tell);
+            return entry.close(ToolOutput::refused(Outcome::Cancelled, reason), None, &Record::default(), tell);
         }
         if let Err(error) = self.guard.approvals.asked_once(action, run).await {
             return entry.close(

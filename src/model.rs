@@ -182,8 +182,11 @@ impl Model {
             let retry_after = http::retry_after(response.headers(), self.clock.now());
             let to = status.is_redirection().then(|| target(&response));
             let body = self.within(SILENCE, read_some(response)).await.unwrap_or_default();
-            let said =
-                if to.is_some() { Said::redirect(to.flatten()) } else { Said::read(&body, &content_type, &self.key()) };
+            let said = if to.is_some() {
+                Said::redirect(to.flatten(), &self.key())
+            } else {
+                Said::read(&body, &content_type, &self.key())
+            };
             let status = status.as_u16();
             let learnt = self.dialect.get().learn(status, &said);
             let (error, pause) = refusal::judge(status, said, retry_after, backoff);

@@ -156,8 +156,9 @@ impl Approvals {
         let Prepared { client, metadata, message, details, without_details, needed, .. } =
             self.prepare(action, approval, run, &code_from(random()?)).await?;
         let turn = self.turn(&account, action, tell).await?;
-        // Reads are made side by side: one like it may have been before.
+        // Reads are made side by side: one like it may have been before, or two that were denied.
         if let Some(run) = run {
+            self.not_denied(action, run)?;
             self.asked_once(action, run).await?;
         }
         self.stop.check()?;
@@ -228,10 +229,8 @@ impl Approvals {
         if let Some(max) = self.provider.max_expiry().filter(|max| approval.expires_in > *max) {
             return Err(Error::TooLong { wanted: approval.expires_in, max });
         }
-        if let Some(run) = run
-            && self.journal.denials_in_run(run, &action.tool)? >= DENIALS
-        {
-            return Err(Error::Locked { tool: action.tool.clone() });
+        if let Some(run) = run {
+            self.not_denied(action, run)?;
         }
         let metadata = self.session.metadata().await.map_err(Error::Session)?;
         let message = BindingMessage::fit(approval, code, self.provider.binding_message_rules());

@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use super::ui::{Line, Ui};
 
+/// How permission stands where nobody came to ask.
+const NOT_ASKED: &str = "not asked";
+
 /// Writes one step under its name.
 pub(crate) fn row(ui: &Ui, name: &str, line: Line) {
     ui.answer_line(&Line::new().dim_said(&format!("  {name:<12}")).append(line));
@@ -27,6 +30,11 @@ pub(crate) fn policy(ui: &Ui, applied: &Value) {
     }
 }
 
+/// Whether the call ended before a rule or a permission was looked at.
+pub(crate) fn is_undecided(record: &Value) -> bool {
+    record["permission"]["answer"] == NOT_ASKED && record["policy"].as_array().is_none_or(Vec::is_empty)
+}
+
 /// What the permission server was asked, one line a question.
 pub(crate) fn permission(ui: &Ui, record: &Value) {
     // Older entries hold the answer alone.
@@ -42,8 +50,11 @@ pub(crate) fn permission(ui: &Ui, record: &Value) {
         row(ui, "permission", mark.words(&question).plain(": ").plain(words));
     }
     if checks.is_empty() {
-        let fine = matches!(answer, "not required" | "none (by profile)" | "allowed");
-        let mark = if fine { Line::new().good("✓ ") } else { Line::new().bad("✗ ") };
+        let mark = match answer {
+            "not required" | "none (by profile)" | "allowed" => Line::new().good("✓ "),
+            NOT_ASKED => Line::new(),
+            _ => Line::new().bad("✗ "),
+        };
         row(ui, "permission", mark.words(answer));
     }
     let why = text(record, "why");

@@ -23,6 +23,8 @@ pub(crate) fn of_calls(calls: &[(String, Outcome)], limit: bool) -> Option<Kind>
         let made_good = calls[at + 1..].iter().any(|(later, end)| later == tool && *end == Outcome::Done);
         let pending = || calls[..at].iter().any(|(before, end)| before == tool && *end == Outcome::Pending);
         match outcome {
+            // Another of the same tool does not tell whether it happened.
+            Outcome::Unknown => kind(*outcome),
             _ if made_good => None,
             // It repeats what is pending, and was not asked a second time.
             Outcome::Cancelled if pending() => Some(Kind::Pending),
@@ -118,6 +120,7 @@ mod tests {
             (&[("buy", Invalid), ("buy", Done)], false, None),
             (&[("buy", Denied), ("search", Done)], false, Some(Kind::Denied)),
             (&[("buy", Done), ("buy", Denied)], false, Some(Kind::Denied)),
+            (&[("buy", Unknown), ("buy", Done)], false, Some(Kind::Tool)),
             // What repeats a call that is pending waits with it.
             (&[("buy", Pending), ("buy", Cancelled)], false, Some(Kind::Pending)),
             (&[("buy", Cancelled), ("buy", Pending)], false, Some(Kind::Tool)),

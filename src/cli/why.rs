@@ -153,7 +153,7 @@ fn decided(ui: &Ui, Path { request, sent, response }: &Path<'_>) {
     };
     let ended = &response.body;
     // Connecting an account is written down too, and nobody decides about it but the person.
-    if !ended["policy"].is_null() {
+    if !ended["policy"].is_null() && !path::is_undecided(ended) {
         path::policy(ui, &ended["policy"]);
     }
     let denied = ended["policy"].as_array().into_iter().flatten().any(|rule| rule["decision"] == "deny");

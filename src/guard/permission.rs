@@ -38,8 +38,11 @@ pub struct Asked {
 /// How permission stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum Answer {
-    /// The tool declares none.
+    /// The call ended before it came to that.
     #[default]
+    #[serde(rename = "not asked")]
+    NotAsked,
+    /// The tool declares none.
     #[serde(rename = "not required")]
     NotRequired,
     /// The profile does without.
@@ -99,6 +102,7 @@ impl PermissionRecord {
     #[must_use]
     pub fn words(&self) -> &'static str {
         match self.answer {
+            Answer::NotAsked => "not asked",
             Answer::NotRequired => "not required",
             Answer::None => "none (by profile)",
             Answer::Allowed => "fga",
@@ -115,9 +119,10 @@ impl PermissionRecord {
 impl Permissions {
     /// Asks about one action of the tool.
     pub async fn ask(&self, tool: &str, wanted: Option<&Permission>, account: &Account) -> PermissionRecord {
-        let Some(wanted) = wanted else { return PermissionRecord::default() };
+        let only = |answer| PermissionRecord { answer, ..PermissionRecord::default() };
+        let Some(wanted) = wanted else { return only(Answer::NotRequired) };
         match self {
-            Self::None => PermissionRecord { answer: Answer::None, ..PermissionRecord::default() },
+            Self::None => only(Answer::None),
             Self::Unset => {
                 let Permission { relation, object, .. } = wanted;
                 let why = format!(

@@ -29,6 +29,13 @@ impl Key {
         error
     }
 
+    /// Whether it stands in an address, encoded or in the small letters in which a host is written.
+    pub(super) fn is_in_address(&self, address: &str) -> bool {
+        let Some(key) = self.of_length(0) else { return false };
+        let holds = |address: &str, key: &str| Secrets::new(INSTEAD).with(key).out_of(address) != address;
+        holds(address, key) || holds(&address.to_ascii_lowercase(), &key.to_ascii_lowercase())
+    }
+
     /// Takes it out of the end of a text that grows; before `from` there is nothing of it. How many bytes at the end may be
     /// its beginning, so that the next piece decides.
     pub(super) fn out_of_answer(&self, text: &mut String, from: usize) -> usize {

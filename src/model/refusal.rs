@@ -67,11 +67,14 @@ impl Said {
     }
 
     /// A redirect, which is not followed: where it points, without what an address may keep from others.
-    pub(super) fn redirect(to: Option<Url>) -> Self {
+    pub(super) fn redirect(to: Option<Url>, key: &Key) -> Self {
         let to = to.map(|mut url| {
             url.set_query(None);
             url.set_fragment(None);
-            format!(", and this one points to {}", shown_url(url.as_str()))
+            match shown_url(url.as_str()) {
+                url if key.is_in_address(&url) => ", and this one points to an address with the key in it".to_owned(),
+                url => format!(", and this one points to {url}"),
+            }
         });
         Self::text(&format!("redirects are not followed{}", to.unwrap_or_default()))
     }
@@ -165,6 +168,7 @@ pub(super) fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::ApiKey;
 
     #[test]
     fn an_error_body_is_reduced_to_its_sentence() {
@@ -184,12 +188,24 @@ mod tests {
 
     #[test]
     fn a_redirect_is_named_without_what_it_carries() {
-        let said = |to: &str| Said::redirect(Url::parse(to).ok()).message;
+        let key = Key::new(Some(ApiKey::new("sk-THE-KEY-0123456789")));
+        let said = |to: &str| Said::redirect(Url::parse(to).ok(), &key).message;
         assert_eq!(
             said("https://ada:pw@sso.example/in?token=x#y"),
             "redirects are not followed, and this one points to https://...@sso.example/in"
         );
         assert_eq!(said("nowhere"), "redirects are not followed");
+        for place in [
+            "x.example/sk-THE-KEY-0123456789",
+            "x.example/a%2Fsk%2DTHE%2DKEY-0123456789",
+            "sk-THE-KEY-0123456789.example/",
+        ] {
+            let said = said(&format!("https://{place}"));
+            assert_eq!(
+                said, "redirects are not followed, and this one points to an address with the key in it",
+                "{place}"
+            );
+        }
         assert!(!said("https://x.example/\u{1b}[2J\u{202e}").contains(['\u{1b}', '\u{202e}']));
     }
 

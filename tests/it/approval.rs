@@ -215,6 +215,46 @@ fn what_is_pending_is_not_asked_a_second_time() {
     agentctl(&home).args(["audit", "verify"]).run().code(0);
 }
 
+/// A request whose answer could not be used any more keeps nobody from asking anew.
+#[test]
+fn what_can_bring_nothing_any_more_is_asked_again() {
+    // Its time is over, and nobody has asked the server since.
+    let buy = json!({ "tool_calls": [{ "name": "buy_product", "arguments": { "product": "phones", "qty": 2 } }] });
+    let mut later = buy.clone();
+    later["text"] = json!(vec!["word "; 60]);
+    later["delay_ms"] = json!(100);
+    let dev = Dev::scripted(json!([buy, later, { "text": "Asked again." }]));
+    let home = logged_in(&dev);
+    dev.auto("off", "off");
+    let running = agentctl(&home).args(["run", "--json", "--on-approval", "detach", "go"]).start();
+    for _ in 0..4 {
+        // Never so much at once that the model would be taken for silent.
+        let words = running.stdout().matches("text.delta").count();
+        let more = || (running.stdout().matches("text.delta").count() > words + 1).then_some(());
+        wait_until(Duration::from_secs(60), "the model's words", more);
+        dev.advance(90);
+    }
+    let output = running.finish().code(10);
+    assert!(!output.stdout.contains("this very call"), "{output}");
+    assert_eq!(pushes(&dev), 2, "{output}");
+
+    // Its login has ended; the person goes on in the same conversation under the next one.
+    let dev = Dev::scripted(json!([buy, buy, { "text": "Ordered at last." }]));
+    let home = dev.logged_in();
+    let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 100, 60);
+    terminal.buy_and_go_on();
+    agentctl(&home).arg("logout").run().code(0);
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    terminal.say("buy them again");
+    wait_until(Duration::from_secs(60), "the second push", || (pushes(&dev) == 2).then_some(()));
+    dev.post("/approvals/latest/approve", &json!({}));
+    let screen = terminal.wait_for("Ordered at last.");
+    assert!(!screen.contains("this very call"), "{screen}");
+    assert_eq!(dev.orders().len(), 1, "{screen}");
+    terminal.leave();
+    agentctl(&home).args(["audit", "verify"]).run().code(0);
+}
+
 /// Whoever comes second is told why nothing happens, and about what they wait.
 #[test]
 fn who_waits_for_another_request_is_told_so() {

@@ -161,6 +161,20 @@ fn policy(home: &Home, text: &str) {
     fs::write(format!("{folder}/policy.toml"), text).unwrap();
 }
 
+/// Reads of one answer are made side by side; a policy may have each of them asked about.
+#[test]
+fn two_that_are_denied_end_the_questions_also_for_those_that_stand_behind_them() {
+    let search = |word: &str| json!({ "name": "search_products", "arguments": { "query": word } });
+    let calls = ["phones", "lamps", "chairs", "tables"].map(search);
+    let dev = Dev::scripted(json!([{ "tool_calls": calls }, { "text": "Well then." }]));
+    let home = dev.logged_in();
+    policy(&home, "[[rule]]\nname = \"ask\"\ntools = [\"search_products\"]\ndecision = \"require_approval\"");
+    dev.auto("off", "deny");
+    let output = agentctl(&home).args(["run", "look around"]).run().code(11);
+    let output = output.err(&["the user denied `search_products` 2 times in this run"]);
+    assert_eq!(dev.history("ciba").len(), 2, "{output}");
+}
+
 #[test]
 fn a_policy_tightens_and_nothing_else() {
     let dev = Dev::start();

@@ -75,7 +75,11 @@ fn no_core_file_is_written() {
     let unlimited = "ulimit -c unlimited 2> /dev/null || exit 99";
     let other = || command(&home, "/bin/sh").args(["-c", &format!("{unlimited}; kill -QUIT $$")]).run();
     // A busy system gives up on some.
-    if !(0..5).any(|_| other().status.core_dumped()) {
+    let written = |_| {
+        std::thread::sleep(Duration::from_millis(100));
+        other().status.core_dumped()
+    };
+    if !(0..50).any(written) {
         return peer_is_missing("a system that writes core files", "let `ulimit -c unlimited` succeed");
     }
     let mut tenant = after(&home, unlimited).args(["dev", "--json"]).start();

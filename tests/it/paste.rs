@@ -40,9 +40,10 @@ fn the_first_line_before_the_prompt_is_sent_and_the_second_one_is_not_lost() {
     let dev = Dev::scripted(json!([{ "text": "First." }, { "text": "Second." }]));
     let home = dev.logged_in();
     let begin = home.work().join("begin");
-    let wait = format!("until [ -e {} ]; do /bin/sleep 0.1; done; exec \"$0\" \"$@\"", begin.display());
+    let wait = format!("echo ready; until [ -e {} ]; do /bin/sleep 0.1; done; exec \"$0\" \"$@\"", begin.display());
     let late = agentctl(&home).arg("chat").inside("/bin/sh").before(["-c", &wait]);
     let mut terminal = Terminal::sized(late, 100, 40);
+    terminal.wait_for("ready");
     terminal.type_text("one line\rand another\r");
     terminal.wait_for("and another");
     fs::write(begin, "").unwrap();

@@ -271,6 +271,11 @@ fn what_may_have_happened_is_not_asked_for_again() {
     let output = run(&home, "go").code(21).err(&["was sent before in this run"]);
     assert_eq!(dev.history("ciba").iter().filter(|one| one["method"] == "POST").count(), 1, "{output}");
     assert!(dev.orders().is_empty(), "{output}");
+    // The others were never sent, and the log does not say that nobody had to allow them.
+    let verified = agentctl(&home).args(["audit", "verify"]).run().code(0);
+    assert!(!verified.stdout.contains("needed no approval"), "{verified}");
+    let log = agentctl(&home).args(["audit", "list", "--json"]).run().code(0).stdout;
+    assert_eq!((log.matches("\"not asked\"").count(), log.matches("not required").count()), (2, 0), "{log}");
 }
 
 #[test]

@@ -32,8 +32,8 @@ fn latest_ones(app: &App, current: Option<&RunId>) -> Result<Vec<SavedRun>, Fail
 pub(super) fn latest(app: &App) -> Result<RunId, Failure> {
     let journal = app.journal()?;
     for run in latest_ones(app, None)? {
-        // A crash may have come before anything was said in it.
-        if !journal.messages(&run.row.id)?.is_empty() {
+        // A crash may have come before the person's first message was written down.
+        if journal.messages(&run.row.id)?.iter().any(|message| message["role"] == "user") {
             return Ok(run.row.id);
         }
     }
