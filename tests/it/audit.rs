@@ -84,14 +84,29 @@ fn last_entry(home: &Home) -> Value {
 fn what_was_done_is_not_called_undone_when_the_journal_fails_afterwards() {
     let dev = Dev::start();
     let home = after_a_purchase(&dev);
-    let full =
+    let unended =
         "CREATE TEMP TRIGGER full BEFORE UPDATE OF ended_at ON executions BEGIN SELECT raise(ABORT, 'full'); END";
-    let run = agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_JOURNAL", full).run();
-    let output = run.code(1).err(&["ended as \"done\""]);
-    assert!(!output.stderr.contains("nothing was done"), "{output}");
-    assert_eq!(dev.orders().len(), 2, "{output}");
-    let entry = last_entry(&home);
-    assert_eq!((&entry["kind"], &entry["body"]["outcome"]), (&json!("response"), &json!("done")), "{entry}");
+    let unused = "CREATE TEMP TRIGGER held BEFORE UPDATE OF state ON approvals WHEN NEW.state = 'done'
+                  BEGIN SELECT raise(ABORT, 'full'); END";
+    for (at, full) in [unended.to_owned(), unused.to_owned(), format!("{unended}; {unused}")].iter().enumerate() {
+        let run = agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_JOURNAL", full).run();
+        let output = run.code(1).err(&["ended as \"done\""]);
+        assert!(!output.stderr.contains("nothing was done"), "{output}");
+        assert_eq!(dev.orders().len(), 2 + at, "{output}");
+        let entry = last_entry(&home);
+        assert_eq!((&entry["kind"], &entry["body"]["outcome"]), (&json!("response"), &json!("done")), "{entry}");
+        // What the log has learnt the journal learns from it, once.
+        let resumed = agentctl(&home).args(["resume", "--last"]).run().code(0);
+        assert!(!resumed.stderr.contains("in the middle of a request"), "{resumed}");
+        assert_eq!(dev.orders().len(), 2 + at, "{resumed}");
+        let left = "SELECT (SELECT count(*) FROM executions WHERE outcome IS NOT 'done' OR http_status IS NOT 201)
+                         + (SELECT count(*) FROM approvals WHERE state <> 'done')";
+        let left: i64 = journal(&home).query_row(left, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0, "{full}: something is open still\n{resumed}");
+        agentctl(&home).args(["resume", "--last"]).run().code(2).err(&["no run waits"]);
+        audit(&home, &["verify"]).code(0);
+    }
+    agentctl(&home).arg("panic").run().code(0);
 }
 
 #[test]
