@@ -195,7 +195,10 @@ impl Dispatcher {
             Decision::Denial { outcome, reason, record } => {
                 let output = match progress {
                     // What could only not be looked at now can be looked at later.
-                    Progress::Begun if may_pass(outcome) => return Ok(entry.leave(&not_again_yet(&reason), tell)),
+                    Progress::Begun if may_pass(outcome) => {
+                        let why = not_again_yet(&entry, &reason);
+                        return Ok(entry.leave(&why, tell));
+                    }
                     Progress::Begun => self.unknown(&entry, &reason)?,
                     Progress::Asked if may_pass(outcome) && self.is_open(&entry.action)? => {
                         return Ok(entry.leave(&reason, tell));
@@ -260,10 +263,12 @@ impl Dispatcher {
             return self.not_sent(entry, progress, &record, error, tell);
         }
         if progress == Progress::Begun && executed.may_pass() {
-            return Ok(entry.leave(&not_again_yet(&executed.output.message), tell));
+            let why = not_again_yet(&entry, &executed.output.message);
+            return Ok(entry.leave(&why, tell));
         }
         if progress == Progress::Begun && executed.output.outcome != Outcome::Done {
-            let message = format!("it was sent before, so it may have happened; then: {}", executed.output.message);
+            let message =
+                format!("{}, so it may have happened; then: {}", entry.sent_before(), executed.output.message);
             executed.output = ToolOutput { outcome: Outcome::Unknown, message, ..executed.output };
         }
         // It is over, whatever can still be written down: each place is tried, and the person is told.
@@ -393,8 +398,9 @@ fn may_pass(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Failed | Outcome::LoginNeeded)
 }
 
-fn not_again_yet(why: &str) -> String {
-    format!("it was sent before, so it may have happened; sending it again under the same key did not work yet: {why}")
+fn not_again_yet(entry: &Entry<'_>, why: &str) -> String {
+    let before = entry.sent_before();
+    format!("{before}, so it may have happened; sending it again under the same key did not work yet: {why}")
 }
 
 fn planned(action: &Action) -> Event {

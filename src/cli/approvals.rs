@@ -30,6 +30,9 @@ use crate::{
     },
 };
 
+/// Who ends the call of an approval that is given up while a process has its run in hand.
+const HELD: &str = "another agentctl process is at work on its run, and writes the end of the call";
+
 /// How often it is looked whether another process has learnt an answer.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -431,16 +434,22 @@ fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
     let open = row.state == ApprovalState::Abandoned
         && dispatch::given_up_and_open(&journal)?.iter().any(|open| open.asked.id == *id);
     let given_up = !row.state.is_final() && journal.abandon(id, now)?;
-    // The process that waits for it learns it at its next step, and ends the call itself.
-    let alive = app.is_held(row.asked.run.as_ref())?;
-    let ended = (given_up || open) && !alive && dispatch::given_up(&app.audit()?, &journal, row, now)?;
+    // One process at a time ends a call. One that waits for it learns it at its next step, and ends it itself.
+    let lease = match &row.asked.run {
+        Some(run) if given_up || open => app.try_lease(run)?,
+        _ => None,
+    };
+    let held = (given_up || open) && lease.is_none() && row.asked.run.is_some();
+    let ended = (given_up || open) && !held && dispatch::given_up(&app.audit()?, &journal, row, now)?;
     if !given_up && !ended {
         let state = journal.approval(id)?.map_or(row.state, |row| row.state);
         let failure = Failure::new(Kind::Usage, format!("{id} is {state}; there is nothing to give up"));
-        return Err(if state == ApprovalState::Executing {
-            failure.hint("it is being carried out, or a crash left it so: `agentctl resume` finds out")
-        } else {
-            failure
+        return Err(match state {
+            ApprovalState::Executing => {
+                failure.hint("it is being carried out, or a crash left it so: `agentctl resume` finds out")
+            }
+            _ if held => failure.hint(HELD),
+            _ => failure,
         });
     }
     if app.ui.json() {
@@ -451,7 +460,9 @@ fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
     }
     let line = Line::new().good("✓ ").plain("Given up: ").bold(id.as_str()).plain("; ");
     app.ui.say(line.plain(no_use(row.state)).plain("."));
-    if let Some(run) = &row.asked.run {
+    if held {
+        app.ui.hint(HELD);
+    } else if let Some(run) = &row.asked.run {
         app.ui.hint(&format!("`agentctl resume {run}` goes on with its run"));
     }
     Ok(())

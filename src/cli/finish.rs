@@ -102,7 +102,7 @@ pub(crate) fn finish(
             Err(_) => app.ui.warn(&failure.message),
         }
     }
-    let mut open = Open::of(app, run)?;
+    let mut open = Open::of(app, run);
     let ended = ended.map_err(|failure| match broke_off && open.is_empty() {
         true => failure.hint(format!("`agentctl resume {run}{allowing}` goes on with it")),
         false => open.in_spite_of_time(failure),
@@ -150,6 +150,9 @@ fn allowing(turn: &Result<TurnEnd, Failure>) -> String {
 /// Writes down that a run comes to rest with this verdict.
 pub(crate) fn rest(app: &App, run: &RunId, open: &mut Open, kind: Option<Kind>) {
     open.waits |= kind == Some(Kind::Pending);
+    if let Some(why) = &open.unread {
+        app.ui.warn(&format!("whether anything of the run waits could not be read: {why}"));
+    }
     let (status, code) = (verdict::event_name(kind), kind.map_or(0, Kind::exit_code));
     let written = app.journal().and_then(|journal| Ok(journal.end_run(run, app.clock.now(), status, code.into())?));
     // The run is over whether or not its end can be written down.
@@ -168,16 +171,25 @@ pub(crate) struct Open {
     asked: Vec<ApprovalRow>,
     /// There is something to go on with.
     waits: bool,
+    /// Why that could not be read. Then it is taken for waiting: what was done is told all the same.
+    unread: Option<String>,
 }
 
 impl Open {
     /// Looks it up.
-    pub(crate) fn of(app: &App, run: &RunId) -> Result<Self, Failure> {
-        let journal = app.journal()?;
-        let mut asked = journal.approvals(&ApprovalFilter { run: Some(run.clone()), open: true })?;
-        let waits = !asked.is_empty() || journal.has_pending(run)?;
-        asked.retain(|row| row.state != ApprovalState::Executing);
-        Ok(Self { run: run.clone(), asked, waits })
+    pub(crate) fn of(app: &App, run: &RunId) -> Self {
+        let look = || -> Result<_, Failure> {
+            let journal = app.journal()?;
+            let mut asked = journal.approvals(&ApprovalFilter { run: Some(run.clone()), open: true })?;
+            let waits = !asked.is_empty() || journal.has_pending(run)?;
+            asked.retain(|row| row.state != ApprovalState::Executing);
+            Ok((asked, waits))
+        };
+        let run = run.clone();
+        match look() {
+            Ok((asked, waits)) => Self { run, asked, waits, unread: None },
+            Err(failure) => Self { run, asked: Vec::new(), waits: true, unread: Some(failure.message) },
+        }
     }
 
     /// Whether everything is over.
@@ -190,7 +202,8 @@ impl Open {
         if !self.waits {
             return Vec::new();
         }
-        let mut steps = vec![format!("agentctl resume {}", self.run)];
+        let look = self.unread.as_ref().map(|_| format!("agentctl runs show {}", self.run));
+        let mut steps: Vec<String> = look.into_iter().chain([format!("agentctl resume {}", self.run)]).collect();
         steps.extend(self.asked.iter().map(|row| format!("agentctl approvals abandon {}", row.asked.id)));
         steps
     }
@@ -200,6 +213,8 @@ impl Open {
         object["run"] = json!(run);
         if self.waits {
             object["next"] = json!(self.next());
+        }
+        if self.waits && self.unread.is_none() {
             object["approvals"] = self.asked.iter().map(|row| json!(row.asked.id)).collect();
         }
     }
@@ -207,6 +222,10 @@ impl Open {
     /// A wait that was too long for `--timeout` is pending, where something waits for the person.
     pub(crate) fn in_spite_of_time(&self, failure: Failure) -> Failure {
         match failure.kind {
+            Kind::Timeout if self.unread.is_some() => Failure::new(
+                Kind::Pending,
+                "the time given by --timeout is over; a request for your approval may be open still",
+            ),
             Kind::Timeout if !self.asked.is_empty() => Failure::new(
                 Kind::Pending,
                 "the time given by --timeout is over; the request for your approval stays open",
@@ -230,6 +249,7 @@ impl Open {
         }
         let line = Line::new().plain("The run ").bold(self.run.as_str());
         ui.say(line.plain(match (waiting.is_empty(), approved.is_empty()) {
+            _ if self.unread.is_some() => " may wait for your approval, which could not be read. What you can do:",
             (false, _) => " waits for your approval. What you can do:",
             (true, false) => " is not over. What you can do:",
             (true, true) => " was stopped in the middle of a request. What came of it is found out by:",

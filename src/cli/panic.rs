@@ -12,7 +12,7 @@ use super::{
     ui::Line,
 };
 use crate::{
-    call::{ActionId, ApprovalId, Outcome},
+    call::{ActionId, ApprovalId, Outcome, RunId},
     dispatch::{self, Ended},
     session::Revoked,
     store::{
@@ -28,6 +28,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 const AT_ONCE: Duration = Duration::from_secs(2);
 /// How long the server may take, and another process that is renewing the login.
 const OF_OTHERS: Duration = Duration::from_secs(4);
+/// How often a run that another process holds is tried again, and how long between two tries.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Stop everything: nothing more is carried out, what waits is given up, and this login is revoked
 #[derive(Debug, ClapArgs)]
@@ -74,7 +77,7 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
         Ok(audit.request(&action, now, body)?)
     });
     // Before anything that may hang: what waits could be approved meanwhile.
-    let abandoned = match abandon_all(app, &mut receipt) {
+    let abandoned = match abandon_all(app, &mut receipt).await {
         Ok(abandoned) => abandoned,
         Err(failure) => {
             receipt.not_done.push(format!("what waits for an approval could not be given up: {}", failure.message));
@@ -136,7 +139,7 @@ fn raise(files: Vec<PathBuf>, at: DateTime<Utc>, receipt: &mut Receipt, whose: &
 }
 
 /// Gives up whatever waits, and ends whatever was cut off. What is being carried out right now cannot be called back.
-fn abandon_all(app: &App, receipt: &mut Receipt) -> Result<Vec<Value>, Failure> {
+async fn abandon_all(app: &App, receipt: &mut Receipt) -> Result<Vec<Value>, Failure> {
     let (journal, audit, now) = (app.journal()?, app.audit()?, app.clock.now());
     let mut abandoned = Vec::new();
     let open = journal.approvals(&ApprovalFilter { run: None, open: true })?;
@@ -151,26 +154,32 @@ fn abandon_all(app: &App, receipt: &mut Receipt) -> Result<Vec<Value>, Failure> 
         }
     }
     // Also of those that were given up, denied or cut off before, and whose end nobody could write down.
-    for run in journal.waiting_runs()? {
+    let mut runs: Vec<RunId> = journal.waiting_runs()?.into_iter().map(|run| run.row.id).collect();
+    for left in (0..TRIES).rev() {
         // A process that has it in hand learns of the stop at its next step, and writes the ends of its calls itself.
-        // Meanwhile nobody takes it up.
-        let ended = match app.try_lease(&run.row.id) {
-            Ok(None) => continue,
-            Ok(Some(_lease)) => {
-                dispatch::stopped(&audit, &journal, &run.row.id, now).map_err(|error| error.to_string())
-            }
-            Err(failure) => Err(failure.message),
-        };
-        match ended {
-            Ok(calls) => calls.iter().for_each(|call| tell_end(call, &abandoned, receipt)),
-            Err(why) => {
-                for call in journal.open_calls(&run.row.id)? {
-                    let approval = journal.approval_of(&call.action)?.map(|row| row.asked.id.to_string());
-                    let name = approval.unwrap_or_else(|| call.action.to_string());
-                    receipt.not_done.push(format!("the end of {name} is not in the audit log: {why}"));
+        // Meanwhile nobody takes it up. One that has it for a moment, to end a single call, leaves the others.
+        let mut held = Vec::new();
+        for run in runs {
+            let ended = match app.try_lease(&run) {
+                Ok(None) => {
+                    if !journal.open_calls(&run)?.is_empty() {
+                        held.push(run);
+                    }
+                    continue;
                 }
+                Ok(Some(_lease)) => dispatch::stopped(&audit, &journal, &run, now).map_err(|error| error.to_string()),
+                Err(failure) => Err(failure.message),
+            };
+            match ended {
+                Ok(calls) => calls.iter().for_each(|call| tell_end(call, &abandoned, receipt)),
+                Err(why) => unended(&journal, &run, &why, receipt)?,
             }
         }
+        if held.is_empty() || left == 0 {
+            break;
+        }
+        runs = held;
+        app.clock.sleep(PAUSE).await;
     }
     for row in journal.approvals(&ApprovalFilter { run: None, open: true })? {
         if row.state == ApprovalState::Executing {
@@ -178,6 +187,16 @@ fn abandon_all(app: &App, receipt: &mut Receipt) -> Result<Vec<Value>, Failure> 
         }
     }
     Ok(abandoned)
+}
+
+/// The calls of a run whose end could not be written down.
+fn unended(journal: &Journal, run: &RunId, why: &str, receipt: &mut Receipt) -> Result<(), Failure> {
+    for call in journal.open_calls(run)? {
+        let approval = journal.approval_of(&call.action)?.map(|row| row.asked.id.to_string());
+        let name = approval.unwrap_or_else(|| call.action.to_string());
+        receipt.not_done.push(format!("the end of {name} is not in the audit log: {why}"));
+    }
+    Ok(())
 }
 
 fn in_words(row: &ApprovalRow) -> String {

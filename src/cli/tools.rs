@@ -309,13 +309,13 @@ pub(crate) async fn resume(
             let ToolOutput { outcome, message, .. } = output.clone();
             tell(Event::ToolCompleted { action: None, tool: tool.to_owned(), outcome, message, data: None });
             show.end();
-            let mut open = Open::of(app, id)?;
+            let mut open = Open::of(app, id);
             rest(app, id, &mut open, verdict::kind(output.outcome));
             return finish(&app.ui, tool, &output, Some((id, &open)));
         }
         let why = "the program was stopped before the call was planned; nothing was done";
         let failure = Failure::new(Kind::Tool, why).hint("make the call again");
-        rest(app, id, &mut Open::of(app, id)?, Some(failure.kind));
+        rest(app, id, &mut Open::of(app, id), Some(failure.kind));
         return Err(failure);
     };
     let dispatcher = stop.or(app.dispatcher()).await?;
@@ -336,17 +336,20 @@ fn end(
     match &output {
         Ok((action, output)) if output.outcome != Outcome::Pending => {
             let message = json!({ "role": "tool", "tool_call_id": CALL, "content": output.for_model() });
-            journal.append_result(run, action.as_ref(), &message, app.clock.now())?;
+            // It is over, and is told, whether or not that can be kept: the log has it.
+            if let Err(error) = journal.append_result(run, action.as_ref(), &message, app.clock.now()) {
+                app.ui.warn(&format!("what the call brought could not be saved: {error}"));
+            }
         }
         // What was stopped before anything could be gone on with is over.
-        _ if Open::of(app, run)?.is_empty() => {
+        _ if Open::of(app, run).is_empty() => {
             for row in journal.open_calls(run)? {
                 journal.close_call(&row.action, app.clock.now())?;
             }
         }
         _ => {}
     }
-    let mut open = Open::of(app, run)?;
+    let mut open = Open::of(app, run);
     match output {
         Ok((_, output)) => {
             rest(app, run, &mut open, verdict::kind(output.outcome));

@@ -99,6 +99,11 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// Whether it was sent before this process met it, in words: without the log's `sent` nobody knows.
+    pub(super) fn sent_before(&self) -> &'static str {
+        if self.sent.is_some() { "it was sent before" } else { "it may have been sent before" }
+    }
+
     /// Writes down that the request is about to leave, and what lets it. From then on it may have happened.
     pub(super) fn send(&self, digest: &str, idempotency_key: Option<&str>) -> Result<(), audit::Error> {
         let road = self.road;

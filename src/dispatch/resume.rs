@@ -10,7 +10,7 @@ use super::{
     over, planned,
 };
 use crate::{
-    call::{Outcome, ToolOutput},
+    call::{ActionId, Outcome, ToolOutput},
     event::Tell,
     guard::{Journaled, Record},
     store::{
@@ -21,6 +21,7 @@ use crate::{
 };
 
 const NO_KEY: &str = "its server offers no way to repeat it safely";
+const LOOK: &str = "the user should look whether it happened, and ask for it in a new conversation if it did not";
 const ANOTHER: &str = "the log's request for this call is another one: what the journal says of it was changed";
 
 impl Dispatcher {
@@ -68,6 +69,8 @@ impl Dispatcher {
             // The journal has the data as well.
             let kept = self.journal.execution(&row.action)?.and_then(|row| ended(&row));
             let output = kept.filter(|kept| kept.outcome == said.outcome).unwrap_or(said);
+            let http_status = body["http_status"].as_u64().and_then(|status| u16::try_from(status).ok());
+            self.end_as_logged(&row.action, approval.as_ref(), &output, http_status)?;
             return entry.close(output, None, &record, tell);
         }
         let executing = approval.as_ref().is_some_and(|row| row.state == ApprovalState::Executing);
@@ -80,6 +83,29 @@ impl Dispatcher {
             Some(execution) => self.resume_begun(row, &logged, &execution, approval, plan, entry, record, tell).await,
             None => self.resume_asked(row, approval, plan, entry, record, anew, tell).await,
         }
+    }
+
+    /// The end of a call that only the log has learnt. Else the journal would call it unclear for good, and nobody would look
+    /// into it again. What has an end there keeps it.
+    fn end_as_logged(
+        &self,
+        action: &ActionId,
+        approval: Option<&ApprovalRow>,
+        output: &ToolOutput,
+        http_status: Option<u16>,
+    ) -> Result<(), Error> {
+        if self.journal.execution(action)?.is_some_and(|row| row.ended_at.is_none()) {
+            self.end_execution(action, output, http_status)?;
+        }
+        match approval {
+            Some(row) if row.state == ApprovalState::Executing => {
+                self.guard.approvals.executed(&row.asked.id, output.outcome)?;
+            }
+            // The call is over: no answer is of use to it.
+            Some(row) if !row.state.is_final() => self.guard.approvals.abandon(&row.asked.id),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// An execution that the journal lost, as far as the log knows it.
@@ -201,7 +227,8 @@ impl Dispatcher {
 
     /// Writes down that nobody knows how a call ended.
     pub(super) fn unknown(&self, entry: &Entry<'_>, why: &str) -> Result<ToolOutput, Error> {
-        let message = format!("it was sent before the program was stopped, so it may have happened; {why}");
+        let message =
+            format!("{} the program was stopped, so it may have happened; {why}; {LOOK}", entry.sent_before());
         let output = ToolOutput::refused(Outcome::Unknown, message);
         self.end_execution(&entry.action, &output, None)?;
         if let Some(row) = self.journal.approval_of(&entry.action)? {

@@ -16,6 +16,8 @@ use crate::{
 const MOST_NOTED: u64 = 100;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How often a lock is tried again that somebody only looks at, a millisecond apart.
+const LOOKS: u32 = 1000;
 
 /// Why a lock was not had.
 #[derive(Debug, thiserror::Error)]
@@ -57,13 +59,23 @@ impl GrantLock {
         Ok(Self { file })
     }
 
-    /// Takes the lock if nobody has it.
+    /// Takes the lock if nobody has it. Who only looks whether it is taken shares it for that moment, and is waited for.
     ///
     /// # Errors
     /// If the file cannot be made.
     pub fn try_take(path: &Path) -> Result<Option<Self>, Error> {
         let file = open(path)?;
-        Ok(had(file.try_lock(), path)?.then_some(Self { file }))
+        for _ in 0..LOOKS {
+            if had(file.try_lock(), path)? {
+                return Ok(Some(Self { file }));
+            }
+            if !had(file.try_lock_shared(), path)? {
+                return Ok(None);
+            }
+            file.unlock().map_err(|source| FileError::new("unlocked", path, source))?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(None)
     }
 
     /// Writes into the lock file what it is held for, for those who wait. It is only told: whether it can be written or read
@@ -88,7 +100,8 @@ impl GrantLock {
     /// If the file cannot be opened.
     pub fn is_taken(path: &Path) -> Result<bool, Error> {
         match files::open(path, OpenOptions::new().read(true)) {
-            Ok(file) => Ok(!had(file.try_lock(), path)?),
+            // Not alone: two who look are not told of each other.
+            Ok(file) => Ok(!had(file.try_lock_shared(), path)?),
             Err(FileError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error.into()),
         }
@@ -156,9 +169,30 @@ mod tests {
             // A locked file can be read by others where the system has no locks that forbid it.
             assert!(!cfg!(unix) || GrantLock::noted(&path).as_deref() == Some(what));
         }
+        assert!(GrantLock::is_taken(&path).unwrap());
         drop(first);
+        assert!(!GrantLock::is_taken(&path).unwrap());
         assert!(GrantLock::try_take(&path).unwrap().is_some());
         GrantLock::take(&path, &clock, limit).await.unwrap();
         GrantLock::take_blocking(&path, Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn who_only_looks_keeps_nobody_from_taking_it() {
+        let dir = TempDir::new();
+        let path = dir.path("lease.lock");
+        assert!(!GrantLock::is_taken(&path).unwrap(), "no file is made for it");
+        // What `is_taken` does, only longer.
+        let looking = open(&path).unwrap();
+        looking.lock_shared().unwrap();
+        assert!(!GrantLock::is_taken(&path).unwrap(), "one who looks is not one who has it");
+        let let_go = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            drop(looking);
+        });
+        let taken = GrantLock::try_take(&path).unwrap();
+        assert!(taken.is_some() && GrantLock::is_taken(&path).unwrap());
+        assert!(GrantLock::try_take(&path).unwrap().is_none());
+        let_go.join().unwrap();
     }
 }

@@ -84,14 +84,64 @@ fn last_entry(home: &Home) -> Value {
 fn what_was_done_is_not_called_undone_when_the_journal_fails_afterwards() {
     let dev = Dev::start();
     let home = after_a_purchase(&dev);
-    let full =
+    let unended =
         "CREATE TEMP TRIGGER full BEFORE UPDATE OF ended_at ON executions BEGIN SELECT raise(ABORT, 'full'); END";
-    let run = agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_JOURNAL", full).run();
-    let output = run.code(1).err(&["ended as \"done\""]);
-    assert!(!output.stderr.contains("nothing was done"), "{output}");
-    assert_eq!(dev.orders().len(), 2, "{output}");
-    let entry = last_entry(&home);
-    assert_eq!((&entry["kind"], &entry["body"]["outcome"]), (&json!("response"), &json!("done")), "{entry}");
+    let unused = "CREATE TEMP TRIGGER held BEFORE UPDATE OF state ON approvals WHEN NEW.state = 'done'
+                  BEGIN SELECT raise(ABORT, 'full'); END";
+    for (at, full) in [unended.to_owned(), unused.to_owned(), format!("{unended}; {unused}")].iter().enumerate() {
+        let run = agentctl(&home).args(["run", "buy 2 phones"]).env("AGENTCTL_TEST_JOURNAL", full).run();
+        let output = run.code(1).err(&["ended as \"done\""]);
+        assert!(!output.stderr.contains("nothing was done"), "{output}");
+        assert_eq!(dev.orders().len(), 2 + at, "{output}");
+        let entry = last_entry(&home);
+        assert_eq!((&entry["kind"], &entry["body"]["outcome"]), (&json!("response"), &json!("done")), "{entry}");
+        // What the log has learnt the journal learns from it, once.
+        let resumed = agentctl(&home).args(["resume", "--last"]).run().code(0);
+        assert!(!resumed.stderr.contains("in the middle of a request"), "{resumed}");
+        assert_eq!(dev.orders().len(), 2 + at, "{resumed}");
+        let left = "SELECT (SELECT count(*) FROM executions WHERE outcome IS NOT 'done' OR http_status IS NOT 201)
+                         + (SELECT count(*) FROM approvals WHERE state <> 'done')";
+        let left: i64 = journal(&home).query_row(left, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0, "{full}: something is open still\n{resumed}");
+        agentctl(&home).args(["resume", "--last"]).run().code(2).err(&["no run waits"]);
+        audit(&home, &["verify"]).code(0);
+    }
+    agentctl(&home).arg("panic").run().code(0);
+}
+
+#[test]
+fn what_was_done_is_told_though_the_journal_cannot_be_read_afterwards() {
+    let dev = Dev::start();
+    let home = after_a_purchase(&dev);
+    let garbled = "CREATE TEMP TRIGGER garbled AFTER UPDATE OF closed_at ON calls BEGIN
+                   UPDATE approvals SET state = 'requested', expires_at = 9223372036854775807; END";
+    let unkept = "CREATE TEMP TRIGGER full BEFORE UPDATE OF closed_at ON calls BEGIN SELECT raise(ABORT, 'full'); END";
+    let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=2", "--json"];
+    let told = agentctl(&home).args(call).env("AGENTCTL_TEST_JOURNAL", unkept).run().code(0);
+    let told = told.err(&["what the call brought could not be saved"]).json();
+    assert_eq!((&told["outcome"], dev.orders().len()), (&json!("done"), 2), "{told}");
+    agentctl(&home).args(["resume", "--last"]).run().code(0);
+
+    let told = agentctl(&home).args(["run", "--json", "buy 2 phones"]).env("AGENTCTL_TEST_JOURNAL", garbled).run();
+    let told = told.code(0).err(&["could not be read"]);
+    let last = told.lines().pop().unwrap();
+    assert!(last["type"] == "run.completed" && last["text"].as_str().unwrap().contains("ord_"), "{told}");
+    let run = last["run"].as_str().unwrap();
+    assert_eq!(last["next"], json!([format!("agentctl runs show {run}"), format!("agentctl resume {run}")]), "{told}");
+    assert_eq!((&last["approvals"], dev.orders().len()), (&Value::Null, 3), "{told}");
+}
+
+#[test]
+fn a_single_call_is_told_though_the_journal_cannot_be_read_afterwards() {
+    let dev = Dev::start();
+    let home = after_a_purchase(&dev);
+    let garbled = "CREATE TEMP TRIGGER garbled AFTER UPDATE OF closed_at ON calls BEGIN
+                   UPDATE approvals SET state = 'requested', expires_at = 9223372036854775807; END";
+    let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=2", "--json"];
+    let told = agentctl(&home).args(call).env("AGENTCTL_TEST_JOURNAL", garbled).run().code(0);
+    let object = told.err(&["could not be read"]).json();
+    assert!(object["outcome"] == "done" && object["run"].is_string() && object["next"].is_array(), "{object}");
+    assert_eq!(dev.orders().len(), 2, "{object}");
 }
 
 #[test]

@@ -264,7 +264,7 @@ impl<'a> Talk<'a> {
             self.app.ui.say(reader::news_of(self.app, &approval, &answer, reader::When::Later));
         }
         let (run, journal) = (conversation.run(), self.app.journal()?);
-        let open = finish::Open::of(self.app, run)?;
+        let open = finish::Open::of(self.app, run);
         let kind = failure.map(|failure| failure.kind).or((!open.is_empty()).then_some(Kind::Pending));
         let code = kind.map_or(0, Kind::exit_code);
         journal.end_run(run, self.app.clock.now(), verdict::event_name(kind), code.into())?;

@@ -257,8 +257,17 @@ fn rung_at_every_step(idempotency: &str) -> Vec<Rung> {
         assert_eq!(killed.status.code(), None, "{step}: it was to be killed\n{killed}");
         let resumed = agentctl(&home).args(["resume", "--last"]).run();
         if resumed.status.code() == Some(21) {
-            let why = if step == "before:call_opened" { "nothing was done" } else { "may have happened" };
+            let why = match step {
+                "before:call_opened" => "nothing was done",
+                // So the log says. Else it says nothing of it, and nobody knows.
+                "after:audit_sent" | "before:execution_ended" => {
+                    ": it was sent before the program was stopped, so it may"
+                }
+                _ => ": it may have been sent before the program was stopped, so it may have happened",
+            };
             assert!(resumed.stderr.contains(why), "{step}\n{resumed}");
+            let step_on = "look whether it happened, and ask for it in a new conversation if it did not";
+            assert!(step == "before:call_opened" || resumed.stderr.contains(step_on), "{step}\n{resumed}");
         }
         agentctl(&home).args(["resume", "--last"]).run().code(2);
         if step != "before:call_opened" {

@@ -3,6 +3,7 @@
 mod bad;
 mod edited;
 mod ended;
+mod given;
 mod ids;
 mod kill;
 mod late;

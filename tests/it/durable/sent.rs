@@ -216,6 +216,18 @@ fn an_end_that_nobody_proves_ends_no_call() {
     }
 }
 
+/// Nor does it end what the journal has not learnt the end of.
+#[test]
+fn an_end_that_nobody_proves_ends_nothing_in_the_journal() {
+    let (dev, home) = cut(&RESET, "before:execution_ended", "");
+    put(&home, "response", &json!({ "outcome": "failed", "message": "no", "http_status": 500, "approval": null }));
+    let resumed = agentctl(&home).args(["resume", "--last"]).run().code(21).err(&["may have happened"]);
+    let states = "SELECT (SELECT state FROM approvals), (SELECT outcome FROM executions)";
+    let states = journal(&home).query_row(states, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
+    assert_eq!(states.unwrap(), ("unknown_outcome".to_owned(), "unknown".to_owned()), "{resumed}");
+    assert_eq!(dev.resets(), 1);
+}
+
 /// That it was sent is no harmless thing to believe either: a call that waits would never be carried out.
 #[test]
 fn a_line_that_says_it_was_sent_and_is_nobodys_says_nothing() {
