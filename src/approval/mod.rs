@@ -21,7 +21,7 @@ mod terms;
 mod wait;
 
 pub use self::{
-    error::{Error, NOT_ANSWERED},
+    error::{Error, NOT_ANSWERED, NOT_ASKED_YET},
     evidence::Evidence,
     foresee::Foreseen,
     left::Left,
@@ -228,10 +228,11 @@ impl Approvals {
         if let Some(max) = self.provider.max_expiry().filter(|max| approval.expires_in > *max) {
             return Err(Error::TooLong { wanted: approval.expires_in, max });
         }
-        if let Some(run) = run
-            && self.journal.denials_in_run(run, &action.tool)? >= DENIALS
-        {
-            return Err(Error::Locked { tool: action.tool.clone() });
+        if let Some(run) = run {
+            let (denied, unproven) = self.journal.denials_in_run(run, &action.tool)?;
+            if denied.saturating_add(unproven) >= DENIALS {
+                return Err(Error::Locked { tool: action.tool.clone(), unproven });
+            }
         }
         let metadata = self.session.metadata().await.map_err(Error::Session)?;
         let message = BindingMessage::fit(approval, code, self.provider.binding_message_rules());

@@ -433,7 +433,7 @@ fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
     let given_up = !row.state.is_final() && journal.abandon(id, now)?;
     // The process that waits for it learns it at its next step, and ends the call itself.
     let alive = app.is_held(row.asked.run.as_ref())?;
-    let ended = (given_up || open) && !alive && dispatch::given_up(&app.audit()?, &journal, row, now)?;
+    let ended = (given_up || open) && !alive && dispatch::given_up(&app.audit()?, &journal, row, now)?.1;
     if !given_up && !ended {
         let state = journal.approval(id)?.map_or(row.state, |row| row.state);
         let failure = Failure::new(Kind::Usage, format!("{id} is {state}; there is nothing to give up"));
