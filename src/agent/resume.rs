@@ -101,9 +101,25 @@ impl Agent {
         Ok(end)
     }
 
+    /// Puts the ends of calls into the conversation that were given up while nobody was at work on them. Each call of it has
+    /// a result already ([`Agent::settle`]).
+    ///
+    /// # Errors
+    /// If it cannot be written down; then whoever goes on does it.
+    pub fn learn(&self, conversation: &mut Conversation, ended: &[(CallRow, ToolOutput)]) -> Result<(), Error> {
+        let mut late = Vec::new();
+        for (row, output) in ended {
+            late.extend(self.put(conversation, row, output)?);
+        }
+        self.say(conversation, late)
+    }
+
     /// Answers the calls of an earlier turn that was stopped before they ended: servers refuse a conversation in which a
     /// call has no output.
-    pub(super) fn settle(&self, conversation: &mut Conversation) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// If it cannot be written down.
+    pub fn settle(&self, conversation: &mut Conversation) -> Result<(), Error> {
         for call in Self::unanswered(conversation) {
             let (action, output) = self.begun(conversation, &call)?.unwrap_or_else(|| {
                 (None, ToolOutput::refused(Outcome::Cancelled, "the user stopped it before anything was done"))

@@ -14,6 +14,10 @@ use crate::{
 /// What is said of an approval that simply has no answer yet.
 pub const NOT_ANSWERED: &str = "the user has not answered yet";
 
+/// What is said of one that was not even sent, because nobody waited any longer when its turn would have come.
+pub const NOT_ASKED_YET: &str = "the user stopped waiting before they were asked about this call, so nothing was sent; they \
+                                 are asked when the conversation goes on, unless they give it up before";
+
 /// Why there is no approval.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -30,10 +34,12 @@ pub enum Error {
     #[error("nobody answered in time")]
     Expired,
     /// The tool was denied too often in this run.
-    #[error("the user denied `{tool}` {DENIALS} times in this run; it is locked until the run ends")]
+    #[error("{}; it is locked until the run ends", refused(tool, *unproven))]
     Locked {
         /// Which.
         tool: String,
+        /// So many of the denials may have been none.
+        unproven: u32,
     },
     /// Too many requests in a minute.
     #[error("{max} approval requests were sent within a minute; the next may be sent in {} s", wait.as_secs() + 1)]
@@ -96,7 +102,7 @@ pub enum Error {
     #[error("the authorization server's keys cannot be fetched, and without them no answer is used: {0}")]
     Keys(oauth::Error),
     /// Nobody waits for the answer any more, or nobody was to wait for it.
-    #[error("{NOT_ANSWERED}")]
+    #[error("{}", if approval.is_some() { NOT_ANSWERED } else { NOT_ASKED_YET })]
     Pending {
         /// The open approval; none if the person's device has not even rung, because another question is there.
         approval: Option<ApprovalId>,
@@ -202,5 +208,15 @@ impl Error {
             | Self::Refused(_) => Outcome::NotPermitted,
             _ => Outcome::Failed,
         }
+    }
+}
+
+fn refused(tool: &str, unproven: u32) -> String {
+    match unproven {
+        0 => format!("the user denied `{tool}` {DENIALS} times in this run"),
+        _ => format!(
+            "of the approvals of `{tool}` in this run, {unproven} were changed or given up without the journal's key; each \
+             may have been a denial, and counts as one"
+        ),
     }
 }

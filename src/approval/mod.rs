@@ -21,7 +21,7 @@ mod terms;
 mod wait;
 
 pub use self::{
-    error::{Error, NOT_ANSWERED},
+    error::{Error, NOT_ANSWERED, NOT_ASKED_YET},
     evidence::Evidence,
     foresee::Foreseen,
     left::Left,

@@ -43,10 +43,11 @@ impl Approvals {
 
     /// The tool is asked about no more once the person has said no twice in this run.
     pub(super) fn not_denied(&self, action: &Action, run: &RunId) -> Result<(), Error> {
-        match self.journal.denials_in_run(run, &action.tool)? {
-            0..DENIALS => Ok(()),
-            _ => Err(Error::Locked { tool: action.tool.clone() }),
+        let (denied, unproven) = self.journal.denials_in_run(run, &action.tool)?;
+        if denied.saturating_add(unproven) >= DENIALS {
+            return Err(Error::Locked { tool: action.tool.clone(), unproven });
         }
+        Ok(())
     }
 
     /// The digest of the call that was asked about; that of a sealed plan stands inside.

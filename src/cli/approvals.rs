@@ -440,7 +440,7 @@ fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
         _ => None,
     };
     let held = (given_up || open) && lease.is_none() && row.asked.run.is_some();
-    let ended = (given_up || open) && !held && dispatch::given_up(&app.audit()?, &journal, row, now)?;
+    let ended = (given_up || open) && !held && dispatch::given_up(&app.audit()?, &journal, row, now)?.1;
     if !given_up && !ended {
         let state = journal.approval(id)?.map_or(row.state, |row| row.state);
         let failure = Failure::new(Kind::Usage, format!("{id} is {state}; there is nothing to give up"));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     app::App,
     failure::{Failure, Kind},
-    show::Show,
+    show::{self, Show},
     signals::Stop,
     ui::{Line, Ui},
     usage::Used,
@@ -28,6 +28,8 @@ const FETCHED: &str = ": the server was just being asked for your answer, and is
                        this very moment, your answer may be lost; nothing is done then.";
 /// What is said of a yes with which nothing was done yet.
 const APPROVED: &str = ": approved, not done yet: `agentctl resume` does it, `agentctl approvals abandon` gives it up.";
+/// What is said of a call about which nobody was asked.
+const NOT_ASKED: &str = ": you were not asked about it; `agentctl resume` asks.";
 /// Old runs are pruned at most this often.
 const A_DAY: chrono::Duration = chrono::Duration::days(1);
 
@@ -169,6 +171,8 @@ pub(crate) struct Open {
     run: RunId,
     /// What the person was asked, and nothing was done about.
     asked: Vec<ApprovalRow>,
+    /// The calls about which the person was not asked, as they are told.
+    unasked: Vec<String>,
     /// There is something to go on with.
     waits: bool,
     /// Why that could not be read. Then it is taken for waiting: what was done is told all the same.
@@ -181,14 +185,18 @@ impl Open {
         let look = || -> Result<_, Failure> {
             let journal = app.journal()?;
             let mut asked = journal.approvals(&ApprovalFilter { run: Some(run.clone()), open: true })?;
-            let waits = !asked.is_empty() || journal.has_pending(run)?;
+            let unasked = dispatch::unasked(&app.audit()?, &journal, run)?;
+            let unasked: Vec<_> = unasked.iter().map(|row| show::call_in_words(&row.tool, &row.plan)).collect();
+            let waits = !asked.is_empty() || !unasked.is_empty() || journal.has_pending(run)?;
             asked.retain(|row| row.state != ApprovalState::Executing);
-            Ok((asked, waits))
+            Ok((asked, unasked, waits))
         };
         let run = run.clone();
         match look() {
-            Ok((asked, waits)) => Self { run, asked, waits, unread: None },
-            Err(failure) => Self { run, asked: Vec::new(), waits: true, unread: Some(failure.message) },
+            Ok((asked, unasked, waits)) => Self { run, asked, unasked, waits, unread: None },
+            Err(failure) => {
+                Self { run, asked: Vec::new(), unasked: Vec::new(), waits: true, unread: Some(failure.message) }
+            }
         }
     }
 
@@ -247,12 +255,15 @@ impl Open {
         for row in &approved {
             ui.say(Line::new().warn("! ").bold(row.asked.id.as_str()).plain(APPROVED));
         }
+        for call in &self.unasked {
+            ui.say(Line::new().warn("! ").words(call).plain(NOT_ASKED));
+        }
         let line = Line::new().plain("The run ").bold(self.run.as_str());
         ui.say(line.plain(match (waiting.is_empty(), approved.is_empty()) {
             _ if self.unread.is_some() => " may wait for your approval, which could not be read. What you can do:",
             (false, _) => " waits for your approval. What you can do:",
-            (true, false) => " is not over. What you can do:",
-            (true, true) => " was stopped in the middle of a request. What came of it is found out by:",
+            (true, approved) if !approved || !self.unasked.is_empty() => " is not over. What you can do:",
+            (true, _) => " was stopped in the middle of a request. What came of it is found out by:",
         }));
         for command in self.next() {
             ui.say(Line::new().plain("  ").whole(&command));

@@ -12,7 +12,7 @@ use super::{
     ui::{Line, Ui},
 };
 use crate::{
-    approval::{NOT_ANSWERED, OnApproval},
+    approval::{NOT_ANSWERED, NOT_ASKED_YET, OnApproval},
     call::{ActionId, Outcome},
     clock::SharedClock,
     event::{ApprovalShown, Event, WaitNews},
@@ -37,6 +37,12 @@ const LIES_THERE: &str = "Nobody waits here; the request is open on your device.
 /// The same where the wait goes on behind a prompt.
 const GOES_ON: &str = "The request stays open on your device; its answer is told above the prompt.";
 
+/// What is said of a call about which nobody was asked when the wait for another one ended.
+const NOT_ASKED: &str = ": you were not asked about it yet; that happens when the run goes on.";
+
+/// The same where the next message does it.
+const NOT_ASKED_HERE: &str = ": you were not asked about it yet; your next message asks, /abandon gives it up.";
+
 /// Shows the events of one run.
 #[derive(Debug)]
 pub(crate) struct Show<'a> {
@@ -50,6 +56,8 @@ pub(crate) struct Show<'a> {
     detached: bool,
     /// What is said of a request when the wait for it ends.
     stays_open: &'static str,
+    /// What is said of a call about which nobody was asked.
+    not_asked: &'static str,
     state: RefCell<State>,
 }
 
@@ -73,7 +81,17 @@ impl<'a> Show<'a> {
     /// Shows a run on `ui`; with `bell` the terminal rings when an approval was answered.
     pub(crate) fn new(ui: &'a Ui, clock: SharedClock, bell: bool) -> Self {
         let (lines, state) = (ui.json(), RefCell::default());
-        Self { ui, clock, bell, lines, passing: false, detached: false, stays_open: STAYS_OPEN, state }
+        Self {
+            ui,
+            clock,
+            bell,
+            lines,
+            passing: false,
+            detached: false,
+            stays_open: STAYS_OPEN,
+            not_asked: NOT_ASKED,
+            state,
+        }
     }
 
     /// Nothing of the run lasts longer than this process, so nothing that is open stays so.
@@ -100,7 +118,7 @@ impl<'a> Show<'a> {
 
     /// The same where waits go on behind a prompt.
     pub(crate) fn behind_a_prompt(mut self) -> Self {
-        self.stays_open = GOES_ON;
+        (self.stays_open, self.not_asked) = (GOES_ON, NOT_ASKED_HERE);
         self
     }
 
@@ -290,6 +308,9 @@ impl<'a> Show<'a> {
         let state = self.state.borrow();
         match outcome {
             Outcome::Done => self.ui.status(Line::new().plain("  ").words(message)),
+            Outcome::Pending if message == NOT_ASKED_YET => {
+                self.ui.say(Line::new().warn("! ").bold(tool).plain(self.not_asked));
+            }
             Outcome::Pending => {
                 let more = if message == NOT_ANSWERED { Line::new() } else { Line::new().words(message).plain(". ") };
                 self.ui.say(Line::new().warn("! ").append(more).plain(self.stays_open));

@@ -1,7 +1,7 @@
 //! Calls that end while nobody is at work on them: given up by the person, stopped, or forgotten with their run.
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Error,
@@ -17,7 +17,8 @@ use crate::{
     },
 };
 
-const GIVEN_UP: &str = "the approval was given up; nothing was done";
+pub(super) const GIVEN_UP: &str = "the approval was given up; nothing was done";
+const NOT_ASKED: &str = "the user gave it up before they were asked about it; nothing was sent, and nothing was done";
 const DELETED_BEGUN: &str = "its run was deleted before it was found out whether it happened";
 
 /// Why a call is not gone on with.
@@ -154,11 +155,16 @@ pub(super) fn end_stopped(
 }
 
 /// Writes down the end of a call whose approval the person gave up while no process was at work on it, unless it stands
-/// there: whoever was killed in between does it again. Says whether there was anything to write.
+/// there: whoever was killed in between does it again. Says how it ended, and whether there was anything to write.
 ///
 /// # Errors
 /// If the log or the journal cannot be written.
-pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTime<Utc>) -> Result<bool, Error> {
+pub fn given_up(
+    audit: &Audit,
+    journal: &Journal,
+    row: &ApprovalRow,
+    at: DateTime<Utc>,
+) -> Result<(ToolOutput, bool), Error> {
     let action = &row.asked.action;
     // The row was read before the key was at hand.
     let Some(row) = &journal.approval(&row.asked.id)?.filter(|now| now.asked.action == *action) else {
@@ -166,21 +172,8 @@ pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTim
     };
     let (logged, holds) = (logged_in(audit, action, row.asked.run.as_ref())?, holds(audit, journal, action)?);
     let open = logged.response.is_none();
-    let output = logged.end(ToolOutput::refused(Outcome::Cancelled, GIVEN_UP));
-    if open {
-        let body = json!({
-            "outcome": output.outcome.word(),
-            "message": output.message,
-            "http_status": null,
-            "approval": Proven::of(&logged, Some(row).filter(|_| holds)).approval,
-        });
-        journal.passes("before:given_up");
-        audit.response(action, at, body)?;
-        journal.passes("after:given_up");
-    }
-    if output.outcome.is_without_effect() {
-        journal.release_spend(action)?;
-    }
+    let approval = Proven::of(&logged, Some(row).filter(|_| holds)).approval;
+    let output = end_undone(audit, journal, action, &logged, GIVEN_UP, approval, at)?;
     // A single call has no conversation that would have to learn it: what it brought is kept in the place of one.
     if let Some(run) = &row.asked.run
         && journal.run(run)?.is_some_and(|run| run.row.is_single_call())
@@ -189,7 +182,79 @@ pub fn given_up(audit: &Audit, journal: &Journal, row: &ApprovalRow, at: DateTim
         let message = json!({ "role": "tool", "tool_call_id": call.call, "content": output.for_model() });
         journal.append_result(run, Some(action), &message, at)?;
     }
-    Ok(open)
+    Ok((output, open))
+}
+
+/// The calls of a run that are open and about which nobody was asked: nothing was sent, to anybody. What somebody has changed
+/// is none of them; who goes on with it is told.
+///
+/// # Errors
+/// If the log or the journal cannot be read.
+pub fn unasked(audit: &Audit, journal: &Journal, run: &RunId) -> Result<Vec<CallRow>, Error> {
+    let calls = match journal.open_calls(run) {
+        Err(journal::Error::Unproven { .. }) => return Ok(Vec::new()),
+        calls => calls?,
+    };
+    let mut unasked = Vec::new();
+    for row in calls {
+        match (journal.approval_of(&row.action), journal.execution(&row.action)) {
+            (Ok(None), Ok(None)) => {}
+            (Ok(Some(_)) | Err(journal::Error::Unproven { .. }), _) | (_, Ok(Some(_))) => continue,
+            (_, Err(journal::Error::Unproven { .. })) => continue,
+            (Err(error), _) | (_, Err(error)) => return Err(error.into()),
+        }
+        let logged = Logged::of(audit, &row.action)?;
+        if logged.sent.is_none() && logged.response.is_none() {
+            unasked.push(row);
+        }
+    }
+    Ok(unasked)
+}
+
+/// Writes down the end of such a call, which the person gave up, and says how it ended. One that the log does not know leaves
+/// nothing there.
+///
+/// # Errors
+/// If the log or the journal cannot be written.
+pub fn given_up_unasked(
+    audit: &Audit,
+    journal: &Journal,
+    row: &CallRow,
+    at: DateTime<Utc>,
+) -> Result<ToolOutput, Error> {
+    let logged = logged_in(audit, &row.action, Some(&row.run))?;
+    if !logged.request {
+        return Ok(ToolOutput::refused(Outcome::Cancelled, NOT_ASKED));
+    }
+    end_undone(audit, journal, &row.action, &logged, NOT_ASKED, None, at)
+}
+
+/// Writes down the end of a call of which nothing came, unless it stands there.
+fn end_undone(
+    audit: &Audit,
+    journal: &Journal,
+    action: &ActionId,
+    logged: &Logged,
+    why: &str,
+    approval: Option<Value>,
+    at: DateTime<Utc>,
+) -> Result<ToolOutput, Error> {
+    let output = match &logged.response {
+        Some(body) => ToolOutput::from_log(body),
+        None => logged.end(ToolOutput::refused(Outcome::Cancelled, why)),
+    };
+    if logged.response.is_none() {
+        let body = json!({
+            "outcome": output.outcome.word(), "message": output.message, "http_status": null, "approval": approval,
+        });
+        journal.passes("before:given_up");
+        audit.response(action, at, body)?;
+        journal.passes("after:given_up");
+    }
+    if output.outcome.is_without_effect() {
+        journal.release_spend(action)?;
+    }
+    Ok(output)
 }
 
 /// Writes down the end of every call of a run that is about to be forgotten: each request of the log gets its response.

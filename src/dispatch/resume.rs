@@ -32,7 +32,7 @@ impl Dispatcher {
     pub async fn resume(&self, row: &CallRow, anew: bool, tell: Tell<'_>) -> Result<ToolOutput, Error> {
         self.unlock_log().await?;
         if self.journal.is_unlocked() {
-            self.journal.prove(About::Action(&row.action))?;
+            self.journal.prove_but_given_up(About::Action(&row.action))?;
         }
         let row = &self.opened(row).await?;
         // What was in hand when everything was stopped is over, also if `panic` knew nothing of it: it looks into one state
@@ -259,6 +259,9 @@ impl Dispatcher {
 /// How a call ended whose approval is over and of which nothing was sent.
 pub(super) fn over_as(row: &ApprovalRow) -> (Outcome, String) {
     use ApprovalState as S;
+    if row.state == S::Abandoned && row.error.is_none() {
+        return (Outcome::Cancelled, over::GIVEN_UP.to_owned());
+    }
     let outcome = match row.state {
         S::Denied => Outcome::Denied,
         S::Expired => Outcome::Expired,

@@ -12,6 +12,7 @@
 
 mod support;
 
+mod abandon;
 mod approval;
 mod attackers;
 mod audit;

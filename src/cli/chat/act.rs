@@ -1,6 +1,7 @@
 //! What the shell's own commands do.
 
 use super::{
+    abandon,
     commands::{self, COMMANDS, Command},
     picker,
     reader::Reader,
@@ -12,7 +13,7 @@ use crate::{
         approvals, bounds, can,
         failure::{Failure, Kind},
         model_trouble, resume,
-        show::{self, Show},
+        show::Show,
         signals::{Signals, stopped},
         tools::{self, CallArguments},
         ui::{Line, Ui},
@@ -75,7 +76,7 @@ async fn perform(talk: &mut Talk<'_>, reader: &mut Reader, command: &Command, re
         }
         "/can" => foresee(talk, rest).await?,
         "/approvals" => approvals::list(app, false)?,
-        "/abandon" => abandon(talk)?,
+        "/abandon" => abandon::abandon(talk).await?,
         "/resume" => {
             let current = talk.conversation.as_ref().map(|conversation| conversation.run().clone());
             let run = match rest {
@@ -168,23 +169,6 @@ async fn foresee(talk: &mut Talk<'_>, rest: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn abandon(talk: &Talk<'_>) -> Result<(), Failure> {
-    let (journal, ui) = (talk.app.journal()?, &talk.app.ui);
-    let undone = talk.undone()?;
-    if undone.is_empty() {
-        ui.say("Nothing of this conversation waits for you, and nothing that you approved is still to be done.");
-    }
-    for row in undone {
-        let id = &row.asked.id;
-        if journal.abandon(id, talk.app.clock.now())? {
-            let call = show::call_in_words(&row.asked.tool, &row.asked.plan);
-            let line = Line::new().plain("Given up: ").bold(id.as_str()).plain(", ").words(&call).plain("; ");
-            ui.say(line.plain(show::no_use(row.state)).plain("."));
-        }
-    }
-    Ok(())
-}
-
 async fn model(talk: &mut Talk<'_>, name: &str) -> Result<(), Failure> {
     let ui = &talk.app.ui;
     if name.is_empty() {
@@ -264,11 +248,11 @@ async fn compact(talk: &mut Talk<'_>) -> Result<(), Failure> {
         }
         Compacted::Empty => app.ui.say("There is nothing to sum up."),
         Compacted::Waits => {
-            return Err(Failure::new(
-                Kind::Usage,
-                "a call of this conversation has not ended, and its result needs its place",
-            )
-            .hint("answer it on your device, or give it up with /abandon; then say something"));
+            let why = "a call of this conversation has not ended, and its result needs its place";
+            return Err(Failure::new(Kind::Usage, why).hint(match talk.unasked()?.is_empty() {
+                true => "answer it on your device and say something, or give it up with /abandon",
+                false => "your next message asks you about it, /abandon gives it up",
+            }));
         }
     }
     Ok(())

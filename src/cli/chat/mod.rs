@@ -3,6 +3,7 @@
 //! [`reader`] brings what the person types, [`commands`] knows the shell's own commands and [`act`] does them, [`talk`] holds
 //! the conversation, [`watch`] waits for approvals behind the prompt.
 
+mod abandon;
 mod act;
 pub(super) mod commands;
 mod picker;
@@ -191,6 +192,9 @@ fn first_step(app: &App, talk: &Talk<'_>) -> Result<(), Failure> {
     }
     if !talk.approved()?.is_empty() {
         app.ui.say("Something that you approved is not done yet: your next message does it, /abandon gives it up.");
+    }
+    if !talk.unasked()?.is_empty() {
+        app.ui.say("Something was not asked yet: your next message asks, /abandon gives it up.");
     }
     app.ui.say("^C again leaves, as ^D does. The conversation is kept.");
     Ok(())

@@ -141,6 +141,8 @@ pub(super) fn news_of(app: &App, approval: &ApprovalId, answer: &str, when: When
     let row = app.journal().ok().and_then(|journal| journal.approval(approval).ok().flatten());
     // The answer may have come before the person gave it up, and be told after it.
     let given_up = row.as_ref().is_some_and(|row| row.state == ApprovalState::Abandoned);
+    // Of one that was given up without the journal's key nothing else is known.
+    let row = row.filter(|row| !row.asked.tool.is_empty());
     let call = row.map_or_else(|| approval.to_string(), |row| show::call_in_words(&row.asked.tool, &row.asked.plan));
     let became = match answer {
         _ if given_up => " was given up",
@@ -150,6 +152,7 @@ pub(super) fn news_of(app: &App, approval: &ApprovalId, answer: &str, when: When
         _ => " could not be approved",
     };
     let comes = match when {
+        _ if given_up => "; nothing comes of it",
         When::NextMessage => "; the result comes with your next message",
         When::Later => "; the result comes when this conversation goes on",
     };

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     agent::{Agent, Conversation},
     approval::OnApproval,
-    call::{ApprovalId, RunId},
+    call::{ActionId, ApprovalId, RunId, ToolOutput},
     cli::{
         app::App,
         bounds,
@@ -24,10 +24,11 @@ use crate::{
         usage::Used,
         verdict,
     },
+    dispatch,
     event::Event,
     model::Model,
     store::{
-        journal::{ApprovalFilter, ApprovalRow, ApprovalState, Bounds},
+        journal::{ApprovalFilter, ApprovalRow, ApprovalState, Bounds, CallRow},
         lock::GrantLock,
     },
 };
@@ -149,6 +150,35 @@ impl<'a> Talk<'a> {
         let mut open = self.app.journal()?.approvals(&filter)?;
         open.retain(|row| row.state.may_become(ApprovalState::Abandoned));
         Ok(open)
+    }
+
+    /// The calls of this conversation that are open and about which nobody was asked.
+    pub(super) fn unasked(&self) -> Result<Vec<CallRow>, Failure> {
+        let Some(conversation) = &self.conversation else { return Ok(Vec::new()) };
+        Ok(dispatch::unasked(&self.app.audit()?, &*self.app.journal()?, conversation.run())?)
+    }
+
+    /// Gives each call of the conversation a result, so that an end of it has its place. Without an agent, the next message
+    /// does it.
+    pub(super) async fn settle(&mut self) -> Result<(), Failure> {
+        if self.agent.is_none()
+            && let Err(failure) = self.ready().await
+        {
+            tracing::debug!(why = failure.message, "the conversation is told later");
+        }
+        let (Some(agent), Some(conversation)) = (&self.agent, &mut self.conversation) else { return Ok(()) };
+        agent.settle(conversation).map_err(|error| model_trouble::of_turn(self.app, error, None))
+    }
+
+    /// The conversation learns how these calls ended.
+    pub(super) fn learn(&mut self, ended: Vec<(ActionId, ToolOutput)>) -> Result<(), Failure> {
+        let (Some(agent), Some(conversation)) = (&self.agent, &mut self.conversation) else { return Ok(()) };
+        let open = self.app.journal()?.open_calls(conversation.run())?;
+        let ended: Vec<(CallRow, ToolOutput)> = ended
+            .into_iter()
+            .filter_map(|(action, output)| Some((open.iter().find(|row| row.action == action)?.clone(), output)))
+            .collect();
+        agent.learn(conversation, &ended).map_err(|error| model_trouble::of_turn(self.app, error, None))
     }
 
     /// The approvals of this conversation that have no answer yet.

@@ -7,7 +7,7 @@
 use super::like::{is_blank, is_part, is_sign, may_be_letter, plain};
 
 /// The words that our rows begin with, wherever they stand in the row: the prompt, errors, a question, an approval.
-const WORDS: [&str; 61] = [
+const WORDS: [&str; 63] = [
     "agentctl>",
     "error:",
     "warning:",
@@ -41,6 +41,7 @@ const WORDS: [&str; 61] = [
     "run_",
     "The run run_",
     "Given up:",
+    "Not given up:",
     "Going on with:",
     "To go on with this conversation",
     "That is the conversation you are in",
@@ -58,6 +59,7 @@ const WORDS: [&str; 61] = [
     "The model goes on from a summary",
     "The model is told nothing",
     "Something that you approved",
+    "Something was not asked",
     "It is a dry run",
     "The message goes without",
     "Send these files along",
@@ -72,7 +74,7 @@ const WORDS: [&str; 61] = [
 ];
 
 /// What stands behind the signs of ours.
-const ENDS: [&str; 10] = [
+const ENDS: [&str; 11] = [
     "Approved by",
     "Denied after",
     "Nobody answered within",
@@ -81,6 +83,7 @@ const ENDS: [&str; 10] = [
     "The request stays open",
     "Logged in as",
     "Given up:",
+    "Not given up:",
     "Deleted: run_",
     "Saved in ",
 ];

@@ -267,7 +267,8 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be read.
     pub fn approval(&self, id: &ApprovalId) -> Result<Option<ApprovalRow>, Error> {
-        Ok(self.read("approvals", COLUMNS, "WHERE id = ?1", &[id.as_str()], approval_row)?.pop())
+        let which = "WHERE id = ?1";
+        Ok(self.read_or("approvals", COLUMNS, which, &[id.as_str()], approval_row, ApprovalRow::given_up)?.pop())
     }
 
     /// The newest approval of an action, if it has one.
@@ -276,7 +277,7 @@ impl Journal {
     /// If the journal cannot be read.
     pub fn approval_of(&self, action: &ActionId) -> Result<Option<ApprovalRow>, Error> {
         let newest = "WHERE action = ?1 ORDER BY created_at DESC, id DESC LIMIT 1";
-        Ok(self.read("approvals", COLUMNS, newest, &[action.as_str()], approval_row)?.pop())
+        Ok(self.read_or("approvals", COLUMNS, newest, &[action.as_str()], approval_row, ApprovalRow::given_up)?.pop())
     }
 
     /// Approvals, the oldest first.
@@ -343,15 +344,19 @@ impl Journal {
         })
     }
 
-    /// How often this tool was denied in this run.
+    /// How often this tool was denied in this run, and how many more of its approvals may have been denials: somebody has
+    /// edited them, or given them up without the key.
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub fn denials_in_run(&self, run: &RunId, tool: &str) -> Result<u32, Error> {
-        // What somebody has edited may have been a denial.
-        let denied = format!("state = 'denied' OR {}", self.unproven("approvals"));
-        let sql = format!("SELECT count(*) FROM approvals WHERE run = ?1 AND tool = ?2 AND ({denied})");
-        Ok(self.find(&sql, params![run.as_str(), tool], |row| row.get(0))?.unwrap_or(0))
+    pub fn denials_in_run(&self, run: &RunId, tool: &str) -> Result<(u32, u32), Error> {
+        let unproven = self.unproven("approvals");
+        let sql = format!(
+            "SELECT count(*) FILTER (WHERE state = 'denied'), count(*) FILTER (WHERE state <> 'denied' AND {unproven})
+             FROM approvals WHERE run = ?1 AND tool = ?2"
+        );
+        let counted = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        Ok(self.find(&sql, params![run.as_str(), tool], counted)?.unwrap_or_default())
     }
 }
 
@@ -572,8 +577,8 @@ pub(super) mod tests {
             journal.move_approval(&new.id, S::Requested, S::Denied, &change(2)).unwrap();
         }
         journal.insert_approval(&new(Some(run.clone()))).unwrap();
-        assert_eq!(journal.denials_in_run(&run, "buy_product").unwrap(), 2);
-        assert_eq!(journal.denials_in_run(&run, "other").unwrap(), 0);
-        assert_eq!(journal.denials_in_run(&RunId::mint(), "buy_product").unwrap(), 0);
+        assert_eq!(journal.denials_in_run(&run, "buy_product").unwrap(), (2, 0));
+        assert_eq!(journal.denials_in_run(&run, "other").unwrap(), (0, 0));
+        assert_eq!(journal.denials_in_run(&RunId::mint(), "buy_product").unwrap(), (0, 0));
     }
 }

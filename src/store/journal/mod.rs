@@ -8,6 +8,7 @@ mod bounds;
 mod calls;
 mod executions;
 mod given;
+mod given_up;
 mod proof;
 mod runs;
 mod schema;

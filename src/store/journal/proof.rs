@@ -132,6 +132,19 @@ impl Journal {
     /// # Errors
     /// [`Error::Unproven`] if a row of it was not, or was changed since. [`Error::Locked`] without the key.
     pub fn prove(&self, about: About<'_>) -> Result<(), Error> {
+        self.prove_but(about, false)
+    }
+
+    /// The same, but for approvals that stand there as given up: whoever gives up has not always the key. That nothing comes
+    /// of such an approval is the safe reading, and the only thing that is believed of it from then on.
+    ///
+    /// # Errors
+    /// As [`Journal::prove`].
+    pub fn prove_but_given_up(&self, about: About<'_>) -> Result<(), Error> {
+        self.prove_but(about, true)
+    }
+
+    fn prove_but(&self, about: About<'_>, given_up: bool) -> Result<(), Error> {
         if !self.is_unlocked() {
             return Err(Error::Locked);
         }
@@ -144,7 +157,9 @@ impl Journal {
                 About::Action(name) => (action, name.as_str()),
             };
             let (row, mac) = (table.names.join(" || ' ' || "), mac_of(table, ""));
-            let sql = format!("SELECT {row} FROM {} WHERE {column} = ?1 AND mac IS NOT {mac} LIMIT 1", table.name);
+            let but = if given_up && table.name == "approvals" { "AND state IS NOT 'abandoned'" } else { "" };
+            let sql =
+                format!("SELECT {row} FROM {} WHERE {column} = ?1 AND mac IS NOT {mac} {but} LIMIT 1", table.name);
             if let Some(row) = self.find(&sql, [name], |row| row.get::<_, String>(0))? {
                 return Err(Error::Unproven { table: table.name, row });
             }
@@ -193,7 +208,23 @@ impl Journal {
         columns: &str,
         which: &str,
         params: &[&str],
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        self.read_or(table, columns, which, params, read, |_| None)
+    }
+
+    /// The same, where something is left of a row that does not carry its MAC: what `left` makes of it.
+    ///
+    /// # Errors
+    /// As [`Journal::read`], if nothing is.
+    pub(super) fn read_or<T>(
+        &self,
+        table: &str,
+        columns: &str,
+        which: &str,
+        params: &[&str],
         mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        left: impl Fn(T) -> Option<T>,
     ) -> Result<Vec<T>, Error> {
         let Some(table) = TABLES.iter().find(|known| known.name == table) else {
             return Err(self.corrupt("it has no such table"));
@@ -203,7 +234,7 @@ impl Journal {
         let proven = if self.is_unlocked() { format!("mac IS {}", mac_of(table, "")) } else { "TRUE".to_owned() };
         let sql = format!("SELECT {columns}, {proven}, {row}, {run}, {action} FROM {} {which}", table.name);
         let mut rows = Vec::new();
-        for (proven, belongs, row) in self.list(&sql, params_from_iter(params), |row| {
+        for (proven, belongs, mut row) in self.list(&sql, params_from_iter(params), |row| {
             let at = row.as_ref().column_count() - 4;
             let belongs: [Option<String>; 3] = [row.get(at + 1)?, row.get(at + 2)?, row.get(at + 3)?];
             Ok((row.get::<_, bool>(at)?, belongs, read(row)?))
@@ -211,8 +242,12 @@ impl Journal {
             let [name, ..] = &belongs;
             let mut of = belongs.iter().flatten().map(String::as_str).chain(params.first().copied());
             if of.any(|name| self.relied.holds(table.name, name)) {
-                if !proven || !belongs.iter().flatten().any(|name| params.first() == Some(&name.as_str())) {
-                    return Err(Error::Unproven { table: table.name, row: name.clone().unwrap_or_default() });
+                let unproven = || Error::Unproven { table: table.name, row: name.clone().unwrap_or_default() };
+                if !belongs.iter().flatten().any(|name| params.first() == Some(&name.as_str())) {
+                    return Err(unproven());
+                }
+                if !proven {
+                    row = left(row).ok_or_else(unproven)?;
                 }
                 belongs[2].iter().for_each(|action| self.rely_on("", action));
             }
@@ -279,7 +314,7 @@ mod tests {
     };
     use crate::{
         files::tests::TempDir,
-        store::journal::{Bounds, CallRow, Execution, NewApproval, RunRow},
+        store::journal::{ApprovalState, Bounds, CallRow, Execution, NewApproval, RunRow},
     };
 
     fn key(byte: u8) -> DataKey {
@@ -448,11 +483,45 @@ mod tests {
             let denials = journal.denials_in_run(&run, "buy_product").unwrap();
             (journal.unclear_in_run(&run, "x", "x").unwrap(), denials)
         };
-        assert_eq!(counts(&journal), (true, 0));
+        assert_eq!(counts(&journal), (true, (0, 0)));
         let edit = "UPDATE executions SET outcome = 'failed'; UPDATE approvals SET state = 'failed'";
         rusqlite::Connection::open(dir.path("journal.db")).unwrap().execute_batch(edit).unwrap();
-        assert_eq!(counts(&journal), (true, 1));
-        assert_eq!(counts(&Journal::open(&dir.0).unwrap()), (false, 0), "who has no key cannot tell");
+        assert_eq!(counts(&journal), (true, (0, 1)));
+        assert_eq!(counts(&Journal::open(&dir.0).unwrap()), (false, (0, 0)), "who has no key cannot tell");
+    }
+
+    /// Whoever gives up without the key takes something away, and says nothing else.
+    #[test]
+    fn of_what_is_given_up_without_the_key_only_that_is_believed() {
+        let dir = TempDir::new();
+        let good = journal(&dir);
+        let (run, action) = filled(&good);
+        let id = good.approval_of(&action).unwrap().unwrap().asked.id;
+        assert!(Journal::open(&dir.0).unwrap().abandon(&id, at(2)).unwrap());
+        let edit = "UPDATE approvals SET error = 'e', evidence = '{}', sealed_token = x'01', tool = 'search_products'";
+        let other = rusqlite::Connection::open(dir.path("journal.db")).unwrap();
+        other.execute_batch(edit).unwrap();
+        for (journal, about) in [(good, About::Run(&run)), (journal(&dir), About::Action(&action))] {
+            assert!(matches!(journal.prove(about), Err(Error::Unproven { table: "approvals", .. })));
+            journal.prove_but_given_up(about).unwrap();
+            let row = journal.approval_of(&action).unwrap().unwrap();
+            assert_eq!((row.asked.id.clone(), row.state), (id.clone(), ApprovalState::Abandoned));
+            assert_eq!((row.error.clone(), row.evidence.clone(), row.sealed_token.clone()), (None, None, None));
+            assert!(row.asked.tool.is_empty() && row.asked.plan.is_empty(), "{row:?}");
+            assert_eq!(journal.approval(&id).unwrap(), Some(row));
+            assert_eq!(journal.denials_in_run(&run, "search_products").unwrap(), (0, 1), "it may have been one");
+        }
+        // Any other state that is written there is none, nor is another row of the run.
+        for (to, table) in
+            ApprovalState::ALL.map(|state| (state.word(), "approvals")).into_iter().chain([("", "calls")])
+        {
+            other.execute("UPDATE approvals SET state = ?1", [if to.is_empty() { "abandoned" } else { to }]).unwrap();
+            other.execute("UPDATE calls SET started_at = started_at + ?1", [i64::from(to.is_empty())]).unwrap();
+            let journal = journal(&dir);
+            let proven = journal.prove_but_given_up(About::Run(&run));
+            assert_eq!(proven.is_ok(), to == "abandoned", "{to}");
+            assert!(proven.is_ok() || matches!(proven, Err(Error::Unproven { table: of, .. }) if of == table), "{to}");
+        }
     }
 
     /// As a file whose index was turned round would find it: the row of another run, with its good MAC.

@@ -1,0 +1,81 @@
+//! `/abandon`: whatever of the conversation was not begun is given up, each call for itself, and its end is written down at
+//! once. Nobody may say anything here afterwards.
+
+use super::talk::Talk;
+use crate::{
+    call::{ActionId, ToolOutput},
+    cli::{
+        failure::{Failure, Kind},
+        show,
+        ui::Line,
+    },
+    dispatch,
+    store::journal::{ApprovalRow, ApprovalState},
+};
+
+/// Gives it up. One that cannot be given up holds up no other.
+pub(super) async fn abandon(talk: &mut Talk<'_>) -> Result<(), Failure> {
+    let app = talk.app;
+    let (journal, audit, ui) = (app.journal()?, app.audit()?, &app.ui);
+    let unasked = talk.unasked()?;
+    if unasked.is_empty() && talk.undone()?.is_empty() {
+        ui.say("Nothing of this conversation waits for you, and nothing that you approved is still to be done.");
+        return Ok(());
+    }
+    let mut ended: Vec<(ActionId, ToolOutput)> = Vec::new();
+    let (mut kept, mut unwritten) = (0, None);
+    for row in unasked {
+        let call = show::call_in_words(&row.tool, &row.plan);
+        match dispatch::given_up_unasked(&audit, &journal, &row, app.clock.now()) {
+            Ok(output) => {
+                let line = Line::new().plain("Given up: ").words(&call);
+                ui.say(line.plain("; you were not asked about it, and nothing was sent."));
+                ended.push((row.action, output));
+            }
+            Err(error) => {
+                kept += 1;
+                let line = Line::new().plain("Not given up: ").words(&call).plain("; ");
+                ui.say(line.words(&error.to_string()).plain("."));
+            }
+        }
+    }
+    talk.settle().await?;
+    let undone = talk.undone()?;
+    for row in &undone {
+        let (id, now) = (&row.asked.id, app.clock.now());
+        match journal.abandon(id, now) {
+            Ok(true) => ui.say(named("Given up: ", row).plain("; ").plain(show::no_use(row.state)).plain(".")),
+            // Somebody was faster: another process, or the answer.
+            Ok(false) => {
+                let state = journal.approval(id)?.map_or(row.state, |row| row.state);
+                ui.say(named("Not given up: ", row).plain("; it is ").plain(state.word()).plain("."));
+                if state != ApprovalState::Abandoned {
+                    continue;
+                }
+            }
+            Err(error) => {
+                kept += 1;
+                ui.say(named("Not given up: ", row).plain("; ").words(&error.to_string()).plain("."));
+                continue;
+            }
+        }
+        match dispatch::given_up(&audit, &journal, row, now) {
+            Ok((output, _)) => ended.push((row.asked.action.clone(), output)),
+            Err(error) => unwritten = Some(error),
+        }
+    }
+    talk.learn(ended)?;
+    match (kept, unwritten) {
+        (0, None) => Ok(()),
+        (0, Some(error)) => {
+            Err(Failure::from(error).hint("it is given up all the same; your next message writes its end"))
+        }
+        _ => Err(Failure::new(Kind::Failed, "not everything could be given up")
+            .hint("/abandon tries it again; before that, your next message may do what you approved")),
+    }
+}
+
+fn named(became: &'static str, row: &ApprovalRow) -> Line {
+    let call = show::call_in_words(&row.asked.tool, &row.asked.plan);
+    Line::new().plain(became).bold(row.asked.id.as_str()).plain(", ").words(&call)
+}

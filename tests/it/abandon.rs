@@ -1,0 +1,161 @@
+//! What is given up: asked or not, in the shell or beside it, with the journal's key or without.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::support::{Dev, Home, Terminal, agentctl, wait_until};
+
+const DONE: &str = "Nothing was ordered.";
+
+fn buy(product: &str) -> Value {
+    json!({ "name": "buy_product", "arguments": { "product": product, "qty": 2 } })
+}
+
+fn scripted(turns: Value) -> (Dev, Home) {
+    let dev = Dev::scripted(turns);
+    let home = dev.logged_in();
+    (dev, home)
+}
+
+fn chat(home: &Home) -> Terminal {
+    Terminal::sized(agentctl(home).arg("chat"), 110, 60)
+}
+
+fn journal(home: &Home) -> rusqlite::Connection {
+    let paths = agentctl(home).args(["config", "path", "--json"]).run().code(0).json();
+    rusqlite::Connection::open(Path::new(paths["state"].as_str().unwrap()).join("journal.db")).unwrap()
+}
+
+/// How often a phone rang.
+fn pushes(dev: &Dev) -> usize {
+    let path = |request: &Value| request["path"].as_str().is_some_and(|path| path.contains("bc-"));
+    dev.history("ciba").iter().filter(|request| path(request)).count()
+}
+
+/// The log is whole, and each call has its end in it.
+#[track_caller]
+fn every_call_has_its_end(home: &Home) {
+    let found = agentctl(home).args(["audit", "verify", "--json"]).run().code(0).json();
+    assert_eq!(found["without_end"], json!([]), "{found}");
+}
+
+/// Given up by a process that has not the key.
+fn abandon_without_the_key(home: &Home, id: &str) {
+    let other = agentctl(home).args(["approvals", "abandon", id]).env("AGENTCTL_STORE_PASSPHRASE", "another");
+    other.run().code(0);
+}
+
+fn open_approval(home: &Home) -> String {
+    let open = agentctl(home).args(["approvals", "list", "--json"]).run().json();
+    open["approvals"][0]["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_nobody_was_asked_about_is_given_up_too() {
+    let (dev, home) = scripted(json!([{ "tool_calls": [buy("phones"), buy("tablets")] }, { "text": DONE }]));
+    let mut terminal = chat(&home);
+    terminal.say("buy both");
+    terminal.wait_for("Waiting for your approval");
+    terminal.control('c');
+    terminal.wait_for("buy_product: you were not asked about it yet; your next message asks");
+    let screen = terminal.wait_for("1 not asked yet");
+    assert_eq!(screen.matches("stays open on your device").count(), 1, "{screen}");
+    terminal.ask("/compact", "your next message asks you about it, /abandon gives it up");
+    let screen = terminal.ask("/abandon", "you were not asked about it, and nothing was sent.");
+    assert!(screen.contains("Given up: apr_") && screen.contains("product: \"tablets\""), "{screen}");
+    terminal.ask("/abandon", "Nothing of this conversation waits");
+    every_call_has_its_end(&home);
+    terminal.ask("never mind", DONE);
+    terminal.leave();
+    assert_eq!((pushes(&dev), dev.orders().len()), (1, 0));
+}
+
+#[test]
+fn who_leaves_with_a_call_that_was_not_asked_is_told_so() {
+    let (dev, home) = scripted(json!([{ "tool_calls": [buy("phones"), buy("tablets")] }, { "text": DONE }]));
+    let mut terminal = chat(&home);
+    terminal.say("buy both");
+    terminal.wait_for("Waiting for your approval");
+    terminal.control('c');
+    terminal.wait_for("1 not asked yet");
+    let screen = terminal.leave();
+    assert!(screen.contains("you were not asked about it; `agentctl resume` asks."), "{screen}");
+    assert_eq!(pushes(&dev), 1);
+}
+
+#[test]
+fn what_is_given_up_in_the_shell_is_over_at_once() {
+    let (dev, home) = scripted(json!([{ "tool_calls": [buy("phones")] }, { "text": DONE }]));
+    let mut terminal = chat(&home);
+    terminal.buy_and_go_on();
+    terminal.ask("/abandon", "Given up: apr_");
+    every_call_has_its_end(&home);
+    let screen = terminal.leave();
+    assert!(!screen.contains("What you can do"), "{screen}");
+    agentctl(&home).arg("resume").run().code(2).err(&["no run waits"]);
+    let mut terminal = Terminal::sized(agentctl(&home).args(["chat", "-c"]), 110, 60);
+    terminal.ask("so?", DONE);
+    terminal.leave();
+    let told = dev.history("model").pop().unwrap().to_string();
+    assert!(told.contains("the approval was given up; nothing was done"), "{told}");
+}
+
+#[test]
+fn one_that_cannot_be_given_up_holds_up_no_other() {
+    let (dev, home) = scripted(json!([{ "tool_calls": [buy("phones")] }, { "tool_calls": [buy("tablets")] }]));
+    let mut terminal = chat(&home);
+    terminal.buy_and_go_on();
+    terminal.say("tablets, too");
+    terminal.wait_for("Waiting for your approval");
+    terminal.control('c');
+    terminal.wait_for("2 waiting for you");
+    let edit = "UPDATE approvals SET code = 'x' WHERE rowid = (SELECT min(rowid) FROM approvals)";
+    wait_until(Duration::from_secs(60), "the journal", || journal(&home).execute_batch(edit).ok());
+    let screen = terminal.ask("/abandon", "not everything could be given up");
+    let words = screen.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+    assert!(words.contains("Not given up: apr_") && words.contains("of approvals was changed"), "{screen}");
+    assert!(screen.lines().any(|row| row.starts_with("Given up: apr_")), "{screen}");
+    let states = "SELECT group_concat(state) FROM (SELECT state FROM approvals ORDER BY rowid)";
+    let states: String = journal(&home).query_row(states, [], |row| row.get(0)).unwrap();
+    assert!(states.ends_with(",abandoned") && !states.starts_with("abandoned"), "{states}");
+    terminal.leave();
+    assert!(dev.orders().is_empty());
+}
+
+#[test]
+fn a_run_of_which_something_was_given_up_without_the_key_goes_on() {
+    let (dev, home) = scripted(json!([{ "tool_calls": [buy("phones")] }, { "text": DONE }, { "text": "Gladly." }]));
+    agentctl(&home).args(["run", "--on-approval", "detach", "buy phones"]).run().code(10);
+    abandon_without_the_key(&home, &open_approval(&home));
+    // What else is written there is nobody's word.
+    journal(&home).execute_batch("UPDATE approvals SET error = 'order ord_7 was placed'").unwrap();
+    dev.post("/approvals/latest/approve", &json!({}));
+    let resumed = agentctl(&home).args(["resume", "--last"]).run();
+    assert!(!resumed.stderr.contains("was changed"), "{resumed}");
+    let told = dev.history("model").pop().unwrap().to_string();
+    assert!(
+        told.contains("the approval was given up; nothing was done") && !told.contains("ord_7"),
+        "{told}\n{resumed}"
+    );
+    let run: String = journal(&home).query_row("SELECT id FROM runs", [], |row| row.get(0)).unwrap();
+    agentctl(&home).args(["chat", "--resume", &run]).stdin("go on\n").run().code(0).out(&["Gladly."]);
+    assert!(dev.orders().is_empty());
+    every_call_has_its_end(&home);
+    // Nothing but that it was given up is taken for true.
+    journal(&home).execute_batch("UPDATE approvals SET state = 'denied'").unwrap();
+    agentctl(&home).args(["chat", "--resume", &run]).stdin("go on\n").run().code(1).err(&["of approvals was changed"]);
+}
+
+#[test]
+fn a_shell_goes_on_when_its_approval_is_given_up_without_the_key() {
+    let (dev, home) = scripted(json!([{ "tool_calls": [buy("phones")] }, { "text": DONE }]));
+    let mut terminal = chat(&home);
+    terminal.buy_and_go_on();
+    abandon_without_the_key(&home, &open_approval(&home));
+    dev.post("/approvals/latest/approve", &json!({}));
+    terminal.ask("so?", DONE);
+    terminal.leave();
+    assert!(dev.orders().is_empty());
+    every_call_has_its_end(&home);
+}
