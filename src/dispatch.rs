@@ -8,7 +8,7 @@ mod kept;
 mod over;
 mod resume;
 
-pub use over::{Ended, forget, given_up, given_up_and_open, given_up_unasked, stopped, unasked};
+pub use over::{Ended, forget, given_up, given_up_and_open, given_up_unasked, left, stopped, unasked};
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 

@@ -14,14 +14,14 @@ use super::{
     app::App,
     failure::{Failure, Kind},
     ids, open_files,
-    show::{Show, call_line, no_use, rfc3339},
+    show::{Show, call_line, left_as, no_use, rfc3339},
     spinner::Wait,
     ui::Line,
     words::count,
 };
 use crate::{
     approval,
-    call::{ApprovalId, RunId},
+    call::{ApprovalId, RunId, ToolOutput},
     dispatch, session,
     store::{
         journal::{ApprovalFilter, ApprovalRow, ApprovalState, Journal},
@@ -439,29 +439,52 @@ fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
         Some(run) if given_up || open => app.try_lease(run)?,
         _ => None,
     };
+    if let Some(output) = leave_cut(app, row)? {
+        if !app.ui.json() {
+            let line = Line::new().good("✓ ").plain("Left as it is: ").bold(id.as_str());
+            app.ui.say(line.plain(left_as(output.outcome)));
+        }
+        return told(app, row);
+    }
     let held = (given_up || open) && lease.is_none() && row.asked.run.is_some();
     let ended = (given_up || open) && !held && dispatch::given_up(&app.audit()?, &journal, row, now)?.1;
     if !given_up && !ended {
         let state = journal.approval(id)?.map_or(row.state, |row| row.state);
         let failure = Failure::new(Kind::Usage, format!("{id} is {state}; there is nothing to give up"));
         return Err(match state {
-            ApprovalState::Executing => {
-                failure.hint("it is being carried out, or a crash left it so: `agentctl resume` finds out")
-            }
+            ApprovalState::Executing => failure.hint("it is being carried out: the process that does it tells the end"),
             _ if held => failure.hint(HELD),
             _ => failure,
         });
     }
-    if app.ui.json() {
-        let row = journal.approval(id)?;
-        let data = row.map(|row| to_json(&row, now));
-        app.ui.data(&json!({ "schema_version": 1, "ok": true, "approval": data }));
-        return Ok(());
+    if !app.ui.json() {
+        let line = Line::new().good("✓ ").plain("Given up: ").bold(id.as_str()).plain("; ");
+        app.ui.say(line.plain(no_use(row.state)).plain("."));
+        if held {
+            app.ui.hint(HELD);
+            return Ok(());
+        }
     }
-    let line = Line::new().good("✓ ").plain("Given up: ").bold(id.as_str()).plain("; ");
-    app.ui.say(line.plain(no_use(row.state)).plain("."));
-    if held {
-        app.ui.hint(HELD);
+    told(app, row)
+}
+
+/// A call that was cut off while it was being carried out is left as it is, unless a process is at work on it.
+fn leave_cut(app: &App, row: &ApprovalRow) -> Result<Option<ToolOutput>, Failure> {
+    let Some(run) = row.asked.run.as_ref().filter(|_| row.state == ApprovalState::Executing) else { return Ok(None) };
+    let Some(_lease) = app.try_lease(run)? else { return Ok(None) };
+    let journal = app.journal()?;
+    let Some(call) = journal.open_calls(run)?.into_iter().find(|call| call.action == row.asked.action) else {
+        return Ok(None);
+    };
+    Ok(Some(dispatch::left(&app.audit()?, &journal, &call, app.clock.now())?))
+}
+
+/// The JSON object of an approval that was given up, or how its run is gone on with.
+fn told(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
+    if app.ui.json() {
+        let row = app.journal()?.approval(&row.asked.id)?;
+        let data = row.map(|row| to_json(&row, app.clock.now()));
+        app.ui.data(&json!({ "schema_version": 1, "ok": true, "approval": data }));
     } else if let Some(run) = &row.asked.run {
         app.ui.hint(&format!("`agentctl resume {run}` goes on with its run"));
     }

@@ -28,6 +28,9 @@ const FETCHED: &str = ": the server was just being asked for your answer, and is
                        this very moment, your answer may be lost; nothing is done then.";
 /// What is said of a yes with which nothing was done yet.
 const APPROVED: &str = ": approved, not done yet: `agentctl resume` does it, `agentctl approvals abandon` gives it up.";
+/// What is said of a run whose request was cut off.
+const CUT: &str = " was stopped in the middle of a request. `resume` finds out what came of it, by sending it again where that is \
+                   safe; `abandon` leaves it as it is:";
 /// What is said of a call about which nobody was asked.
 const NOT_ASKED: &str = ": you were not asked about it; `agentctl resume` asks.";
 /// Old runs are pruned at most this often.
@@ -171,6 +174,8 @@ pub(crate) struct Open {
     run: RunId,
     /// What the person was asked, and nothing was done about.
     asked: Vec<ApprovalRow>,
+    /// What was being carried out when it was cut off.
+    cut: Vec<ApprovalRow>,
     /// The calls about which the person was not asked, as they are told.
     unasked: Vec<String>,
     /// There is something to go on with.
@@ -188,15 +193,20 @@ impl Open {
             let unasked = dispatch::unasked(&app.audit()?, &journal, run)?;
             let unasked: Vec<_> = unasked.iter().map(|row| show::call_in_words(&row.tool, &row.plan)).collect();
             let waits = !asked.is_empty() || !unasked.is_empty() || journal.has_pending(run)?;
-            asked.retain(|row| row.state != ApprovalState::Executing);
-            Ok((asked, unasked, waits))
+            let cut = asked.extract_if(.., |row| row.state == ApprovalState::Executing).collect();
+            Ok((asked, cut, unasked, waits))
         };
         let run = run.clone();
         match look() {
-            Ok((asked, unasked, waits)) => Self { run, asked, unasked, waits, unread: None },
-            Err(failure) => {
-                Self { run, asked: Vec::new(), unasked: Vec::new(), waits: true, unread: Some(failure.message) }
-            }
+            Ok((asked, cut, unasked, waits)) => Self { run, asked, cut, unasked, waits, unread: None },
+            Err(failure) => Self {
+                run,
+                asked: Vec::new(),
+                cut: Vec::new(),
+                unasked: Vec::new(),
+                waits: true,
+                unread: Some(failure.message),
+            },
         }
     }
 
@@ -212,7 +222,9 @@ impl Open {
         }
         let look = self.unread.as_ref().map(|_| format!("agentctl runs show {}", self.run));
         let mut steps: Vec<String> = look.into_iter().chain([format!("agentctl resume {}", self.run)]).collect();
-        steps.extend(self.asked.iter().map(|row| format!("agentctl approvals abandon {}", row.asked.id)));
+        steps.extend(
+            self.asked.iter().chain(&self.cut).map(|row| format!("agentctl approvals abandon {}", row.asked.id)),
+        );
         steps
     }
 
@@ -263,7 +275,7 @@ impl Open {
             _ if self.unread.is_some() => " may wait for your approval, which could not be read. What you can do:",
             (false, _) => " waits for your approval. What you can do:",
             (true, approved) if !approved || !self.unasked.is_empty() => " is not over. What you can do:",
-            (true, _) => " was stopped in the middle of a request. What came of it is found out by:",
+            (true, _) => CUT,
         }));
         for command in self.next() {
             ui.say(Line::new().plain("  ").whole(&command));

@@ -352,6 +352,15 @@ pub(crate) fn call_in_words(tool: &str, plan: &str) -> String {
     format!("{tool} ({})", pairs.join(", "))
 }
 
+/// What is said of a call that was cut off and is left as it is.
+pub(crate) fn left_as(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Unknown => "; it may have happened, and is not sent again. Look whether it did.",
+        Outcome::Done => "; it was done.",
+        _ => "; it was not done.",
+    }
+}
+
 /// What becomes of an approval that was given up in this state.
 pub(crate) fn no_use(state: ApprovalState) -> &'static str {
     match state {

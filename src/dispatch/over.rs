@@ -25,6 +25,8 @@ const DELETED_BEGUN: &str = "its run was deleted before it was found out whether
 pub(super) enum Why {
     /// There was a stop since it was begun.
     Stopped,
+    /// The person does not want it to be gone on with.
+    GivenUp,
     /// Nobody can say that there was none.
     Unknown(String),
 }
@@ -34,6 +36,7 @@ impl Why {
     fn before(&self) -> String {
         match self {
             Self::Stopped => "everything was stopped before anything was done".to_owned(),
+            Self::GivenUp => "the user gave it up before anything was done".to_owned(),
             Self::Unknown(why) => format!(
                 "nothing was done: whether everything was stopped since it was begun is not known ({why}); ask for it \
                  again"
@@ -45,6 +48,7 @@ impl Why {
     fn cut(&self) -> String {
         let why = match self {
             Self::Stopped => "everything was stopped".to_owned(),
+            Self::GivenUp => "the user gave it up then".to_owned(),
             Self::Unknown(why) => format!("whether everything was stopped since is not known ({why})"),
         };
         format!("it was cut off while it was being carried out, and {why}: it may have happened, and is not sent again")
@@ -88,6 +92,35 @@ pub fn stopped(audit: &Audit, journal: &Journal, run: &RunId, at: DateTime<Utc>)
         }
     }
     Ok(all)
+}
+
+/// Writes down the end of a call that was cut off while it was being carried out, and that the person leaves as it is: whether
+/// it happened is not found out by sending it again. No process may be at work on it. Whoever is killed in between does it
+/// again.
+///
+/// # Errors
+/// If the log or the journal cannot be read or written.
+pub fn left(audit: &Audit, journal: &Journal, row: &CallRow, at: DateTime<Utc>) -> Result<ToolOutput, Error> {
+    let (output, _) = end_stopped(audit, journal, row, &Why::GivenUp, at)?;
+    answer_single(journal, &row.run, &row.action, &output, at)?;
+    Ok(output)
+}
+
+/// A single call has no conversation that would have to learn its end: what it brought is kept in the place of one.
+fn answer_single(
+    journal: &Journal,
+    run: &RunId,
+    action: &ActionId,
+    output: &ToolOutput,
+    at: DateTime<Utc>,
+) -> Result<(), Error> {
+    if journal.run(run)?.is_some_and(|run| run.row.is_single_call())
+        && let Some(call) = journal.open_calls(run)?.into_iter().find(|call| call.action == *action)
+    {
+        let message = json!({ "role": "tool", "tool_call_id": call.call, "content": output.for_model() });
+        journal.append_result(run, Some(action), &message, at)?;
+    }
+    Ok(())
 }
 
 /// The end of one of them, and what the log held of it before.
@@ -174,13 +207,8 @@ pub fn given_up(
     let open = logged.response.is_none();
     let approval = Proven::of(&logged, Some(row).filter(|_| holds)).approval;
     let output = end_undone(audit, journal, action, &logged, GIVEN_UP, approval, at)?;
-    // A single call has no conversation that would have to learn it: what it brought is kept in the place of one.
-    if let Some(run) = &row.asked.run
-        && journal.run(run)?.is_some_and(|run| run.row.is_single_call())
-        && let Some(call) = journal.open_calls(run)?.into_iter().find(|call| call.action == *action)
-    {
-        let message = json!({ "role": "tool", "tool_call_id": call.call, "content": output.for_model() });
-        journal.append_result(run, Some(action), &message, at)?;
+    if let Some(run) = &row.asked.run {
+        answer_single(journal, run, action, &output, at)?;
     }
     Ok((output, open))
 }

@@ -159,3 +159,72 @@ fn a_shell_goes_on_when_its_approval_is_given_up_without_the_key() {
     assert!(dev.orders().is_empty());
     every_call_has_its_end(&home);
 }
+
+/// A purchase that was approved, and cut off before the shop answered: the shop has had no order.
+fn delayed(dev: &Dev) {
+    dev.fault(&json!({ "on": "shop", "kind": "delay", "when": "before", "times": 1, "delay_ms": 30_000 }));
+    dev.post("/approvals/latest/approve", &json!({}));
+    wait_until(Duration::from_secs(60), "the request", || (!dev.history("shop").is_empty()).then_some(()));
+}
+
+fn nothing_was_bought(dev: &Dev, home: &Home) {
+    assert_eq!((dev.history("shop").len(), dev.orders().len()), (1, 0));
+    every_call_has_its_end(home);
+    let log = agentctl(home).args(["audit", "list", "--json"]).run().code(0).stdout;
+    assert!(log.contains("it may have happened, and is not sent again"), "{log}");
+}
+
+#[test]
+fn what_was_cut_off_is_not_sent_again_once_it_is_left_as_it_is() {
+    let (dev, home) = scripted(json!([{ "tool_calls": [buy("phones")] }, { "text": DONE }]));
+    let mut terminal = chat(&home);
+    terminal.say("buy them");
+    terminal.wait_for("Waiting for your approval");
+    delayed(&dev);
+    terminal.control('c');
+    terminal.wait_for("/abandon leaves it as it is.");
+    terminal.wait_for("1 cut off");
+    terminal.wait_for_prompt();
+    // Who comes back later is told the same.
+    terminal.leave();
+    let mut terminal = Terminal::sized(agentctl(&home).args(["chat", "-c"]), 110, 60);
+    terminal.wait_for("was cut off while it was being carried out. Your next message");
+    terminal.wait_for_prompt();
+    let screen = terminal.ask("/abandon", "Left as it is: buy_product");
+    assert!(!screen.contains("nothing that you approved is still to be done"), "{screen}");
+    terminal.ask("forget it, buy nothing", DONE);
+    let screen = terminal.ask("/abandon", "Nothing of this conversation waits");
+    assert_eq!(screen.matches("1 cut off").count(), 1, "{screen}");
+    terminal.leave();
+    nothing_was_bought(&dev, &home);
+}
+
+#[test]
+fn a_run_that_was_cut_off_can_be_left_as_it_is() {
+    for is_json in [false, true] {
+        let (dev, home) = scripted(json!([{ "tool_calls": [buy("phones")] }, { "text": DONE }]));
+        let running = agentctl(&home).args(["run", "go"]).start();
+        running.wait_for_stderr("Waiting for your approval");
+        let id = open_approval(&home);
+        delayed(&dev);
+        // Nobody takes it out of the hands of who carries it out.
+        agentctl(&home)
+            .args(["approvals", "abandon", &id])
+            .run()
+            .code(2)
+            .err(&["executing", "it is being carried out"]);
+        running.signal("INT");
+        let leave = format!("agentctl approvals abandon {id}");
+        running.finish().code(130).err(&["by sending it again where that is safe", "agentctl resume run_", &leave]);
+        let json: &[&str] = if is_json { &["--json"] } else { &[] };
+        let left = agentctl(&home).args(["approvals", "abandon", &id]).args(json.iter().copied()).run().code(0);
+        if is_json {
+            assert_eq!(left.json()["approval"]["state"], "unknown_outcome", "{left}");
+        } else {
+            left.err(&["Left as it is: apr_", "it may have happened, and is not sent again"]);
+        }
+        agentctl(&home).args(["approvals", "abandon", &id]).run().code(2).err(&["nothing to give up"]);
+        agentctl(&home).args(["resume", "--last"]).run().code(21).out(&[DONE]);
+        nothing_was_bought(&dev, &home);
+    }
+}

@@ -197,7 +197,7 @@ fn a_call_that_takes_its_time_is_seen_and_stopping_it_says_what_that_means() {
     terminal.wait_for("Calling buy_product...");
     wait_until(Duration::from_secs(60), "the order", || (!dev.orders().is_empty()).then_some(()));
     terminal.control('c');
-    terminal.wait_for("The request was under way; what came of it is found out with your next message.");
+    terminal.wait_for("The request was under way. Your next message finds out what came of it");
     terminal.wait_for_prompt();
     terminal.ask("tell me a joke", "ord_81");
     assert_eq!(dev.orders().len(), 1);

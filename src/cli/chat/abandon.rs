@@ -18,7 +18,8 @@ pub(super) async fn abandon(talk: &mut Talk<'_>) -> Result<(), Failure> {
     let app = talk.app;
     let (journal, audit, ui) = (app.journal()?, app.audit()?, &app.ui);
     let unasked = talk.unasked()?;
-    if unasked.is_empty() && talk.undone()?.is_empty() {
+    let cut = talk.cut()?;
+    if unasked.is_empty() && cut.is_empty() && talk.undone()?.is_empty() {
         ui.say("Nothing of this conversation waits for you, and nothing that you approved is still to be done.");
         return Ok(());
     }
@@ -62,6 +63,21 @@ pub(super) async fn abandon(talk: &mut Talk<'_>) -> Result<(), Failure> {
         match dispatch::given_up(&audit, &journal, row, now) {
             Ok((output, _)) => ended.push((row.asked.action.clone(), output)),
             Err(error) => unwritten = Some(error),
+        }
+    }
+    for row in cut {
+        let call = show::call_in_words(&row.tool, &row.plan);
+        match dispatch::left(&audit, &journal, &row, app.clock.now()) {
+            Ok(output) => {
+                let line = Line::new().plain("Left as it is: ").words(&call);
+                ui.say(line.plain(show::left_as(output.outcome)));
+                ended.push((row.action, output));
+            }
+            Err(error) => {
+                kept += 1;
+                let line = Line::new().plain("Not given up: ").words(&call).plain("; ");
+                ui.say(line.words(&error.to_string()).plain("."));
+            }
         }
     }
     talk.learn(ended)?;

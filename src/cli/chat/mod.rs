@@ -33,7 +33,8 @@ use crate::escape;
 const MOST_LEFT: usize = 3;
 
 /// What is said when a call that may have had its effect was stopped.
-const UNDER_WAY: &str = "Stopped. The request was under way; what came of it is found out with your next message.";
+const UNDER_WAY: &str = "Stopped. The request was under way. Your next message finds out what came of it, by sending it again \
+                         where that is safe; /abandon leaves it as it is.";
 
 /// Talk with the agent
 #[derive(Debug, ClapArgs)]
@@ -147,9 +148,9 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
             Err(failure) if failure.kind == Kind::Interrupted && !interactive => return Err(failure),
             Err(failure) if failure.kind == Kind::Interrupted => {
                 if !failure.told {
-                    app.ui.say(match talk.is_cut()? {
-                        true => UNDER_WAY,
-                        false => "Stopped.",
+                    app.ui.say(match talk.cut()?.is_empty() {
+                        true => "Stopped.",
+                        false => UNDER_WAY,
                     });
                 }
             }

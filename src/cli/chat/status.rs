@@ -51,6 +51,10 @@ fn fields(talk: &Talk<'_>) -> Result<Vec<(u8, String)>, Failure> {
         0 => {}
         count => fields.push((5, format!("{count} not asked yet"))),
     }
+    match talk.cut()?.len() {
+        0 => {}
+        count => fields.push((6, format!("{count} cut off"))),
+    }
     match talk.approved()?.len() {
         0 => {}
         count => fields.push((6, format!("{count} approved, not done yet"))),

@@ -18,7 +18,7 @@ use crate::{
         finish, model_trouble, resume,
         run::{self, LimitArgs},
         runs,
-        show::Show,
+        show::{self, Show},
         signals::{Signals, stopped},
         ui::Line,
         usage::Used,
@@ -32,6 +32,10 @@ use crate::{
         lock::GrantLock,
     },
 };
+
+/// What is said of a call that was cut off, when its conversation is taken up.
+const CUT_BEFORE: &str = " was cut off while it was being carried out. Your next message finds out what came of it, by sending it \
+                          again where that is safe; /abandon leaves it as it is.";
 
 /// The conversation, and what it needs, made when the first message is sent.
 pub(super) struct Talk<'a> {
@@ -139,6 +143,10 @@ impl<'a> Talk<'a> {
         (self.lease, self.conversation) = (Some(Rc::new(lease)), Some(conversation));
         for id in self.approved()? {
             self.app.ui.say(reader::news_of(self.app, &id, "approved", reader::When::NextMessage));
+        }
+        for call in self.cut()? {
+            let line = Line::new().warn("! ").words(&show::call_in_words(&call.tool, &call.plan));
+            self.app.ui.say(line.plain(CUT_BEFORE));
         }
         Ok(())
     }
@@ -356,16 +364,16 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Whether a request of this conversation was sent of which nobody knows yet what came.
-    pub(super) fn is_cut(&self) -> Result<bool, Failure> {
-        let Some(conversation) = &self.conversation else { return Ok(false) };
-        let journal = self.app.journal()?;
+    /// The calls of this conversation that were cut off while they were being carried out: nobody knows yet what came of them.
+    pub(super) fn cut(&self) -> Result<Vec<CallRow>, Failure> {
+        let Some(conversation) = &self.conversation else { return Ok(Vec::new()) };
+        let (journal, mut cut) = (self.app.journal()?, Vec::new());
         for call in journal.open_calls(conversation.run())? {
             if journal.execution(&call.action)?.is_some_and(|execution| execution.ended_at.is_none()) {
-                return Ok(true);
+                cut.push(call);
             }
         }
-        Ok(false)
+        Ok(cut)
     }
 
     /// Makes the agent, if there is none yet.

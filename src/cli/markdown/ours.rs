@@ -7,7 +7,7 @@
 use super::like::{is_blank, is_part, is_sign, may_be_letter, plain};
 
 /// The words that our rows begin with, wherever they stand in the row: the prompt, errors, a question, an approval.
-const WORDS: [&str; 63] = [
+const WORDS: [&str; 64] = [
     "agentctl>",
     "error:",
     "warning:",
@@ -42,6 +42,7 @@ const WORDS: [&str; 63] = [
     "The run run_",
     "Given up:",
     "Not given up:",
+    "Left as it is:",
     "Going on with:",
     "To go on with this conversation",
     "That is the conversation you are in",
@@ -74,7 +75,7 @@ const WORDS: [&str; 63] = [
 ];
 
 /// What stands behind the signs of ours.
-const ENDS: [&str; 11] = [
+const ENDS: [&str; 12] = [
     "Approved by",
     "Denied after",
     "Nobody answered within",
@@ -84,6 +85,7 @@ const ENDS: [&str; 11] = [
     "Logged in as",
     "Given up:",
     "Not given up:",
+    "Left as it is:",
     "Deleted: run_",
     "Saved in ",
 ];
