@@ -125,7 +125,9 @@ fn one_that_cannot_be_given_up_holds_up_no_other() {
 
 #[test]
 fn a_run_of_which_something_was_given_up_without_the_key_goes_on() {
-    let (dev, home) = scripted(json!([{ "tool_calls": [buy("phones")] }, { "text": DONE }, { "text": "Gladly." }]));
+    let wait = json!({ "text": "It waits for you." });
+    let turns = json!([{ "tool_calls": [buy("phones")] }, wait, { "text": DONE }, { "text": "Gladly." }]);
+    let (dev, home) = scripted(turns);
     agentctl(&home).args(["run", "--on-approval", "detach", "buy phones"]).run().code(10);
     abandon_without_the_key(&home, &open_approval(&home));
     // What else is written there is nobody's word.
