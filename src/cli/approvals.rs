@@ -14,14 +14,14 @@ use super::{
     app::App,
     failure::{Failure, Kind},
     ids, open_files,
-    show::{Show, call_line, left_as, no_use, rfc3339},
+    show::{Show, call_line, rfc3339},
     spinner::Wait,
     ui::Line,
     words::count,
 };
 use crate::{
     approval,
-    call::{ApprovalId, RunId, ToolOutput},
+    call::{ApprovalId, Outcome, RunId, ToolOutput},
     dispatch, session,
     store::{
         journal::{ApprovalFilter, ApprovalRow, ApprovalState, Journal},
@@ -489,4 +489,21 @@ fn told(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
         app.ui.hint(&format!("`agentctl resume {run}` goes on with its run"));
     }
     Ok(())
+}
+
+/// What is said of a call that was cut off and is left as it is.
+pub(crate) fn left_as(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Unknown => "; it may have happened, and is not sent again. Look whether it did.",
+        Outcome::Done => "; it was done.",
+        _ => "; it was not done.",
+    }
+}
+
+/// What becomes of an approval that was given up in this state. CIBA cannot take a request back.
+pub(crate) fn no_use(state: ApprovalState) -> &'static str {
+    match state {
+        ApprovalState::Approved => "you had approved it, and that is used for nothing any more",
+        _ => "your device may still show the request; answering it does nothing any more",
+    }
 }

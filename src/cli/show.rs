@@ -16,17 +16,11 @@ use crate::{
     call::{ActionId, Outcome},
     clock::SharedClock,
     event::{ApprovalShown, Event, WaitNews},
-    store::{journal::ApprovalState, sealed},
+    store::sealed,
 };
 
 /// What can be done while an approval is waited for.
 const WHILE_WAITING: &str = "^C to stop waiting";
-
-/// What becomes of a request that nobody waits for any more: CIBA cannot take it back.
-const NO_USE_ANY_MORE: &str = "your device may still show the request; answering it does nothing any more";
-
-/// What becomes of a yes that is given up.
-const YES_NOT_USED: &str = "you had approved it, and that is used for nothing any more";
 
 /// What becomes of a request when the wait for it ends.
 const STAYS_OPEN: &str = "Nobody waits here any more; the request stays open on your device.";
@@ -350,23 +344,6 @@ pub(crate) fn call_in_words(tool: &str, plan: &str) -> String {
     }
     let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     format!("{tool} ({})", pairs.join(", "))
-}
-
-/// What is said of a call that was cut off and is left as it is.
-pub(crate) fn left_as(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Unknown => "; it may have happened, and is not sent again. Look whether it did.",
-        Outcome::Done => "; it was done.",
-        _ => "; it was not done.",
-    }
-}
-
-/// What becomes of an approval that was given up in this state.
-pub(crate) fn no_use(state: ApprovalState) -> &'static str {
-    match state {
-        ApprovalState::Approved => YES_NOT_USED,
-        _ => NO_USE_ANY_MORE,
-    }
 }
 
 /// A time as JSON carries it.

@@ -146,7 +146,7 @@ fn the_money_counts_where_something_answers_in_the_shops_place() {
         assert_eq!(dev.orders().len(), 1, "{status}\n{output}");
         let ended: Vec<_> = calls(&home).into_values().map(|call| (call.outcome.unwrap(), call.message)).collect();
         let [(sent, told), (again, not_again), (dearer, limit)] = &ended[..] else { panic!("{ended:?}\n{output}") };
-        assert_eq!([sent, again, dearer], ["unknown", "unknown", "limit"], "{ended:?}\n{output}");
+        assert_eq!([sent, again, dearer], ["unknown", "cancelled", "limit"], "{ended:?}\n{output}");
         assert!(told.contains("may have happened; look whether it did before it is done again"), "{told}");
         assert!(not_again.contains("was sent before in this run"), "{not_again}");
         assert!(limit.contains("after 400.00 EUR"), "{limit}");

@@ -5,6 +5,7 @@ use super::talk::Talk;
 use crate::{
     call::{ActionId, ToolOutput},
     cli::{
+        approvals,
         failure::{Failure, Kind},
         show,
         ui::Line,
@@ -45,7 +46,7 @@ pub(super) async fn abandon(talk: &mut Talk<'_>) -> Result<(), Failure> {
     for row in &undone {
         let (id, now) = (&row.asked.id, app.clock.now());
         match journal.abandon(id, now) {
-            Ok(true) => ui.say(named("Given up: ", row).plain("; ").plain(show::no_use(row.state)).plain(".")),
+            Ok(true) => ui.say(named("Given up: ", row).plain("; ").plain(approvals::no_use(row.state)).plain(".")),
             // Somebody was faster: another process, or the answer.
             Ok(false) => {
                 let state = journal.approval(id)?.map_or(row.state, |row| row.state);
@@ -70,7 +71,7 @@ pub(super) async fn abandon(talk: &mut Talk<'_>) -> Result<(), Failure> {
         match dispatch::left(&audit, &journal, &row, app.clock.now()) {
             Ok(output) => {
                 let line = Line::new().plain("Left as it is: ").words(&call);
-                ui.say(line.plain(show::left_as(output.outcome)));
+                ui.say(line.plain(approvals::left_as(output.outcome)));
                 ended.push((row.action, output));
             }
             Err(error) => {

@@ -148,7 +148,7 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
             Err(failure) if failure.kind == Kind::Interrupted && !interactive => return Err(failure),
             Err(failure) if failure.kind == Kind::Interrupted => {
                 if !failure.told {
-                    app.ui.say(match talk.cut()?.is_empty() {
+                    app.ui.say(match talk.cut().is_ok_and(|cut| cut.is_empty()) {
                         true => "Stopped.",
                         false => UNDER_WAY,
                     });
