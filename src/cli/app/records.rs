@@ -35,8 +35,9 @@ impl App {
     /// The same when what it says is about to be believed.
     ///
     /// # Errors
-    /// If something of the run was not written with the journal's key, other than that an approval was given up, or the credential store cannot be asked for it. Where
-    /// nobody has logged in there is none: whoever finds one later does not go on.
+    /// If something of the run was not written with the journal's key, other than that an approval was given up, or the
+    /// credential store cannot be asked for it. Where nobody has logged in there is none: whoever finds one later does not
+    /// go on.
     pub(crate) async fn proven(&self, run: &RunId) -> Result<Rc<Journal>, Failure> {
         let store = self.store()?;
         self.patiently(async { Ok(store.existing_data_key().await?) }).await?;
