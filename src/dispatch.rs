@@ -307,8 +307,7 @@ impl Dispatcher {
         Err(error.into())
     }
 
-    /// The approval of an action. One that somebody has changed, or given up without the key, is none: a call ends in the log
-    /// all the same.
+    /// The approval of an action. One that somebody has changed is none: a call ends in the log all the same.
     fn approval_of(&self, action: &ActionId) -> Result<Option<ApprovalRow>, journal::Error> {
         match self.journal.approval_of(action) {
             Err(journal::Error::Unproven { .. }) => Ok(None),

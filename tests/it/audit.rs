@@ -109,12 +109,14 @@ fn what_was_done_is_not_called_undone_when_the_journal_fails_afterwards() {
     agentctl(&home).arg("panic").run().code(0);
 }
 
+/// Once a call has ended, its approval is no row that can be read.
+const GARBLED: &str = "CREATE TEMP TRIGGER garbled AFTER UPDATE OF closed_at ON calls BEGIN
+    UPDATE approvals SET state = 'requested', expires_at = 9223372036854775807; END";
+
 #[test]
 fn what_was_done_is_told_though_the_journal_cannot_be_read_afterwards() {
     let dev = Dev::start();
     let home = after_a_purchase(&dev);
-    let garbled = "CREATE TEMP TRIGGER garbled AFTER UPDATE OF closed_at ON calls BEGIN
-                   UPDATE approvals SET state = 'requested', expires_at = 9223372036854775807; END";
     let unkept = "CREATE TEMP TRIGGER full BEFORE UPDATE OF closed_at ON calls BEGIN SELECT raise(ABORT, 'full'); END";
     let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=2", "--json"];
     let told = agentctl(&home).args(call).env("AGENTCTL_TEST_JOURNAL", unkept).run().code(0);
@@ -122,7 +124,7 @@ fn what_was_done_is_told_though_the_journal_cannot_be_read_afterwards() {
     assert_eq!((&told["outcome"], dev.orders().len()), (&json!("done"), 2), "{told}");
     agentctl(&home).args(["resume", "--last"]).run().code(0);
 
-    let told = agentctl(&home).args(["run", "--json", "buy 2 phones"]).env("AGENTCTL_TEST_JOURNAL", garbled).run();
+    let told = agentctl(&home).args(["run", "--json", "buy 2 phones"]).env("AGENTCTL_TEST_JOURNAL", GARBLED).run();
     let told = told.code(0).err(&["could not be read"]);
     let last = told.lines().pop().unwrap();
     assert!(last["type"] == "run.completed" && last["text"].as_str().unwrap().contains("ord_"), "{told}");
@@ -135,10 +137,8 @@ fn what_was_done_is_told_though_the_journal_cannot_be_read_afterwards() {
 fn a_single_call_is_told_though_the_journal_cannot_be_read_afterwards() {
     let dev = Dev::start();
     let home = after_a_purchase(&dev);
-    let garbled = "CREATE TEMP TRIGGER garbled AFTER UPDATE OF closed_at ON calls BEGIN
-                   UPDATE approvals SET state = 'requested', expires_at = 9223372036854775807; END";
     let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=2", "--json"];
-    let told = agentctl(&home).args(call).env("AGENTCTL_TEST_JOURNAL", garbled).run().code(0);
+    let told = agentctl(&home).args(call).env("AGENTCTL_TEST_JOURNAL", GARBLED).run().code(0);
     let object = told.err(&["could not be read"]).json();
     assert!(object["outcome"] == "done" && object["run"].is_string() && object["next"].is_array(), "{object}");
     assert_eq!(dev.orders().len(), 2, "{object}");

@@ -166,6 +166,7 @@ fn a_question_that_is_made_older_while_the_phone_rings_gets_no_yes() {
     approve(&dev);
     asked.finish().code(21).err(&["of approvals was changed"]);
     assert!(dev.orders().is_empty());
+    assert_eq!(ends(&home).len(), 1);
 }
 
 #[test]
