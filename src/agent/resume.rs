@@ -144,25 +144,21 @@ impl Agent {
         })
     }
 
-    /// What there is to say about a call that was stopped.
+    /// What there is to say about a call that was stopped. As long as it is open, the log does not know its end yet.
     fn stopped(&self, row: &CallRow) -> Result<ToolOutput, Error> {
-        if let Some(execution) = self.journal.execution(&row.action)? {
-            let under_way = "the user stopped it while the request was under way; what came of it is found out later";
-            let ended = execution.output.as_deref().and_then(|text| serde_json::from_str(text).ok());
-            // As long as the call is open, the log does not know its end yet.
-            let open = self.journal.open_calls(&row.run)?.iter().any(|open| open.action == row.action);
-            return Ok(match execution.ended_at {
-                Some(_) if !open => {
-                    ended.unwrap_or_else(|| ToolOutput::refused(Outcome::Unknown, "how it ended is not known"))
-                }
-                _ => ToolOutput::refused(Outcome::Pending, under_way),
-            });
+        let execution = self.journal.execution(&row.action)?;
+        if !self.journal.open_calls(&row.run)?.iter().any(|open| open.action == row.action) {
+            let ended = execution.and_then(|row| serde_json::from_str(row.output.as_deref()?).ok());
+            return Ok(ended.unwrap_or_else(|| ToolOutput::refused(Outcome::Unknown, "how it ended is not known")));
         }
-        let approval = self.journal.approval_of(&row.action)?;
-        Ok(match approval.is_some_and(|row| !row.state.is_final()) {
-            true => ToolOutput::refused(Outcome::Pending, "the user has not answered yet"),
-            false => ToolOutput::refused(Outcome::Cancelled, "the user stopped it before anything was done"),
-        })
+        let state = self.journal.approval_of(&row.action)?.map(|row| row.state);
+        let why = match (execution, state) {
+            (Some(_), _) => "the user stopped it while the request was under way; what came of it is found out later",
+            (None, None) => "the user was not asked about it yet",
+            (None, Some(state)) if state.is_final() => "how it ended is found out later",
+            (None, Some(_)) => "the user has not answered yet",
+        };
+        Ok(ToolOutput::refused(Outcome::Pending, why))
     }
 
     /// Ends calls, and returns those of which the model has to be told.

@@ -78,6 +78,33 @@ fn every_step(task: &[&str], faults: &[Value]) {
     }
 }
 
+/// A shell is killed, and its conversation goes on with another message.
+#[test]
+fn a_shell_that_is_killed_at_any_step_leaves_no_call_without_an_end() {
+    let dev = Dev::start();
+    for (step, _) in STEPS {
+        dev.post("/reset", &json!({}));
+        let home = dev.logged_in();
+        dev.auto("approve", "approve");
+        let (orders, rung) = (dev.orders().len(), pushes(&dev));
+        let killed = agentctl(&home).arg("chat").stdin("buy 2 phones\n").env("AGENTCTL_TEST_DIE_AT", step).run();
+        assert_eq!(killed.status.code(), None, "{step}: it was to be killed\n{killed}");
+        let went_on = agentctl(&home).args(["chat", "-c"]).stdin("hello\n").run();
+        let left = || agentctl(&home).args(["approvals", "list", "--json"]).run().code(0).json()["approvals"].clone();
+        // The shell may have ended before the answer came, or it was lost.
+        if left() != json!([]) {
+            agentctl(&home).args(["resume", "--last"]).run();
+        }
+        let (made, rung) = (dev.orders().len() - orders, pushes(&dev) - rung);
+        let story = || format!("{step}: {made} orders, {rung} pushes\n{killed}\n{went_on}");
+        assert!(made <= 1 && rung <= 1 && granted_orders(&dev) == made, "{}", story());
+        let calls = calls_in_the_log(&home, step);
+        assert!(calls > 0 || made == 0 && step == "before:call_opened", "{}", story());
+        agentctl(&home).args(["resume", "--last"]).run().code(2);
+        assert_eq!(left(), json!([]), "{}", story());
+    }
+}
+
 /// Each call of the log begins with its only request and ends with its only response, and the log holds; how many there are.
 fn calls_in_the_log(home: &Home, step: &str) -> usize {
     let (entries, output) = audit(home);
