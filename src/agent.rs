@@ -6,6 +6,7 @@
 mod compact;
 mod kept;
 mod rehearse;
+mod results;
 mod resume;
 
 use std::{borrow::Cow, cell::Cell, rc::Rc};
@@ -25,7 +26,7 @@ use crate::{
     tool::Effect,
 };
 
-pub use self::compact::Compacted;
+pub use self::{compact::Compacted, results::Results};
 
 /// What the model is told first in a dry run. It stands in what is saved, and so the conversation stays one.
 const REHEARSAL: &str = "\n\nThis is a dry run: calls are planned and judged, and none is carried out.";
@@ -248,9 +249,9 @@ impl Agent {
     pub async fn turn(&self, conversation: &mut Conversation, prompt: &str, tell: Tell<'_>) -> Result<TurnEnd, Error> {
         self.begin(conversation)?;
         self.unseal(conversation).await?;
-        self.settle(conversation)?;
+        self.settle(conversation).await?;
         self.journal.count(&conversation.run, Tally::default())?;
-        self.keep(conversation, Message::User { content: prompt.to_owned() })?;
+        self.results().keep(conversation, Message::User { content: prompt.to_owned() })?;
         self.go_on(conversation, TurnEnd::default(), tell).await
     }
 
@@ -332,7 +333,7 @@ impl Agent {
         for (call, output) in calls.iter().zip(outputs) {
             let (action, output) = output?;
             end.calls.push((call.name.clone(), output.outcome));
-            self.keep_result(conversation, &call.id, action.as_ref(), &output)?;
+            self.results().keep_result(conversation, &call.id, action.as_ref(), &output)?;
         }
         Ok(())
     }
@@ -400,30 +401,6 @@ impl Agent {
                 parameters: tool.parameters(),
             })
             .collect()
-    }
-
-    /// What a call brought. One that is pending stays open in the journal.
-    fn keep_result(
-        &self,
-        conversation: &mut Conversation,
-        call: &str,
-        action: Option<&ActionId>,
-        output: &ToolOutput,
-    ) -> Result<(), Error> {
-        let message = Message::Tool { tool_call_id: call.to_owned(), content: output.for_model() };
-        if output.outcome == Outcome::Pending {
-            return self.keep(conversation, message);
-        }
-        let value = serde_json::to_value(&message).unwrap_or(Value::Null);
-        self.journal.append_result(&conversation.run, action, &value, self.dispatcher.clock.now())?;
-        conversation.messages.push(message);
-        Ok(())
-    }
-
-    fn keep(&self, conversation: &mut Conversation, message: Message) -> Result<(), Error> {
-        self.journal.append_message(&conversation.run, &serde_json::to_value(&message).unwrap_or(Value::Null))?;
-        conversation.messages.push(message);
-        Ok(())
     }
 }
 

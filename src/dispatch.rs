@@ -8,7 +8,10 @@ mod kept;
 mod over;
 mod resume;
 
-pub use over::{Ended, forget, given_up, given_up_and_open, given_up_unasked, left, stopped, unasked};
+pub use over::{
+    Ended, end_given_up, forget, given_up, given_up_and_open, given_up_unasked, has_end, has_unended, left, not_begun,
+    stopped, unasked,
+};
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
@@ -356,7 +359,8 @@ impl Dispatcher {
         Ok((plan, forecast))
     }
 
-    async fn unlock_log(&self) -> Result<(), Error> {
+    /// Opens the log and the journal with their key.
+    pub(crate) async fn unlock_log(&self) -> Result<(), Error> {
         if !self.audit.is_unlocked() {
             let key = self.store.data_key().await?;
             self.audit.unlock(key, self.store.lasts());

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{Agent, Conversation, Error};
+use super::{Agent, Conversation, Error, Results};
 use crate::{
     escape,
     event::{Event, Tell},
@@ -62,11 +62,12 @@ impl Agent {
     /// If it cannot be written down.
     pub fn cut(&self, conversation: &mut Conversation, text: &str, by_person: bool) -> Result<(), Error> {
         let waits = matches!(conversation.messages.last(), Some(Message::User { .. } | Message::Tool { .. }));
-        if !waits || !Self::unanswered(conversation).is_empty() || (text.is_empty() && !by_person) {
+        if !waits || !Results::unanswered(conversation).is_empty() || (text.is_empty() && !by_person) {
             return Ok(());
         }
         let cut = Some(if by_person { CutShort::Stopped } else { CutShort::BrokeOff });
-        self.keep(conversation, Message::Assistant { content: Some(text.to_owned()), tool_calls: Vec::new(), cut })
+        self.results()
+            .keep(conversation, Message::Assistant { content: Some(text.to_owned()), tool_calls: Vec::new(), cut })
     }
 
     /// Lets the model sum up the conversation; from then on it is sent the summary instead. The journal keeps everything.
@@ -75,7 +76,7 @@ impl Agent {
     /// If the model fails, or it cannot be written down; then nothing has changed.
     pub async fn compact(&self, conversation: &mut Conversation, tell: Tell<'_>) -> Result<Compacted, Error> {
         self.unseal(conversation).await?;
-        self.settle(conversation)?;
+        self.settle(conversation).await?;
         if !self.journal.open_calls(&conversation.run)?.is_empty() {
             return Ok(Compacted::Waits);
         }
@@ -97,7 +98,7 @@ impl Agent {
                 other => break other?,
             }
         };
-        self.keep(conversation, Message::Summary { content: summary })?;
+        self.results().keep(conversation, Message::Summary { content: summary })?;
         Ok(Compacted::Done(count))
     }
 

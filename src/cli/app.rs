@@ -3,7 +3,7 @@
 mod beginning;
 mod dotenv;
 mod own;
-mod records;
+pub(crate) mod records;
 
 use std::{
     cell::{Cell, OnceCell},

@@ -31,7 +31,8 @@ use crate::{
 };
 
 /// Who ends the call of an approval that is given up while a process has its run in hand.
-const HELD: &str = "another agentctl process is at work on its run, and writes the end of the call";
+const HELD: &str = "another agentctl process is at work on its run, and writes the end of the call; if that process ends \
+                    without it, run this again";
 
 /// How often it is looked whether another process has learnt an answer.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -109,7 +110,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
             let row = find(app, id)?;
             // The end of the call is written down.
             app.log_key().await?;
-            abandon(app, &row)
+            abandon(app, &row).await
         }
     }
 }
@@ -427,16 +428,17 @@ fn verdict(app: &App, ids: &[ApprovalId], stopped: Option<Failure>, lost: Option
     failure.map_or(Ok(()), Err)
 }
 
-fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
+async fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
     let id = &row.asked.id;
     let journal = app.journal()?;
     let now = app.clock.now();
     let open = row.state == ApprovalState::Abandoned
         && dispatch::given_up_and_open(&journal)?.iter().any(|open| open.asked.id == *id);
     let given_up = !row.state.is_final() && journal.abandon(id, now)?;
-    // One process at a time ends a call. One that waits for it learns it at its next step, and ends it itself.
+    // One process at a time ends a call. One that carries out the run learns it at its next step, and ends it itself; one that
+    // only waits for the answer lets go of it then.
     let lease = match &row.asked.run {
-        Some(run) if given_up || open => app.try_lease(run)?,
+        Some(run) if given_up || open => app.lease_soon(run).await?,
         _ => None,
     };
     if let Some(output) = leave_cut(app, row)? {

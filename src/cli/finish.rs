@@ -31,6 +31,9 @@ const APPROVED: &str = ": approved, not done yet: `agentctl resume` does it, `ag
 /// What is said of a run whose request was cut off.
 const CUT: &str = " was stopped in the middle of a request. `resume` finds out what came of it, by sending it again where that is \
                    safe; `abandon` leaves it as it is:";
+/// The same, where no approval belongs to it; or only the end of a call is not written down.
+const NO_END: &str = " has a call whose end is not known, or not written down. `resume` finds out what came of it, by sending it again \
+                      where that is safe:";
 /// What is said of a call about which nobody was asked.
 const NOT_ASKED: &str = ": you were not asked about it; `agentctl resume` asks.";
 /// Old runs are pruned at most this often.
@@ -192,8 +195,10 @@ impl Open {
             let mut asked = journal.approvals(&ApprovalFilter { run: Some(run.clone()), open: true })?;
             let unasked = dispatch::unasked(&app.audit()?, &journal, run)?;
             let unasked: Vec<_> = unasked.iter().map(|row| show::call_in_words(&row.tool, &row.plan)).collect();
-            let waits = !asked.is_empty() || !unasked.is_empty() || journal.has_pending(run)?;
-            let cut = asked.extract_if(.., |row| row.state == ApprovalState::Executing).collect();
+            let waits = !asked.is_empty()
+                || dispatch::has_unended(&app.audit()?, &journal, run)?
+                || journal.has_pending(run)?;
+            let cut: Vec<_> = asked.extract_if(.., |row| row.state == ApprovalState::Executing).collect();
             Ok((asked, cut, unasked, waits))
         };
         let run = run.clone();
@@ -275,6 +280,7 @@ impl Open {
             _ if self.unread.is_some() => " may wait for your approval, which could not be read. What you can do:",
             (false, _) => " waits for your approval. What you can do:",
             (true, approved) if !approved || !self.unasked.is_empty() => " is not over. What you can do:",
+            (true, _) if self.cut.is_empty() => NO_END,
             (true, _) => CUT,
         }));
         for command in self.next() {

@@ -7,7 +7,10 @@ use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 
 use super::{
-    app::App,
+    app::{
+        App,
+        records::{PAUSE, TRIES},
+    },
     failure::{Failure, Kind, chain},
     ui::Line,
 };
@@ -16,7 +19,7 @@ use crate::{
     dispatch::{self, Ended},
     session::Revoked,
     store::{
-        journal::{ApprovalFilter, ApprovalRow, ApprovalState, Journal},
+        journal::{self, ApprovalFilter, ApprovalRow, ApprovalState, Journal},
         seal::DataKey,
         stop::Stop,
     },
@@ -28,9 +31,6 @@ const LIMIT: Duration = Duration::from_secs(10);
 const AT_ONCE: Duration = Duration::from_secs(2);
 /// How long the server may take, and another process that is renewing the login.
 const OF_OTHERS: Duration = Duration::from_secs(4);
-/// How often a run that another process holds is tried again, and how long between two tries.
-const TRIES: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Stop everything: nothing more is carried out, what waits is given up, and this login is revoked
 #[derive(Debug, ClapArgs)]
@@ -148,9 +148,14 @@ async fn abandon_all(app: &App, receipt: &mut Receipt) -> Result<Vec<Value>, Fai
         if row.state == ApprovalState::Executing {
             continue;
         }
-        if journal.abandon(&row.asked.id, now)? || is_abandoned(&journal, &row.asked.id)? {
-            abandoned.push(json!(row.asked.id));
-            receipt.done.push(format!("given up: {}; your device may still show it", in_words(&row)));
+        // One that cannot be given up holds up no other.
+        match journal.abandon(&row.asked.id, now).and_then(|now| Ok(now || is_abandoned(&journal, &row.asked.id)?)) {
+            Ok(true) => {
+                abandoned.push(json!(row.asked.id));
+                receipt.done.push(format!("given up: {}; your device may still show it", in_words(&row)));
+            }
+            Ok(false) => {}
+            Err(error) => receipt.not_done.push(format!("not given up: {}: {error}", in_words(&row))),
         }
     }
     // Also of those that were given up, denied or cut off before, and whose end nobody could write down.
@@ -175,11 +180,15 @@ async fn abandon_all(app: &App, receipt: &mut Receipt) -> Result<Vec<Value>, Fai
                 Err(why) => unended(&journal, &run, &why, receipt)?,
             }
         }
-        if held.is_empty() || left == 0 {
+        runs = held;
+        if runs.is_empty() || left == 0 {
             break;
         }
-        runs = held;
         app.clock.sleep(PAUSE).await;
+    }
+    for run in runs {
+        let who = "the process that has it in hand writes the ends of its calls, and the next `agentctl resume` if it does not";
+        receipt.done.push(format!("nothing more is carried out in {run}; {who}"));
     }
     for row in journal.approvals(&ApprovalFilter { run: None, open: true })? {
         if row.state == ApprovalState::Executing {
@@ -217,7 +226,7 @@ fn tell_end(call: &Ended, abandoned: &[Value], receipt: &mut Receipt) {
 }
 
 /// Whether the process that waited for it was faster.
-fn is_abandoned(journal: &Journal, id: &ApprovalId) -> Result<bool, Failure> {
+fn is_abandoned(journal: &Journal, id: &ApprovalId) -> Result<bool, journal::Error> {
     Ok(journal.approval(id)?.is_some_and(|row| row.state == ApprovalState::Abandoned))
 }
 

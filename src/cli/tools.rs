@@ -341,13 +341,15 @@ fn end(
                 app.ui.warn(&format!("what the call brought could not be saved: {error}"));
             }
         }
-        // What was stopped before anything could be gone on with is over.
-        _ if Open::of(app, run).is_empty() => {
+        // What the log has the end of is over. What it has not, somebody writes there who goes on with it.
+        Err(_) => {
             for row in journal.open_calls(run)? {
-                journal.close_call(&row.action, app.clock.now())?;
+                if app.audit().is_ok_and(|audit| dispatch::has_end(&audit, &row.action).unwrap_or(false)) {
+                    journal.close_call(&row.action, app.clock.now())?;
+                }
             }
         }
-        _ => {}
+        Ok(_) => {}
     }
     let mut open = Open::of(app, run);
     match output {

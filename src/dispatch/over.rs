@@ -27,6 +27,8 @@ pub(super) enum Why {
     Stopped,
     /// The person does not want it to be gone on with.
     GivenUp,
+    /// The conversation goes on without it.
+    NotBegun,
     /// Nobody can say that there was none.
     Unknown(String),
 }
@@ -37,6 +39,7 @@ impl Why {
         match self {
             Self::Stopped => "everything was stopped before anything was done".to_owned(),
             Self::GivenUp => "the user gave it up before anything was done".to_owned(),
+            Self::NotBegun => "it was stopped before anything was done".to_owned(),
             Self::Unknown(why) => format!(
                 "nothing was done: whether everything was stopped since it was begun is not known ({why}); ask for it \
                  again"
@@ -49,6 +52,7 @@ impl Why {
         let why = match self {
             Self::Stopped => "everything was stopped".to_owned(),
             Self::GivenUp => "the user gave it up then".to_owned(),
+            Self::NotBegun => "the conversation went on without it".to_owned(),
             Self::Unknown(why) => format!("whether everything was stopped since is not known ({why})"),
         };
         format!("it was cut off while it was being carried out, and {why}: it may have happened, and is not sent again")
@@ -104,6 +108,23 @@ pub fn left(audit: &Audit, journal: &Journal, row: &CallRow, at: DateTime<Utc>) 
     let (output, _) = end_stopped(audit, journal, row, &Why::GivenUp, at)?;
     answer_single(journal, &row.run, &row.action, &output, at)?;
     Ok(output)
+}
+
+/// Writes down the end of a call that was stopped, if nothing of it was begun and no answer can come. Any other is gone on with. No other process may be at work on it.
+///
+/// # Errors
+/// If the log or the journal cannot be read or written.
+pub fn not_begun(
+    audit: &Audit,
+    journal: &Journal,
+    row: &CallRow,
+    at: DateTime<Utc>,
+) -> Result<Option<ToolOutput>, Error> {
+    let may_be_answered = journal.approval_of(&row.action)?.is_some_and(|row| !row.state.is_final());
+    if may_be_answered || journal.execution(&row.action)?.is_some() || Logged::of(audit, &row.action)?.sent.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(end_stopped(audit, journal, row, &Why::NotBegun, at)?.0))
 }
 
 /// A single call has no conversation that would have to learn its end: what it brought is kept in the place of one.
@@ -239,6 +260,31 @@ pub fn unasked(audit: &Audit, journal: &Journal, run: &RunId) -> Result<Vec<Call
     Ok(unasked)
 }
 
+/// Whether the log has the end of a call.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn has_end(audit: &Audit, action: &ActionId) -> Result<bool, Error> {
+    Ok(Logged::of(audit, action)?.response.is_some())
+}
+
+/// Whether a call of a run is open whose end the log has not. One that somebody has changed is.
+///
+/// # Errors
+/// If the log or the journal cannot be read.
+pub fn has_unended(audit: &Audit, journal: &Journal, run: &RunId) -> Result<bool, Error> {
+    let calls = match journal.open_calls(run) {
+        Err(journal::Error::Unproven { .. }) => return Ok(true),
+        calls => calls?,
+    };
+    for row in calls {
+        if !has_end(audit, &row.action)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Writes down the end of such a call, which the person gave up, and says how it ended. One that the log does not know leaves
 /// nothing there.
 ///
@@ -346,9 +392,27 @@ fn holds(audit: &Audit, journal: &Journal, action: &ActionId) -> Result<bool, Er
 pub fn given_up_and_open(journal: &Journal) -> Result<Vec<ApprovalRow>, journal::Error> {
     let mut rows = Vec::new();
     for run in journal.waiting_runs()? {
-        for call in journal.open_calls(&run.row.id)? {
-            rows.extend(journal.approval_of(&call.action)?.filter(|row| row.state == ApprovalState::Abandoned));
-        }
+        rows.extend(given_up_in(journal, &run.row.id)?);
     }
     Ok(rows)
+}
+
+/// The same of one run.
+fn given_up_in(journal: &Journal, run: &RunId) -> Result<Vec<ApprovalRow>, journal::Error> {
+    let mut rows = Vec::new();
+    for call in journal.open_calls(run)? {
+        rows.extend(journal.approval_of(&call.action)?.filter(|row| row.state == ApprovalState::Abandoned));
+    }
+    Ok(rows)
+}
+
+/// Writes down the ends of what another process gave up in a run that this one is at work on.
+///
+/// # Errors
+/// If the log or the journal cannot be read or written.
+pub fn end_given_up(audit: &Audit, journal: &Journal, run: &RunId, at: DateTime<Utc>) -> Result<(), Error> {
+    for row in given_up_in(journal, run)? {
+        given_up(audit, journal, &row, at)?;
+    }
+    Ok(())
 }

@@ -230,3 +230,48 @@ fn a_run_that_was_cut_off_can_be_left_as_it_is() {
         nothing_was_bought(&dev, &home);
     }
 }
+
+/// A shell that was killed before its call was begun, in a house in which nobody can log in any more.
+#[test]
+fn what_a_killed_shell_left_is_given_up_without_a_login() {
+    for step in ["before:audit_request", "after:audit_request"] {
+        let (dev, home) = scripted(json!([{ "tool_calls": [buy("phones")] }, { "text": DONE }]));
+        agentctl(&home).arg("chat").stdin("buy 2 phones\n").env("AGENTCTL_TEST_DIE_AT", step).run();
+        agentctl(&home).arg("logout").run().code(0);
+        let mut terminal = Terminal::sized(agentctl(&home).args(["chat", "-c"]), 110, 60);
+        terminal.ask("/abandon", "it was stopped before anything was done.");
+        terminal.ask("/abandon", "Nothing of this conversation waits");
+        terminal.leave();
+        every_call_has_its_end(&home);
+        agentctl(&home).args(["resume", "--last"]).run().code(2).err(&["no run waits"]);
+        assert_eq!((pushes(&dev), dev.orders().len()), (0, 0), "{step}");
+    }
+}
+
+/// The shell is idle; another process gives up what waits in it, and leaves the end to the shell.
+#[test]
+fn what_another_process_gives_up_ends_with_the_shell() {
+    let (_dev, home) = scripted(json!([{ "tool_calls": [buy("phones")] }, { "text": DONE }]));
+    let mut terminal = chat(&home);
+    terminal.buy_and_go_on();
+    let id = open_approval(&home);
+    agentctl(&home).args(["approvals", "abandon", &id]).run().code(0).err(&["writes the end of the call"]);
+    terminal.leave();
+    every_call_has_its_end(&home);
+}
+
+/// `/abandon` says so, and does not fail as a whole.
+#[test]
+fn a_cut_off_call_that_was_changed_is_not_left_as_it_is() {
+    let (dev, home) = scripted(json!([{ "tool_calls": [buy("phones")] }, { "text": DONE }]));
+    let mut terminal = chat(&home);
+    terminal.say("buy them");
+    terminal.wait_for("Waiting for your approval");
+    delayed(&dev);
+    terminal.control('c');
+    terminal.wait_for("1 cut off");
+    journal(&home).execute("UPDATE executions SET started_at = started_at + 1", []).unwrap();
+    let screen = terminal.ask("/abandon", "not everything could be given up");
+    assert!(screen.contains("Not given up: buy_product"), "{screen}");
+    terminal.leave();
+}

@@ -1,6 +1,6 @@
 //! What lasts: the journal with its leases, and the audit log.
 
-use std::{path::PathBuf, rc::Rc};
+use std::{path::PathBuf, rc::Rc, time::Duration};
 
 use super::{App, once};
 use crate::{
@@ -13,6 +13,10 @@ use crate::{
         seal::DataKey,
     },
 };
+
+/// How often a run that another process holds is tried again, and how long between two tries.
+pub(crate) const TRIES: u32 = 20;
+pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 
 impl App {
     /// What lasts of runs, approvals and executions.
@@ -56,6 +60,17 @@ impl App {
             Failure::new(Kind::Failed, format!("another agentctl process is at work on {run}"))
                 .hint("wait until it ends, or end it; then run this again")
         })
+    }
+
+    /// The same, if another process lets go of it within a moment.
+    pub(crate) async fn lease_soon(&self, run: &RunId) -> Result<Option<GrantLock>, Failure> {
+        for _ in 0..TRIES {
+            if let Some(lease) = self.try_lease(run)? {
+                return Ok(Some(lease));
+            }
+            self.clock.sleep(PAUSE).await;
+        }
+        Ok(None)
     }
 
     /// The same; none if another process has it.

@@ -1,5 +1,5 @@
-//! `/abandon`: whatever of the conversation was not begun is given up, each call for itself, and its end is written down at
-//! once. Nobody may say anything here afterwards.
+//! `/abandon`: whatever of the conversation was not begun is given up, what was cut off is left as it is, each call for itself, and
+//! its end is written down at once: nobody may say anything here afterwards.
 
 use super::talk::Talk;
 use crate::{
@@ -15,12 +15,18 @@ use crate::{
 };
 
 /// Gives it up. One that cannot be given up holds up no other.
-pub(super) async fn abandon(talk: &mut Talk<'_>) -> Result<(), Failure> {
+pub(super) fn abandon(talk: &mut Talk<'_>) -> Result<(), Failure> {
     let app = talk.app;
     let (journal, audit, ui) = (app.journal()?, app.audit()?, &app.ui);
-    let unasked = talk.unasked()?;
-    let cut = talk.cut()?;
-    if unasked.is_empty() && cut.is_empty() && talk.undone()?.is_empty() {
+    let stopped = talk.unasked()?;
+    // What cannot be read is found again with its own call.
+    let unsettled = talk.settle();
+    let (unasked, cut) = (talk.unasked()?, talk.cut()?);
+    for row in stopped.iter().filter(|row| !unasked.iter().any(|still| still.action == row.action)) {
+        let line = Line::new().plain("Given up: ").words(&show::call_in_words(&row.tool, &row.plan));
+        ui.say(line.plain("; it was stopped before anything was done."));
+    }
+    if unsettled.is_ok() && stopped.is_empty() && unasked.is_empty() && cut.is_empty() && talk.undone()?.is_empty() {
         ui.say("Nothing of this conversation waits for you, and nothing that you approved is still to be done.");
         return Ok(());
     }
@@ -41,7 +47,6 @@ pub(super) async fn abandon(talk: &mut Talk<'_>) -> Result<(), Failure> {
             }
         }
     }
-    talk.settle().await?;
     let undone = talk.undone()?;
     for row in &undone {
         let (id, now) = (&row.asked.id, app.clock.now());
@@ -83,7 +88,7 @@ pub(super) async fn abandon(talk: &mut Talk<'_>) -> Result<(), Failure> {
     }
     talk.learn(ended)?;
     match (kept, unwritten) {
-        (0, None) => Ok(()),
+        (0, None) => unsettled,
         (0, Some(error)) => {
             Err(Failure::from(error).hint("it is given up all the same; your next message writes its end"))
         }

@@ -76,7 +76,7 @@ async fn perform(talk: &mut Talk<'_>, reader: &mut Reader, command: &Command, re
         }
         "/can" => foresee(talk, rest).await?,
         "/approvals" => approvals::list(app, false)?,
-        "/abandon" => abandon::abandon(talk).await?,
+        "/abandon" => abandon::abandon(talk)?,
         "/resume" => {
             let current = talk.conversation.as_ref().map(|conversation| conversation.run().clone());
             let run = match rest {

@@ -114,7 +114,7 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
                 leaving &= empty;
                 reader.clear();
                 if empty {
-                    first_step(app, talk)?;
+                    first_step(app, talk);
                 }
                 continue;
             }
@@ -187,16 +187,15 @@ async fn with_files(app: &App, reader: &mut Reader, message: &str, origin: Origi
 }
 
 /// What the first ^C on an empty line says.
-fn first_step(app: &App, talk: &Talk<'_>) -> Result<(), Failure> {
-    if !talk.waiting()?.is_empty() {
+fn first_step(app: &App, talk: &Talk<'_>) {
+    if !talk.waiting().unwrap_or_default().is_empty() {
         app.ui.say("Something still waits for your answer; /abandon gives it up, /approvals shows it.");
     }
-    if !talk.approved()?.is_empty() {
+    if !talk.approved().unwrap_or_default().is_empty() {
         app.ui.say("Something that you approved is not done yet: your next message does it, /abandon gives it up.");
     }
-    if !talk.unasked()?.is_empty() {
+    if !talk.unasked().unwrap_or_default().is_empty() {
         app.ui.say("Something was not asked yet: your next message asks, /abandon gives it up.");
     }
     app.ui.say("^C again leaves, as ^D does. The conversation is kept.");
-    Ok(())
 }

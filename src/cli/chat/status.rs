@@ -43,20 +43,20 @@ fn fields(talk: &Talk<'_>) -> Result<Vec<(u8, String)>, Failure> {
     if talk.tokens() > 0 {
         fields.push((4, tokens(talk.tokens())));
     }
-    match talk.waiting()?.len() {
+    // What cannot be read ends no shell; who goes on with it is told.
+    match talk.waiting().unwrap_or_default().len() {
         0 => {}
         count => fields.push((5, format!("{count} waiting for you"))),
     }
-    match talk.unasked()?.len() {
+    match talk.unasked().unwrap_or_default().len() {
         0 => {}
         count => fields.push((5, format!("{count} not asked yet"))),
     }
-    // What somebody has changed ends no shell; who goes on with it is told.
     match talk.cut().unwrap_or_default().len() {
         0 => {}
         count => fields.push((6, format!("{count} cut off"))),
     }
-    match talk.approved()?.len() {
+    match talk.approved().unwrap_or_default().len() {
         0 => {}
         count => fields.push((6, format!("{count} approved, not done yet"))),
     }

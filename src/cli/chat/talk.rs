@@ -8,7 +8,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    agent::{Agent, Conversation},
+    agent::{Agent, Conversation, Results},
     approval::OnApproval,
     call::{ActionId, ApprovalId, RunId, ToolOutput},
     cli::{
@@ -28,7 +28,7 @@ use crate::{
     event::Event,
     model::Model,
     store::{
-        journal::{ApprovalFilter, ApprovalRow, ApprovalState, Bounds, CallRow},
+        journal::{self, ApprovalFilter, ApprovalRow, ApprovalState, Bounds, CallRow},
         lock::GrantLock,
     },
 };
@@ -166,27 +166,26 @@ impl<'a> Talk<'a> {
         Ok(dispatch::unasked(&self.app.audit()?, &*self.app.journal()?, conversation.run())?)
     }
 
-    /// Gives each call of the conversation a result, so that an end of it has its place. Without an agent, the next message
-    /// does it.
-    pub(super) async fn settle(&mut self) -> Result<(), Failure> {
-        if self.agent.is_none()
-            && let Err(failure) = self.ready().await
-        {
-            tracing::debug!(why = failure.message, "the conversation is told later");
-        }
-        let (Some(agent), Some(conversation)) = (&self.agent, &mut self.conversation) else { return Ok(()) };
-        agent.settle(conversation).map_err(|error| model_trouble::of_turn(self.app, error, None))
+    /// Gives each call of the conversation a result, so that an end of it has its place. What was stopped before it was begun
+    /// ends by that.
+    pub(super) fn settle(&mut self) -> Result<(), Failure> {
+        let (app, audit, journal) = (self.app, self.app.audit()?, self.app.journal()?);
+        let Some(conversation) = &mut self.conversation else { return Ok(()) };
+        let results = Results { audit: &audit, journal: &journal, clock: &*app.clock };
+        results.settle(conversation).map_err(|error| model_trouble::of_turn(app, error, None))
     }
 
     /// The conversation learns how these calls ended.
     pub(super) fn learn(&mut self, ended: Vec<(ActionId, ToolOutput)>) -> Result<(), Failure> {
-        let (Some(agent), Some(conversation)) = (&self.agent, &mut self.conversation) else { return Ok(()) };
-        let open = self.app.journal()?.open_calls(conversation.run())?;
+        let (app, audit, journal) = (self.app, self.app.audit()?, self.app.journal()?);
+        let Some(conversation) = &mut self.conversation else { return Ok(()) };
+        let open = journal.open_calls(conversation.run())?;
         let ended: Vec<(CallRow, ToolOutput)> = ended
             .into_iter()
             .filter_map(|(action, output)| Some((open.iter().find(|row| row.action == action)?.clone(), output)))
             .collect();
-        agent.learn(conversation, &ended).map_err(|error| model_trouble::of_turn(self.app, error, None))
+        let results = Results { audit: &audit, journal: &journal, clock: &*app.clock };
+        results.learn(conversation, &ended).map_err(|error| model_trouble::of_turn(app, error, None))
     }
 
     /// The approvals of this conversation that have no answer yet.
@@ -302,6 +301,10 @@ impl<'a> Talk<'a> {
             self.app.ui.say(reader::news_of(self.app, &approval, &answer, reader::When::Later));
         }
         let (run, journal) = (conversation.run(), self.app.journal()?);
+        // What another process gave up: it leaves the end to this one.
+        if let Err(error) = dispatch::end_given_up(&self.app.audit()?, &journal, run, self.app.clock.now()) {
+            self.app.ui.warn(&format!("not every call that was given up has its end in the audit log: {error}"));
+        }
         let open = finish::Open::of(self.app, run);
         let kind = failure.map(|failure| failure.kind).or((!open.is_empty()).then_some(Kind::Pending));
         let code = kind.map_or(0, Kind::exit_code);
@@ -365,11 +368,20 @@ impl<'a> Talk<'a> {
     }
 
     /// The calls of this conversation that were cut off while they were being carried out: nobody knows yet what came of them.
+    /// One whose execution somebody has changed is one of them; who goes on with it is told.
     pub(super) fn cut(&self) -> Result<Vec<CallRow>, Failure> {
         let Some(conversation) = &self.conversation else { return Ok(Vec::new()) };
         let (journal, mut cut) = (self.app.journal()?, Vec::new());
-        for call in journal.open_calls(conversation.run())? {
-            if journal.execution(&call.action)?.is_some_and(|execution| execution.ended_at.is_none()) {
+        let calls = match journal.open_calls(conversation.run()) {
+            Err(journal::Error::Unproven { .. }) => return Ok(cut),
+            calls => calls?,
+        };
+        for call in calls {
+            let is_cut = match journal.execution(&call.action) {
+                Err(journal::Error::Unproven { .. }) => true,
+                execution => execution?.is_some_and(|execution| execution.ended_at.is_none()),
+            };
+            if is_cut {
                 cut.push(call);
             }
         }

@@ -344,16 +344,17 @@ impl Journal {
         })
     }
 
-    /// How often this tool was denied in this run, and how many more of its approvals may have been denials: somebody has
-    /// edited them, or given them up without the key.
+    /// How often this tool was denied in this run, and how many more of the run's approvals may have been such denials: somebody
+    /// has edited them, so that no column of them says anything, or given them up without the key.
     ///
     /// # Errors
     /// If the journal cannot be read.
     pub fn denials_in_run(&self, run: &RunId, tool: &str) -> Result<(u32, u32), Error> {
         let unproven = self.unproven("approvals");
         let sql = format!(
-            "SELECT count(*) FILTER (WHERE state = 'denied'), count(*) FILTER (WHERE state <> 'denied' AND {unproven})
-             FROM approvals WHERE run = ?1 AND tool = ?2"
+            "SELECT count(*) FILTER (WHERE state = 'denied' AND tool = ?2),
+                    count(*) FILTER (WHERE (state <> 'denied' OR tool <> ?2) AND {unproven})
+             FROM approvals WHERE run = ?1"
         );
         let counted = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
         Ok(self.find(&sql, params![run.as_str(), tool], counted)?.unwrap_or_default())

@@ -92,7 +92,7 @@ fn what_is_given_up_under_another_process_is_ended_by_that_one() {
     let lease = hold(&it.lease());
     let said = agentctl(&it.home).args(["approvals", "abandon", it.id.as_str()]).run().code(0);
     let said =
-        said.err(&["Given up", "another agentctl process is at work on its run, and writes the end of the call"]);
+        said.err(&["Given up", "another agentctl process is at work on its run, and writes the end of the call; if that process ends without it"]);
     assert!(!said.stderr.contains("agentctl resume"), "{said}");
     let found = agentctl(&it.home).args(["audit", "verify", "--json"]).run().code(0).json();
     assert_eq!(found["without_end"].as_array().unwrap().len(), 1, "{found}");

@@ -99,7 +99,9 @@ fn a_shell_that_is_killed_at_any_step_leaves_no_call_without_an_end() {
         let story = || format!("{step}: {made} orders, {rung} pushes\n{killed}\n{went_on}");
         assert!(made <= 1 && rung <= 1 && granted_orders(&dev) == made, "{}", story());
         let calls = calls_in_the_log(&home, step);
-        assert!(calls > 0 || made == 0 && step == "before:call_opened", "{}", story());
+        // Before that the log knows nothing of it.
+        let unknown = STEPS[..3].iter().any(|(early, _)| *early == step);
+        assert!(calls > 0 || made == 0 && unknown, "{}", story());
         agentctl(&home).args(["resume", "--last"]).run().code(2);
         assert_eq!(left(), json!([]), "{}", story());
     }
