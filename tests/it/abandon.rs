@@ -275,3 +275,47 @@ fn a_cut_off_call_that_was_changed_is_not_left_as_it_is() {
     assert!(screen.contains("Not given up: buy_product"), "{screen}");
     terminal.leave();
 }
+
+/// The log cannot be written to when the shop answers: the call stays open until somebody writes its end there.
+#[test]
+fn a_single_call_whose_end_the_log_did_not_take_is_gone_on_with() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    dev.fault(&json!({ "on": "shop", "kind": "delay", "when": "after", "times": 1, "delay_ms": 4_000 }));
+    let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=2"];
+    let calling = agentctl(&home).args(call).start();
+    calling.wait_for_stderr("Waiting for your approval");
+    dev.post("/approvals/latest/approve", &json!({}));
+    wait_until(Duration::from_secs(60), "the order", || (!dev.orders().is_empty()).then_some(()));
+    let paths = agentctl(&home).args(["config", "path", "--json"]).run().code(0).json();
+    let log = Path::new(paths["state"].as_str().unwrap()).join("audit.jsonl");
+    let kept = log.with_extension("kept");
+    std::fs::rename(&log, &kept).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    let called = calling.finish().err(&["agentctl resume run_"]);
+    assert!(!called.status.success(), "{called}");
+    std::fs::remove_dir(&log).unwrap();
+    std::fs::rename(&kept, &log).unwrap();
+    agentctl(&home).args(["resume", "--last"]).run().code(0).err(&["buy_product"]);
+    every_call_has_its_end(&home);
+    assert_eq!((dev.orders().len(), pushes(&dev)), (1, 1));
+}
+
+/// A read that was stopped has its end: nothing of it waits.
+#[test]
+fn a_read_that_was_stopped_is_in_nobodys_way() {
+    let look = json!({ "tool_calls": [{ "name": "search_products", "arguments": { "query": "phones" } }] });
+    let (dev, home) = scripted(json!([look, { "text": "A summary." }]));
+    dev.fault(&json!({ "on": "shop", "kind": "delay", "when": "before", "times": 1, "delay_ms": 30_000 }));
+    let mut terminal = chat(&home);
+    terminal.say("look for phones");
+    wait_until(Duration::from_secs(60), "the request", || (!dev.history("shop").is_empty()).then_some(()));
+    terminal.control('c');
+    terminal.wait_for_prompt();
+    terminal.ask("/compact", "goes on from a summary");
+    let screen = terminal.ask("/abandon", "Nothing of this conversation waits");
+    assert!(!screen.contains("not asked"), "{screen}");
+    let screen = terminal.leave();
+    assert!(!screen.contains("What you can do"), "{screen}");
+    every_call_has_its_end(&home);
+}

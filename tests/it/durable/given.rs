@@ -113,3 +113,16 @@ fn panic_tries_a_run_again_that_somebody_holds_for_a_moment() {
     stopping.finish().code(0);
     it.ended_once();
 }
+
+#[test]
+fn who_gives_up_waits_for_one_that_lets_go() {
+    let it = Waiting::new();
+    let lease = hold(&it.lease());
+    let giving_up = agentctl(&it.home).args(["approvals", "abandon", it.id.as_str()]).start();
+    wait_until(LONG, "the end of the approval", || it.is_abandoned().then_some(()));
+    std::thread::sleep(Duration::from_millis(100));
+    drop(lease);
+    let said = giving_up.finish().code(0).err(&["Given up"]);
+    assert!(!said.stderr.contains("another agentctl process"), "{said}");
+    it.ended_once();
+}
