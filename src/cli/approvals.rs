@@ -470,11 +470,16 @@ async fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
     told(app, row)
 }
 
-/// A call that was cut off while it was being carried out is left as it is, unless a process is at work on it.
+/// A call that was cut off while it was being carried out is left as it is, unless a process is at work on it. Without the
+/// journal's key that is not done: how a call ended is believed only with it, so that its run could not be gone on with.
 fn leave_cut(app: &App, row: &ApprovalRow) -> Result<Option<ToolOutput>, Failure> {
     let Some(run) = row.asked.run.as_ref().filter(|_| row.state == ApprovalState::Executing) else { return Ok(None) };
     let Some(_lease) = app.try_lease(run)? else { return Ok(None) };
     let journal = app.journal()?;
+    if app.store()?.lasts() && !journal.is_unlocked() {
+        let why = "the credential store cannot be used, and without its key nobody can write down how a call ended";
+        return Err(Failure::new(Kind::Failed, why).hint("with the credential store it was asked with it goes on"));
+    }
     let Some(call) = journal.open_calls(run)?.into_iter().find(|call| call.action == row.asked.action) else {
         return Ok(None);
     };
@@ -487,7 +492,9 @@ fn told(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
         let row = app.journal()?.approval(&row.asked.id)?;
         let data = row.map(|row| to_json(&row, app.clock.now()));
         app.ui.data(&json!({ "schema_version": 1, "ok": true, "approval": data }));
-    } else if let Some(run) = &row.asked.run {
+    } else if let Some(run) = &row.asked.run
+        && app.journal()?.run(run)?.is_some_and(|run| !run.row.is_single_call())
+    {
         app.ui.hint(&format!("`agentctl resume {run}` goes on with its run"));
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! `agentctl panic`: stop everything, now.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use chrono::{DateTime, Utc};
 use clap::Args as ClapArgs;
@@ -19,7 +19,9 @@ use crate::{
     dispatch::{self, Ended},
     session::Revoked,
     store::{
+        audit::{self, Audit, Cursor, Kind as EntryKind},
         journal::{self, ApprovalFilter, ApprovalRow, ApprovalState, Journal},
+        lock::GrantLock,
         seal::DataKey,
         stop::Stop,
     },
@@ -68,6 +70,8 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
             failure.message
         )),
     }
+    // Another one that is at work ends its own request.
+    let alone = GrantLock::try_take(&state.join("leases").join("panic.lock")).ok().flatten();
     // What is written into the log carries its key's MAC, if the store gives the key at once. Nothing is carried out meanwhile.
     let _ = unlock(app, AT_ONCE).await;
     // The log first, like before any call; what came of it follows at the end.
@@ -97,6 +101,9 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
         audit.response(&action, app.clock.now(), body)?;
         let Some((key, lasts)) = key else { return Ok(false) };
         audit.unlock(key, lasts);
+        if alone.is_some() {
+            end_cut_off(&audit, &action, app.clock.now())?;
+        }
         audit.seal(app.clock.now())?;
         Ok(true)
     });
@@ -111,6 +118,23 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
         Err(failure) => receipt.not_done.push(format!("the audit log does not have it: {}", failure.message)),
     }
     tell(app, &receipt, generation, &abandoned)
+}
+
+/// Ends the requests of those that were cut off: this one has done what they did not.
+fn end_cut_off(audit: &Audit, own: &ActionId, at: DateTime<Utc>) -> Result<(), audit::Error> {
+    let mut open = BTreeSet::new();
+    audit.read_on(&mut Cursor::default(), |entry, _| {
+        if let Some(action) = entry.action.filter(|action| entry.proven == Some(true) && action != own) {
+            match entry.kind {
+                EntryKind::Request if entry.body["tool"] == "panic" => drop(open.insert(action)),
+                EntryKind::Response => drop(open.remove(&action)),
+                _ => {}
+            }
+        }
+        true
+    })?;
+    let body = json!({ "outcome": "unknown", "message": "it was cut off; a later one did everything again" });
+    open.iter().try_for_each(|action| audit.response(action, at, body.clone()))
 }
 
 /// The key that seals the log, unless the credential store does not give it in time.

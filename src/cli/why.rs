@@ -162,9 +162,13 @@ fn decided(ui: &Ui, Path { request, sent, response }: &Path<'_>) {
     }
     approval(ui, &ended["approval"], response.proven);
     if !ended["asked"].is_null() {
-        let line = Line::new().verdict(false, text(&ended["asked"], "state")).plain(": client ");
-        let line = line.field(text(&ended["asked"], "client")).plain(", message ");
-        path::row(ui, "approval", line.message(Style::new(), text(&ended["asked"], "binding_message")));
+        let (client, message) = (text(&ended["asked"], "client"), text(&ended["asked"], "binding_message"));
+        let mut line = Line::new().verdict(false, text(&ended["asked"], "state"));
+        // Of what was given up without the key nothing else is known.
+        if !client.is_empty() {
+            line = line.plain(": client ").field(client).plain(", message ").message(Style::new(), message);
+        }
+        path::row(ui, "approval", line);
     }
     if !ended["token"].is_null() {
         path::token(ui, &ended["token"]);

@@ -218,6 +218,9 @@ fn a_run_that_was_cut_off_can_be_left_as_it_is() {
         running.signal("INT");
         let leave = format!("agentctl approvals abandon {id}");
         running.finish().code(130).err(&["by sending it again where that is safe", "agentctl resume run_", &leave]);
+        // What would be written down without the key would be believed by nobody.
+        let other = agentctl(&home).args(["approvals", "abandon", &id]).env("AGENTCTL_STORE_PASSPHRASE", "another");
+        other.run().code(1).err(&["nobody can write down how a call ended"]);
         let json: &[&str] = if is_json { &["--json"] } else { &[] };
         let left = agentctl(&home).args(["approvals", "abandon", &id]).args(json.iter().copied()).run().code(0);
         if is_json {
@@ -318,4 +321,48 @@ fn a_read_that_was_stopped_is_in_nobodys_way() {
     let screen = terminal.leave();
     assert!(!screen.contains("What you can do"), "{screen}");
     every_call_has_its_end(&home);
+}
+
+#[test]
+fn a_single_call_that_was_given_up_waits_for_nobody() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let call = [
+        "tools",
+        "call",
+        "buy_product",
+        "--arg",
+        "product=phones",
+        "--arg",
+        "qty=1",
+        "--on-approval",
+        "detach",
+        "--json",
+    ];
+    let asked = agentctl(&home).args(call).run().code(10).json();
+    let id = open_approval(&home);
+    let state = |all: &Value| {
+        all["runs"].as_array().unwrap().iter().find(|run| run["id"] == asked["run"]).unwrap()["state"].clone()
+    };
+    let runs = || agentctl(&home).args(["runs", "list", "--all", "--json"]).run().code(0).json();
+    assert_eq!(state(&runs()), "waiting");
+    let said = agentctl(&home).args(["approvals", "abandon", &id]).run().code(0).err(&["Given up"]);
+    assert!(!said.stderr.contains("goes on with its run"), "{said}");
+    assert_eq!(state(&runs()), "failed");
+}
+
+/// What was given up without the key says nothing more than that.
+#[test]
+fn what_was_given_up_without_the_key_is_named_beside_what_is_believed() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    agentctl(&home).args(["run", "--on-approval", "detach", "buy 2 phones"]).run().code(10);
+    abandon_without_the_key(&home, &open_approval(&home));
+    agentctl(&home).args(["resume", "--last"]).run().code(21);
+    let why = agentctl(&home).args(["why", "--last"]).run().code(0).out(&["approval    abandoned\n"]);
+    assert!(!why.stdout.contains("client"), "{why}");
+    let last = agentctl(&home).args(["audit", "list", "--json"]).run().json()["entries"].clone();
+    let action = last.as_array().unwrap().iter().find_map(|entry| entry["action"].as_str()).unwrap().to_owned();
+    let shown = agentctl(&home).args(["audit", "show", &action]).run().code(0);
+    shown.out(&["what is shown carries the log's MAC; 1 more entry does not, and nothing of that is believed"]);
 }

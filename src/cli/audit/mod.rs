@@ -116,6 +116,7 @@ fn entries_of(audit: &Audit, name: &str) -> Result<(Pair, Entries), Failure> {
             (None, EntryKind::Request) => found = Some((Pair::new(entry), Entries { request: line, response: None })),
             (Some((pair, _)), _) if pair.action() != action => other = Some(action),
             (Some((pair, entries)), EntryKind::Request) if takes_over(&pair.request, &entry) => {
+                pair.passed_over += 1;
                 (pair.request, entries.request) = (entry, line);
             }
             (Some((pair, _)), EntryKind::Sent) => pair.sent(entry),
@@ -146,16 +147,20 @@ struct Pair {
     request: Entry,
     sent: Option<Entry>,
     response: Option<Entry>,
+    /// How many entries that carry no MAC of the log stand beside these.
+    passed_over: u64,
 }
 
 impl Pair {
     fn new(request: Entry) -> Self {
-        Self { request, sent: None, response: None }
+        Self { request, sent: None, response: None, passed_over: 0 }
     }
 
     /// It was sent, perhaps once more.
     fn sent(&mut self, entry: Entry) {
-        if self.sent.as_ref().is_none_or(|before| takes_over(before, &entry)) {
+        let counts = self.sent.as_ref().is_none_or(|before| takes_over(before, &entry));
+        self.passed_over += Self::passes_over(self.sent.as_ref(), &entry, counts);
+        if counts {
             self.sent = Some(entry);
         }
     }
@@ -163,10 +168,16 @@ impl Pair {
     /// How it ended is said once: what stands behind that is not from here, and `verify` says so. Says whether it was this.
     fn ended_by(&mut self, entry: Entry) -> bool {
         let ends = self.response.as_ref().is_none_or(|before| takes_over(before, &entry));
+        self.passed_over += Self::passes_over(self.response.as_ref(), &entry, ends);
         if ends {
             self.response = Some(entry);
         }
         ends
+    }
+
+    /// How many of two entries are shown no longer, or never, because they carry no MAC.
+    fn passes_over(before: Option<&Entry>, entry: &Entry, counts: bool) -> u64 {
+        u64::from(if counts { before.is_some() } else { entry.proven == Some(false) })
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {

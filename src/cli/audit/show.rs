@@ -11,6 +11,7 @@ use crate::{
         failure::Failure,
         path,
         ui::{Line, Ui},
+        words::count,
     },
     proof::{self, Grade},
 };
@@ -104,7 +105,12 @@ fn show(ui: &Ui, pair: &Pair, grade: &Result<Option<Grade>, String>) {
 /// Whether what is shown carries the log's MAC.
 fn vouch(ui: &Ui, pair: &Pair) {
     let line = match pair.proven() {
-        Some(true) => Line::new().good("✓ ").plain("every entry carries the log's MAC"),
+        Some(true) if pair.passed_over == 0 => Line::new().good("✓ ").plain("every entry carries the log's MAC"),
+        Some(true) => {
+            let others = count(pair.passed_over, "more entry does", "more entries do");
+            let line = Line::new().good("✓ ").plain("what is shown carries the log's MAC; ").said(&others);
+            line.plain(" not, and nothing of that is believed")
+        }
         None => Line::new().warn("- ").plain("not checked: that needs the key in the credential store"),
         Some(false) => {
             for entry in pair.entries().filter(|entry| entry.proven == Some(false)) {
@@ -168,6 +174,7 @@ mod tests {
             request: entry(5, Kind::Request, request),
             sent: Some(entry(6, Kind::Sent, json!({}))),
             response: Some(entry(7, Kind::Response, response)),
+            passed_over: 0,
         };
         show(&ui, &pair, &Ok(Some(Grade::A)));
         assert_eq!(

@@ -12,7 +12,7 @@ mod status;
 mod talk;
 mod watch;
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, time::Duration};
 
 use clap::Args as ClapArgs;
 
@@ -29,6 +29,8 @@ use super::{
 };
 use crate::escape;
 
+/// How long a terminal that cannot be read has to say that it was closed.
+const HANGS_UP: Duration = Duration::from_millis(500);
 /// How many words that are no files are named.
 const MOST_LEFT: usize = 3;
 
@@ -120,6 +122,12 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
             }
             Input::End => return Ok(()),
             Input::Broken(why) => {
+                // A terminal that is closed cannot be read, and says so a moment later.
+                tokio::select! {
+                    biased;
+                    kind = signals.next() => return Err(stopped(kind).told()),
+                    () = app.clock.sleep(HANGS_UP) => {}
+                }
                 return Err(Failure::new(Kind::Failed, format!("the terminal cannot be read: {why}")));
             }
         };
