@@ -111,7 +111,7 @@ fn a_yes_that_is_given_up_before_it_is_used_is_none() {
     let home = dev.logged_in();
     let running = agentctl(&home).args(["run", "buy 2 phones"]).start();
     pushed(&dev);
-    dev.fault(&json!({ "on": "fga", "kind": "delay", "delay_ms": 3000 }));
+    dev.fault(&json!({ "on": "fga", "kind": "delay", "delay_ms": 8000 }));
     let before = dev.history("fga").len();
     dev.post("/approvals/latest/approve", &json!({}));
     wait_until(Duration::from_secs(60), "the second question", || (dev.history("fga").len() > before).then_some(()));
