@@ -169,6 +169,19 @@ fn delayed(dev: &Dev) {
     wait_until(Duration::from_secs(60), "the request", || (!dev.history("shop").is_empty()).then_some(()));
 }
 
+/// A shell in which such a purchase was stopped.
+fn cut_off() -> (Dev, Home, Terminal) {
+    let (dev, home) = scripted(json!([{ "tool_calls": [buy("phones")] }, { "text": DONE }]));
+    let mut terminal = chat(&home);
+    terminal.say("buy them");
+    terminal.wait_for("Waiting for your approval");
+    delayed(&dev);
+    terminal.control('c');
+    terminal.wait_for("/abandon leaves it as it is.");
+    terminal.wait_for("1 cut off");
+    (dev, home, terminal)
+}
+
 fn nothing_was_bought(dev: &Dev, home: &Home) {
     assert_eq!((dev.history("shop").len(), dev.orders().len()), (1, 0));
     every_call_has_its_end(home);
@@ -178,14 +191,7 @@ fn nothing_was_bought(dev: &Dev, home: &Home) {
 
 #[test]
 fn what_was_cut_off_is_not_sent_again_once_it_is_left_as_it_is() {
-    let (dev, home) = scripted(json!([{ "tool_calls": [buy("phones")] }, { "text": DONE }]));
-    let mut terminal = chat(&home);
-    terminal.say("buy them");
-    terminal.wait_for("Waiting for your approval");
-    delayed(&dev);
-    terminal.control('c');
-    terminal.wait_for("/abandon leaves it as it is.");
-    terminal.wait_for("1 cut off");
+    let (dev, home, mut terminal) = cut_off();
     terminal.wait_for_prompt();
     // Who comes back later is told the same.
     terminal.leave();
@@ -266,13 +272,7 @@ fn what_another_process_gives_up_ends_with_the_shell() {
 /// `/abandon` says so, and does not fail as a whole.
 #[test]
 fn a_cut_off_call_that_was_changed_is_not_left_as_it_is() {
-    let (dev, home) = scripted(json!([{ "tool_calls": [buy("phones")] }, { "text": DONE }]));
-    let mut terminal = chat(&home);
-    terminal.say("buy them");
-    terminal.wait_for("Waiting for your approval");
-    delayed(&dev);
-    terminal.control('c');
-    terminal.wait_for("1 cut off");
+    let (_dev, home, mut terminal) = cut_off();
     journal(&home).execute("UPDATE executions SET started_at = started_at + 1", []).unwrap();
     let screen = terminal.ask("/abandon", "not everything could be given up");
     assert!(screen.contains("Not given up: buy_product"), "{screen}");
