@@ -191,7 +191,7 @@ fn nothing_was_bought(dev: &Dev, home: &Home) {
 
 #[test]
 fn what_was_cut_off_is_not_sent_again_once_it_is_left_as_it_is() {
-    let (dev, home, mut terminal) = cut_off();
+    let (dev, home, terminal) = cut_off();
     terminal.wait_for_prompt();
     // Who comes back later is told the same.
     terminal.leave();
