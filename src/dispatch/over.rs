@@ -110,7 +110,8 @@ pub fn left(audit: &Audit, journal: &Journal, row: &CallRow, at: DateTime<Utc>) 
     Ok(output)
 }
 
-/// Writes down the end of a call that was stopped, if nothing of it was begun and no answer can come. Any other is gone on with. No other process may be at work on it.
+/// Writes down the end of a call that was stopped, if nothing of it was begun and no answer can come. Any other is gone on
+/// with. No other process may be at work on it.
 ///
 /// # Errors
 /// If the log or the journal cannot be read or written.
@@ -260,6 +261,24 @@ pub fn unasked(audit: &Audit, journal: &Journal, run: &RunId) -> Result<Vec<Call
     Ok(unasked)
 }
 
+/// Writes down the end of such a call, which the person gave up, and says how it ended. One that the log does not know leaves
+/// nothing there.
+///
+/// # Errors
+/// If the log or the journal cannot be written.
+pub fn given_up_unasked(
+    audit: &Audit,
+    journal: &Journal,
+    row: &CallRow,
+    at: DateTime<Utc>,
+) -> Result<ToolOutput, Error> {
+    let logged = logged_in(audit, &row.action, Some(&row.run))?;
+    if !logged.request {
+        return Ok(ToolOutput::refused(Outcome::Cancelled, NOT_ASKED));
+    }
+    end_undone(audit, journal, &row.action, &logged, NOT_ASKED, None, at)
+}
+
 /// Whether the log has the end of a call.
 ///
 /// # Errors
@@ -283,24 +302,6 @@ pub fn has_unended(audit: &Audit, journal: &Journal, run: &RunId) -> Result<bool
         }
     }
     Ok(false)
-}
-
-/// Writes down the end of such a call, which the person gave up, and says how it ended. One that the log does not know leaves
-/// nothing there.
-///
-/// # Errors
-/// If the log or the journal cannot be written.
-pub fn given_up_unasked(
-    audit: &Audit,
-    journal: &Journal,
-    row: &CallRow,
-    at: DateTime<Utc>,
-) -> Result<ToolOutput, Error> {
-    let logged = logged_in(audit, &row.action, Some(&row.run))?;
-    if !logged.request {
-        return Ok(ToolOutput::refused(Outcome::Cancelled, NOT_ASKED));
-    }
-    end_undone(audit, journal, &row.action, &logged, NOT_ASKED, None, at)
 }
 
 /// Writes down the end of a call of which nothing came, unless it stands there.
