@@ -202,9 +202,15 @@ impl Results<'_> {
                 let output: Value = serde_json::from_str(content).unwrap_or_default();
                 if output["outcome"] == Outcome::Pending.word() { Place::At(at) } else { Place::Nowhere }
             }
-            None if Self::unanswered(conversation).iter().any(|call| call.id == row.call) => Place::Next,
+            None if Self::is_unanswered(conversation, &row.call) => Place::Next,
             None => Place::Nowhere,
         }
+    }
+
+    /// Whether the call with this id is one of those that were stopped before they had a result.
+    #[must_use]
+    pub fn is_unanswered(conversation: &Conversation, call: &str) -> bool {
+        Self::unanswered(conversation).iter().any(|unanswered| unanswered.id == call)
     }
 
     /// The calls of the last answer that has some and no result of which stands in the conversation.
@@ -244,14 +250,13 @@ impl Results<'_> {
         if output.outcome == Outcome::Pending {
             return self.keep(conversation, message);
         }
-        let value = serde_json::to_value(&message).unwrap_or(Value::Null);
-        self.journal.append_result(&conversation.run, action, &value, self.clock.now())?;
+        self.journal.append_result(&conversation.run, action, &value(&message), self.clock.now())?;
         conversation.messages.push(message);
         Ok(())
     }
 
     pub(super) fn keep(&self, conversation: &mut Conversation, message: Message) -> Result<(), Error> {
-        self.journal.append_message(&conversation.run, &serde_json::to_value(&message).unwrap_or(Value::Null))?;
+        self.journal.append_message(&conversation.run, &value(&message))?;
         conversation.messages.push(message);
         Ok(())
     }

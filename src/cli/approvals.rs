@@ -34,6 +34,9 @@ use crate::{
 const HELD: &str = "another agentctl process is at work on its run, and writes the end of the call; if that process ends \
                     without it, run this again";
 
+/// What an error means for an approval that is given up already.
+const GIVEN_UP: &str = "it is given up all the same; run this again to write down the end of its call";
+
 /// How often it is looked whether another process has learnt an answer.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -438,7 +441,7 @@ async fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
     // One process at a time ends a call. One that carries out the run learns it at its next step, and ends it itself; one that
     // only waits for the answer lets go of it then.
     let lease = match &row.asked.run {
-        Some(run) if given_up || open => app.lease_soon(run).await?,
+        Some(run) if given_up || open => app.lease_soon(run).await.map_err(|failure| failure.hint(GIVEN_UP))?,
         _ => None,
     };
     if let Some(output) = leave_cut(app, row)? {
@@ -446,10 +449,13 @@ async fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
             let line = Line::new().good("✓ ").plain("Left as it is: ").bold(id.as_str());
             app.ui.say(line.plain(left_as(output.outcome)));
         }
-        return told(app, row);
+        return told(app, row, true);
     }
     let held = (given_up || open) && lease.is_none() && row.asked.run.is_some();
-    let ended = (given_up || open) && !held && dispatch::given_up(&app.audit()?, &journal, row, now)?.1;
+    let ended = match (given_up || open) && !held {
+        true => dispatch::given_up(&app.audit()?, &journal, row, now).map_err(unwritten)?.1,
+        false => false,
+    };
     if !given_up && !ended {
         let state = journal.approval(id)?.map_or(row.state, |row| row.state);
         let failure = Failure::new(Kind::Usage, format!("{id} is {state}; there is nothing to give up"));
@@ -467,19 +473,18 @@ async fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
             return Ok(());
         }
     }
-    told(app, row)
+    told(app, row, !held)
 }
 
-/// A call that was cut off while it was being carried out is left as it is, unless a process is at work on it. Without the
-/// journal's key that is not done: how a call ended is believed only with it, so that its run could not be gone on with.
+fn unwritten(error: dispatch::Error) -> Failure {
+    Failure::from(error).hint(GIVEN_UP)
+}
+
+/// A call that was cut off while it was being carried out is left as it is, unless a process is at work on it.
 fn leave_cut(app: &App, row: &ApprovalRow) -> Result<Option<ToolOutput>, Failure> {
     let Some(run) = row.asked.run.as_ref().filter(|_| row.state == ApprovalState::Executing) else { return Ok(None) };
     let Some(_lease) = app.try_lease(run)? else { return Ok(None) };
     let journal = app.journal()?;
-    if app.store()?.lasts() && !journal.is_unlocked() {
-        let why = "the credential store cannot be used, and without its key nobody can write down how a call ended";
-        return Err(Failure::new(Kind::Failed, why).hint("with the credential store it was asked with it goes on"));
-    }
     let Some(call) = journal.open_calls(run)?.into_iter().find(|call| call.action == row.asked.action) else {
         return Ok(None);
     };
@@ -487,11 +492,11 @@ fn leave_cut(app: &App, row: &ApprovalRow) -> Result<Option<ToolOutput>, Failure
 }
 
 /// The JSON object of an approval that was given up, or how its run is gone on with.
-fn told(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
+fn told(app: &App, row: &ApprovalRow, is_ended: bool) -> Result<(), Failure> {
     if app.ui.json() {
         let row = app.journal()?.approval(&row.asked.id)?;
         let data = row.map(|row| to_json(&row, app.clock.now()));
-        app.ui.data(&json!({ "schema_version": 1, "ok": true, "approval": data }));
+        app.ui.data(&json!({ "schema_version": 1, "ok": true, "approval": data, "end_written": is_ended }));
     } else if let Some(run) = &row.asked.run
         && app.journal()?.run(run)?.is_some_and(|run| !run.row.is_single_call())
     {

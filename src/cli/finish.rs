@@ -35,7 +35,7 @@ const CUT: &str = " was stopped in the middle of a request. `resume` finds out w
 const NO_END: &str = " has a call whose end is not known, or not written down. `resume` finds out what came of it, by sending it again \
                       where that is safe:";
 /// What is said of a call about which nobody was asked.
-const NOT_ASKED: &str = ": you were not asked about it; `agentctl resume` asks.";
+const NOT_ASKED: &str = ": you were not asked about it; `agentctl resume` goes on.";
 /// Old runs are pruned at most this often.
 const A_DAY: chrono::Duration = chrono::Duration::days(1);
 

@@ -104,8 +104,6 @@ fn state(app: &App, journal: &Journal, run: &SavedRun) -> Result<&'static str, F
         None => "cut off",
         Some("run.completed") => "completed",
         Some("run.refused") => "refused",
-        // What it waited for was given up.
-        Some("run.pending") if run.row.is_single_call() && journal.open_calls(id)?.is_empty() => "failed",
         Some("run.pending") => "waiting",
         Some(_) => "failed",
     })

@@ -128,7 +128,8 @@ pub fn not_begun(
     Ok(Some(end_stopped(audit, journal, row, &Why::NotBegun, at)?.0))
 }
 
-/// A single call has no conversation that would have to learn its end: what it brought is kept in the place of one.
+/// A single call has no conversation that would have to learn its end: what it brought is kept in the place of one, and its run
+/// is over. Without the journal's key it stays open, for whoever has it.
 fn answer_single(
     journal: &Journal,
     run: &RunId,
@@ -140,7 +141,12 @@ fn answer_single(
         && let Some(call) = journal.open_calls(run)?.into_iter().find(|call| call.action == *action)
     {
         let message = json!({ "role": "tool", "tool_call_id": call.call, "content": output.for_model() });
-        journal.append_result(run, Some(action), &message, at)?;
+        let (status, code) = if output.outcome == Outcome::Done { ("run.completed", 0) } else { ("run.failed", 1) };
+        let answered = journal.append_result(run, Some(action), &message, at);
+        match answered.and_then(|()| journal.end_run(run, at, status, code)) {
+            Err(journal::Error::Locked) => {}
+            answered => answered?,
+        }
     }
     Ok(())
 }
@@ -235,7 +241,7 @@ pub fn given_up(
     Ok((output, open))
 }
 
-/// The calls of a run that are open and about which nobody was asked: nothing was sent, to anybody. What somebody has changed
+/// The calls of a run that are open, of which no effect was begun, and about which nobody was asked. What somebody has changed
 /// is none of them; who goes on with it is told.
 ///
 /// # Errors

@@ -80,7 +80,7 @@ fn who_leaves_with_a_call_that_was_not_asked_is_told_so() {
     terminal.control('c');
     terminal.wait_for("1 not asked yet");
     let screen = terminal.leave();
-    assert!(screen.contains("you were not asked about it; `agentctl resume` asks."), "{screen}");
+    assert!(screen.contains("you were not asked about it; `agentctl resume` goes on."), "{screen}");
     assert_eq!(pushes(&dev), 1);
 }
 
@@ -226,7 +226,12 @@ fn a_run_that_was_cut_off_can_be_left_as_it_is() {
         running.finish().code(130).err(&["by sending it again where that is safe", "agentctl resume run_", &leave]);
         // What would be written down without the key would be believed by nobody.
         let other = agentctl(&home).args(["approvals", "abandon", &id]).env("AGENTCTL_STORE_PASSPHRASE", "another");
-        other.run().code(1).err(&["nobody can write down how a call ended"]);
+        other
+            .run()
+            .code(1)
+            .err(&["can be neither proven nor changed", "use the credential store with which it was written"]);
+        let nowhere = agentctl(&home).args(["approvals", "abandon", &id]).env("AGENTCTL_STORE", "memory");
+        nowhere.run().code(1).err(&["use the credential store with which it was written"]);
         let json: &[&str] = if is_json { &["--json"] } else { &[] };
         let left = agentctl(&home).args(["approvals", "abandon", &id]).args(json.iter().copied()).run().code(0);
         if is_json {
@@ -323,32 +328,70 @@ fn a_read_that_was_stopped_is_in_nobodys_way() {
     every_call_has_its_end(&home);
 }
 
+/// A purchase that a script asked for, and that waits; its run.
+fn waiting_call(home: &Home) -> String {
+    let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=1"];
+    let asked = agentctl(home).args(call).args(["--on-approval", "detach", "--json"]).run().code(10).json();
+    asked["run"].as_str().unwrap().to_owned()
+}
+
+fn state_of(home: &Home, run: &str) -> Value {
+    let all = agentctl(home).args(["runs", "list", "--all", "--json"]).run().code(0).json();
+    all["runs"].as_array().unwrap().iter().find(|listed| listed["id"] == run).unwrap()["state"].clone()
+}
+
 #[test]
 fn a_single_call_that_was_given_up_waits_for_nobody() {
     let dev = Dev::start();
     let home = dev.logged_in();
-    let call = [
-        "tools",
-        "call",
-        "buy_product",
-        "--arg",
-        "product=phones",
-        "--arg",
-        "qty=1",
-        "--on-approval",
-        "detach",
-        "--json",
-    ];
-    let asked = agentctl(&home).args(call).run().code(10).json();
+    let run = waiting_call(&home);
     let id = open_approval(&home);
-    let state = |all: &Value| {
-        all["runs"].as_array().unwrap().iter().find(|run| run["id"] == asked["run"]).unwrap()["state"].clone()
-    };
-    let runs = || agentctl(&home).args(["runs", "list", "--all", "--json"]).run().code(0).json();
-    assert_eq!(state(&runs()), "waiting");
+    assert_eq!(state_of(&home, &run), "waiting");
     let said = agentctl(&home).args(["approvals", "abandon", &id]).run().code(0).err(&["Given up"]);
     assert!(!said.stderr.contains("goes on with its run"), "{said}");
-    assert_eq!(state(&runs()), "failed");
+    assert_eq!(state_of(&home, &run), "failed");
+    // Also of one that was killed while it waited.
+    let call = ["tools", "call", "buy_product", "--arg", "product=phones", "--arg", "qty=2"];
+    let waiting = agentctl(&home).args(call).start();
+    waiting.wait_for_stderr("Waiting for your approval");
+    waiting.signal("KILL");
+    waiting.finish();
+    agentctl(&home).args(["approvals", "abandon", &open_approval(&home)]).run().code(0);
+    agentctl(&home).arg("resume").run().code(2).err(&["no run waits, and none was cut off"]);
+    every_call_has_its_end(&home);
+}
+
+#[test]
+fn a_single_call_that_was_given_up_without_the_key_ends_with_it() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let run = waiting_call(&home);
+    abandon_without_the_key(&home, &open_approval(&home));
+    assert_eq!(state_of(&home, &run), "waiting");
+    agentctl(&home).args(["resume", &run]).run().code(21).err(&["the approval was given up; nothing was done"]);
+    assert_eq!(state_of(&home, &run), "failed");
+    every_call_has_its_end(&home);
+    assert!(dev.orders().is_empty());
+}
+
+/// A process with another credential store leaves a run as it found it: it could not be gone on with.
+#[test]
+fn a_run_is_not_taken_up_by_who_has_not_its_key() {
+    let (dev, home) = scripted(json!([{ "tool_calls": [buy("phones")] }, { "text": "Waits." }, { "text": "Bought." }]));
+    let call = waiting_call(&home);
+    let talk = agentctl(&home).args(["run", "--on-approval", "detach", "--json", "buy"]).run().code(10);
+    let talk = talk.lines().pop().unwrap()["run"].as_str().unwrap().to_owned();
+    for other in [&["resume", &call][..], &["resume", &talk], &["chat", "-c"], &["chat", "--resume", &talk]] {
+        let refused = agentctl(&home).args(other.iter().copied()).stdin("").env("AGENTCTL_STORE", "memory").run();
+        assert!(!refused.status.success(), "{other:?} {refused}");
+    }
+    let waiting = agentctl(&home).args(["approvals", "wait", "--all"]).start();
+    waiting.wait_for_stderr("Waiting for 2 answers");
+    dev.auto("approve", "approve");
+    waiting.finish().code(0);
+    agentctl(&home).args(["resume", &call]).run().code(0);
+    agentctl(&home).args(["resume", &talk]).run().code(0);
+    assert_eq!(dev.orders().len(), 2);
 }
 
 /// What was given up without the key says nothing more than that.

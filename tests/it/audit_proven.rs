@@ -117,6 +117,24 @@ fn a_log_that_was_written_anew_is_not_vouched_for() {
     }
 }
 
+#[test]
+fn a_second_request_that_is_nobodys_is_named_beside_the_first() {
+    let dev = Dev::start();
+    let home = after_a_purchase(&dev);
+    let all = entries(&home);
+    let mut forged = of(&all, "request").clone();
+    let action = forged["action"].as_str().unwrap().to_owned();
+    let log = fs::read_to_string(log_file(&home)).unwrap();
+    (forged["seq"], forged["prev"]) = (json!(all.len() + 1), json!(sha256(log.lines().last().unwrap())));
+    forged["body"]["arguments"]["qty"] = json!(99);
+    forged.as_object_mut().unwrap().remove("mac");
+    fs::write(log_file(&home), format!("{log}{forged}\n")).unwrap();
+    let shown = run(&home, &["audit", "show", &action]).code(0);
+    let shown =
+        shown.out(&["what is shown carries the log's MAC; 1 more entry does not, and nothing of that is believed"]);
+    assert!(!shown.stdout.contains("qty: 99"), "{shown}");
+}
+
 /// Two entries more behind the last seal of a log that is whole.
 #[test]
 fn what_was_put_behind_the_last_seal_is_shown_as_nobodys() {

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Home, agentctl, command};
+use crate::support::{Dev, Home, agentctl, command, peer_is_missing, program};
 
 const ASK: &str = "what phones are there";
 
@@ -53,6 +53,38 @@ fn a_signal_in_the_middle_of_an_answer_ends_it_with_an_event_and_a_code() {
         running.wait_for_stdout("0 ");
         running.signal(signal);
         running.finish().code(code).out(&["0 "]);
+    }
+}
+
+/// Runs the program on a terminal of its own, closes that at the first prompt, and says with which code it ended.
+const CLOSED: &str = "
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+seen = b''
+while b'agentctl>' not in seen:
+    piece = os.read(terminal, 4096)
+    seen += piece
+    if b'\\x1b[6n' in piece:
+        os.write(terminal, b'\\x1b[1;1R')
+os.close(terminal)
+print(os.WEXITSTATUS(os.waitpid(pid, 0)[1]))
+";
+
+#[test]
+fn a_terminal_that_is_closed_ends_the_shell_as_hung_up() {
+    let Some(python) = program("python3") else {
+        return peer_is_missing("python3", "install Python 3.8 or later");
+    };
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let path = std::env::var("PATH").unwrap();
+    for terminal in ["xterm", "dumb"] {
+        for _ in 0..5 {
+            let shell = agentctl(&home).arg("chat").env("TERM", terminal).env("PATH", &path);
+            shell.inside(&python).before(["-c", CLOSED]).run().code(0).out(&["129\n"]);
+        }
     }
 }
 

@@ -62,22 +62,22 @@ impl App {
         })
     }
 
-    /// The same, if another process lets go of it within a moment.
-    pub(crate) async fn lease_soon(&self, run: &RunId) -> Result<Option<GrantLock>, Failure> {
-        for _ in 0..TRIES {
-            if let Some(lease) = self.try_lease(run)? {
-                return Ok(Some(lease));
-            }
-            self.clock.sleep(PAUSE).await;
-        }
-        Ok(None)
-    }
-
     /// The same; none if another process has it.
     pub(crate) fn try_lease(&self, run: &RunId) -> Result<Option<GrantLock>, Failure> {
         GrantLock::try_take(&self.lease_file(run)?).map_err(|error| {
             Failure::caused(Kind::Failed, &format!("hold the run {run}"), &error).hint(failure::NOWHERE_TO_WRITE)
         })
+    }
+
+    /// The same; none if another process has it longer than a moment.
+    pub(crate) async fn lease_soon(&self, run: &RunId) -> Result<Option<GrantLock>, Failure> {
+        for _ in 1..TRIES {
+            if let Some(lease) = self.try_lease(run)? {
+                return Ok(Some(lease));
+            }
+            self.clock.sleep(PAUSE).await;
+        }
+        self.try_lease(run)
     }
 
     /// Whether another process works on this run.

@@ -115,9 +115,10 @@ fn entries_of(audit: &Audit, name: &str) -> Result<(Pair, Entries), Failure> {
         match (&mut found, entry.kind) {
             (None, EntryKind::Request) => found = Some((Pair::new(entry), Entries { request: line, response: None })),
             (Some((pair, _)), _) if pair.action() != action => other = Some(action),
-            (Some((pair, entries)), EntryKind::Request) if takes_over(&pair.request, &entry) => {
-                pair.passed_over += 1;
-                (pair.request, entries.request) = (entry, line);
+            (Some((pair, entries)), EntryKind::Request) => {
+                if pair.began(entry) {
+                    entries.request = line;
+                }
             }
             (Some((pair, _)), EntryKind::Sent) => pair.sent(entry),
             (Some((pair, entries)), EntryKind::Response) => {
@@ -154,6 +155,16 @@ struct Pair {
 impl Pair {
     fn new(request: Entry) -> Self {
         Self { request, sent: None, response: None, passed_over: 0 }
+    }
+
+    /// It was asked for once more. Says whether this is what began it.
+    fn began(&mut self, entry: Entry) -> bool {
+        let begins = takes_over(&self.request, &entry);
+        self.passed_over += Self::passes_over(Some(&self.request), &entry, begins);
+        if begins {
+            self.request = entry;
+        }
+        begins
     }
 
     /// It was sent, perhaps once more.

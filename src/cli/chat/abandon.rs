@@ -8,7 +8,7 @@ use crate::{
         approvals,
         failure::{Failure, Kind},
         show,
-        ui::Line,
+        ui::{Line, Ui},
     },
     dispatch,
     store::journal::{ApprovalRow, ApprovalState},
@@ -18,11 +18,11 @@ use crate::{
 pub(super) fn abandon(talk: &mut Talk<'_>) -> Result<(), Failure> {
     let app = talk.app;
     let (journal, audit, ui) = (app.journal()?, app.audit()?, &app.ui);
-    let stopped = talk.unasked()?;
+    let (stopped, _) = talk.unbegun()?;
     // What cannot be read is found again with its own call.
     let unsettled = talk.settle();
-    let (unasked, cut) = (talk.unasked()?, talk.cut()?);
-    for row in stopped.iter().filter(|row| !unasked.iter().any(|still| still.action == row.action)) {
+    let ((still, unasked), cut) = (talk.unbegun()?, talk.cut()?);
+    for row in stopped.iter().filter(|row| !still.iter().chain(&unasked).any(|still| still.action == row.action)) {
         let line = Line::new().plain("Given up: ").words(&show::call_in_words(&row.tool, &row.plan));
         ui.say(line.plain("; it was stopped before anything was done."));
     }
@@ -42,8 +42,7 @@ pub(super) fn abandon(talk: &mut Talk<'_>) -> Result<(), Failure> {
             }
             Err(error) => {
                 kept += 1;
-                let line = Line::new().plain("Not given up: ").words(&call).plain("; ");
-                ui.say(line.words(&error.to_string()).plain("."));
+                tell_kept(ui, Line::new().plain("Not given up: ").words(&call), &error);
             }
         }
     }
@@ -62,7 +61,7 @@ pub(super) fn abandon(talk: &mut Talk<'_>) -> Result<(), Failure> {
             }
             Err(error) => {
                 kept += 1;
-                ui.say(named("Not given up: ", row).plain("; ").words(&error.to_string()).plain("."));
+                tell_kept(ui, named("Not given up: ", row), &error);
                 continue;
             }
         }
@@ -81,8 +80,7 @@ pub(super) fn abandon(talk: &mut Talk<'_>) -> Result<(), Failure> {
             }
             Err(error) => {
                 kept += 1;
-                let line = Line::new().plain("Not given up: ").words(&call).plain("; ");
-                ui.say(line.words(&error.to_string()).plain("."));
+                tell_kept(ui, Line::new().plain("Not given up: ").words(&call), &error);
             }
         }
     }
@@ -95,6 +93,10 @@ pub(super) fn abandon(talk: &mut Talk<'_>) -> Result<(), Failure> {
         _ => Err(Failure::new(Kind::Failed, "not everything could be given up")
             .hint("/abandon tries it again; before that, your next message may do what you approved")),
     }
+}
+
+fn tell_kept(ui: &Ui, call: Line, error: &dyn std::error::Error) {
+    ui.say(call.plain("; ").words(&error.to_string()).plain("."));
 }
 
 fn named(became: &'static str, row: &ApprovalRow) -> Line {

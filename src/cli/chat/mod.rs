@@ -120,14 +120,15 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
                 }
                 continue;
             }
-            Input::End => return Ok(()),
-            Input::Broken(why) => {
-                // A terminal that is closed cannot be read, and says so a moment later.
+            Input::End if !interactive || std::io::stdin().is_terminal() => return Ok(()),
+            // A terminal that is closed ends, or cannot be read, and says why a moment later.
+            end => {
                 tokio::select! {
                     biased;
                     kind = signals.next() => return Err(stopped(kind).told()),
                     () = app.clock.sleep(HANGS_UP) => {}
                 }
+                let Input::Broken(why) = end else { return Ok(()) };
                 return Err(Failure::new(Kind::Failed, format!("the terminal cannot be read: {why}")));
             }
         };

@@ -94,7 +94,12 @@ impl Reader {
                 if !prompted.replace(true) {
                     app.ui.question(PROMPT.trim_end());
                 }
-                let Some(line) = read(lines).await? else { return Ok(Input::End) };
+                // A terminal that is closed cannot be read.
+                let line = match lines.next().await {
+                    Ok(line) => line,
+                    Err(error) => return Ok(Input::Broken(error.to_string())),
+                };
+                let Some(line) = line else { return Ok(Input::End) };
                 prompted.set(false);
                 begun.push_str(&line);
                 if complete::is_whole(begun) {

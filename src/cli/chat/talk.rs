@@ -33,7 +33,9 @@ use crate::{
     },
 };
 
-/// What is said of a call that was cut off, when its conversation is taken up.
+/// What is said of a call that was stopped before it was begun, when its conversation is taken up.
+const STOPPED_BEFORE: &str = ": it was stopped before anything was done. Your next message goes on without it.";
+/// The same of one that was cut off.
 const CUT_BEFORE: &str = " was cut off while it was being carried out. Your next message finds out what came of it, by sending it \
                           again where that is safe; /abandon leaves it as it is.";
 
@@ -144,9 +146,10 @@ impl<'a> Talk<'a> {
         for id in self.approved()? {
             self.app.ui.say(reader::news_of(self.app, &id, "approved", reader::When::NextMessage));
         }
-        for call in self.cut()? {
+        let stopped = self.unbegun()?.0.into_iter().map(|call| (call, STOPPED_BEFORE));
+        for (call, what) in stopped.chain(self.cut()?.into_iter().map(|call| (call, CUT_BEFORE))) {
             let line = Line::new().warn("! ").words(&show::call_in_words(&call.tool, &call.plan));
-            self.app.ui.say(line.plain(CUT_BEFORE));
+            self.app.ui.say(line.plain(what));
         }
         Ok(())
     }
@@ -160,10 +163,17 @@ impl<'a> Talk<'a> {
         Ok(open)
     }
 
-    /// The calls of this conversation that are open and about which nobody was asked.
+    /// The open calls of this conversation about which nobody was asked yet: their turn comes with the next message.
     pub(super) fn unasked(&self) -> Result<Vec<CallRow>, Failure> {
-        let Some(conversation) = &self.conversation else { return Ok(Vec::new()) };
-        Ok(dispatch::unasked(&self.app.audit()?, &*self.app.journal()?, conversation.run())?)
+        Ok(self.unbegun()?.1)
+    }
+
+    /// The open calls of this conversation of which nothing was begun: those that were stopped, with which the next message
+    /// does not go on, and those about which nobody was asked yet.
+    pub(super) fn unbegun(&self) -> Result<(Vec<CallRow>, Vec<CallRow>), Failure> {
+        let Some(conversation) = &self.conversation else { return Ok(Default::default()) };
+        let unbegun = dispatch::unasked(&self.app.audit()?, &*self.app.journal()?, conversation.run())?;
+        Ok(unbegun.into_iter().partition(|row| Results::is_unanswered(conversation, &row.call)))
     }
 
     /// Gives each call of the conversation a result, so that an end of it has its place. What was stopped before it was begun

@@ -9,6 +9,7 @@ mod calls;
 mod executions;
 mod given;
 mod given_up;
+mod locked;
 mod proof;
 mod runs;
 mod schema;
@@ -111,8 +112,8 @@ pub enum Error {
     /// A run was gone on with before the key was at hand.
     #[error("this run was taken up before the key of the journal was at hand, so it was not proven")]
     LateKey,
-    /// Nothing can be proven without the key.
-    #[error("the journal's key is not at hand, so what it says cannot be proven")]
+    /// Nothing can be proven without the key, and nothing that is proven is changed.
+    #[error("the journal's key is not at hand, so what it says can be neither proven nor changed")]
     Locked,
     /// Anything else that SQLite says.
     #[error("the journal refused: {0}")]
@@ -128,6 +129,8 @@ pub struct Journal {
     waits: Cell<bool>,
     /// Whether what is written carries MACs.
     unlocked: Cell<bool>,
+    /// Whether what must not be written without the key is refused by now.
+    locked: Cell<bool>,
     /// What is read of this must be proven.
     relied: proof::Relied,
     /// The count of changes to its tables when they were looked at last. None: not yet.
@@ -170,6 +173,7 @@ impl Journal {
             path,
             waits: Cell::new(true),
             unlocked: Cell::default(),
+            locked: Cell::default(),
             relied: proof::Relied::default(),
             tables: Cell::default(),
             #[cfg(feature = "test-clock")]
@@ -208,8 +212,13 @@ impl Journal {
             }
             Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)
         };
+        // Not while the tables are being made.
+        let is_made = self.tables.get().is_some();
+        if is_made {
+            self.lock()?;
+        }
         let transaction = self.found(begin())?;
-        if self.tables.get().is_some() {
+        if is_made {
             self.recognise()?;
         }
         let write = || {
@@ -268,6 +277,7 @@ fn translate(path: &Path, error: rusqlite::Error) -> Error {
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
                 Error::Corrupt { path: path.to_owned(), why: code.to_string() }
             }
+            _ if code.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER => Error::Locked,
             ErrorCode::ConstraintViolation => Error::Exists(text.clone().unwrap_or_default()),
             _ => Error::Sqlite(error),
         },

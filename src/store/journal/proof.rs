@@ -86,6 +86,11 @@ pub enum About<'a> {
     Action(&'a ActionId),
 }
 
+/// The tables whose rows carry MACs, each with the column that says to which run a row belongs.
+pub(super) fn tables() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLES.iter().map(|table| (table.name, table.of[0]))
+}
+
 impl Journal {
     /// Gives the journal the key from which its own is derived. What is written from now on carries a MAC. Says whether it
     /// had none before.
@@ -102,6 +107,7 @@ impl Journal {
         }
         let key = key.root().derive("rows of the journal", "").map_err(|_| self.corrupt("no key can be derived"))?;
         let register = || {
+            self.release()?;
             let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
             self.connection.create_scalar_function("row_mac", -1, flags, move |row| mac(&key, row))?;
             TABLES.iter().try_for_each(|table| self.connection.execute_batch(&triggers(table)))
@@ -305,7 +311,7 @@ fn mac(key: &hmac::Key, row: &Context<'_>) -> rusqlite::Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::{
@@ -317,18 +323,18 @@ mod tests {
         store::journal::{ApprovalState, Bounds, CallRow, Execution, NewApproval, RunRow},
     };
 
-    fn key(byte: u8) -> DataKey {
+    pub(in super::super) fn key(byte: u8) -> DataKey {
         DataKey::from_bytes(&[byte; 32]).unwrap()
     }
 
-    fn journal(dir: &TempDir) -> Journal {
+    pub(in super::super) fn journal(dir: &TempDir) -> Journal {
         let journal = Journal::open(&dir.0).unwrap();
         journal.unlock(&key(7)).unwrap();
         journal
     }
 
     /// A run with a message and a call that is carried out.
-    fn filled(journal: &Journal) -> (RunId, ActionId) {
+    pub(in super::super) fn filled(journal: &Journal) -> (RunId, ActionId) {
         let (run, action) = (RunId::mint(), ActionId::mint());
         let text = || "x".to_owned();
         let bounds = Bounds { max_spend: Some("10 EUR".into()), ..Bounds::default() };
@@ -408,8 +414,9 @@ mod tests {
         let (run, action) = filled(&keyless);
         keyless.end_run(&run, at(2), "completed", 0).unwrap();
         keyless.prove(About::Run(&run)).unwrap();
-        // The same without the key, by another process.
-        Journal::open(&dir.0).unwrap().close_call(&action, at(3)).unwrap();
+        // The same without the key, by somebody else.
+        let other = rusqlite::Connection::open(dir.path("journal.db")).unwrap();
+        other.execute("UPDATE calls SET closed_at = 1", []).unwrap();
         assert!(matches!(keyless.prove(About::Action(&action)), Err(Error::Unproven { table: "calls", .. })));
         keyless.close_call(&action, at(4)).unwrap();
     }

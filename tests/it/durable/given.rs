@@ -94,11 +94,39 @@ fn what_is_given_up_under_another_process_is_ended_by_that_one() {
     let said =
         said.err(&["Given up", "another agentctl process is at work on its run, and writes the end of the call; if that process ends without it"]);
     assert!(!said.stderr.contains("agentctl resume"), "{said}");
+    // It is over for whoever asks again, but for the end of its call.
+    agentctl(&it.home).args(["approvals", "abandon", it.id.as_str()]).run().code(2).err(&["nothing to give up"]);
     let found = agentctl(&it.home).args(["audit", "verify", "--json"]).run().code(0).json();
     assert_eq!(found["without_end"].as_array().unwrap().len(), 1, "{found}");
     // It was killed: then the next one does it.
     drop(lease);
     agentctl(&it.home).args(["approvals", "abandon", it.id.as_str()]).run().code(0);
+    it.ended_once();
+}
+
+#[test]
+fn who_reads_data_learns_that_the_end_is_not_written_yet() {
+    let it = Waiting::new();
+    let lease = hold(&it.lease());
+    let abandon = || agentctl(&it.home).args(["approvals", "abandon", it.id.as_str(), "--json"]).run().code(0).json();
+    assert_eq!(abandon()["end_written"], false);
+    drop(lease);
+    assert_eq!(abandon()["end_written"], true);
+    it.ended_once();
+}
+
+#[test]
+fn what_is_given_up_is_so_though_its_end_cannot_be_written() {
+    let it = Waiting::new();
+    let (log, aside) = (log_file(&it.home), it.home.work().join("aside"));
+    std::fs::rename(&log, &aside).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    let abandon = || agentctl(&it.home).args(["approvals", "abandon", it.id.as_str()]).run();
+    abandon().code(1).err(&["the audit log cannot be written", "it is given up all the same; run this again"]);
+    assert!(it.is_abandoned());
+    std::fs::remove_dir(&log).unwrap();
+    std::fs::rename(&aside, &log).unwrap();
+    abandon().code(0);
     it.ended_once();
 }
 

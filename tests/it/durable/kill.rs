@@ -341,3 +341,27 @@ fn what_cannot_be_repeated_safely_is_sent_once_and_reported_as_unknown() {
         assert_eq!(keys, vec![None; sent], "{step}");
     }
 }
+
+#[test]
+fn what_a_killed_shell_left_is_told_as_it_is() {
+    let begun = "! ring: it was stopped before anything was done. Your next message goes on without it.";
+    let left = [
+        ("after:audit_request", "ring: you were not asked about it; `agentctl resume` goes on."),
+        ("after:audit_sent", "has a call whose end is not known, or not written down. `resume` finds out"),
+    ];
+    for (step, words) in left {
+        let dev =
+            Dev::scripted(json!([{ "tool_calls": [{ "name": "ring", "arguments": {} }] }, { "text": "It rang." }]));
+        let home = dev.logged_in();
+        toolset(&home, &ungated("idempotency = \"header\"\n"));
+        let killed = agentctl(&home).arg("chat").stdin("ring\n").env("AGENTCTL_TEST_DIE_AT", step).run();
+        assert_eq!(killed.status.code(), None, "{step}: it was to be killed\n{killed}");
+        let looked = agentctl(&home).args(["chat", "-c"]).stdin("").run();
+        let said = looked.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains(words), "{step}\n{looked}");
+        assert_eq!(said.contains(begun), step == "after:audit_request", "{step}\n{looked}");
+        let run = agentctl(&home).args(["runs", "list", "--json"]).run().json()["runs"][0]["id"].clone();
+        let run = run.as_str().unwrap();
+        assert!(said.contains(&format!("agentctl resume {run}")), "{step}\n{looked}");
+    }
+}
