@@ -116,7 +116,8 @@ fn entries_of(audit: &Audit, name: &str) -> Result<(Pair, Entries), Failure> {
             (None, EntryKind::Request) => found = Some((Pair::new(entry), Entries { request: line, response: None })),
             (Some((pair, _)), _) if pair.action() != action => other = Some(action),
             (Some((pair, entries)), EntryKind::Request) => {
-                if pair.began(entry) {
+                let begins = pair.began(entry);
+                if begins {
                     entries.request = line;
                 }
             }
