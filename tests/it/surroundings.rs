@@ -81,9 +81,13 @@ fn a_terminal_that_is_closed_ends_the_shell_as_hung_up() {
     let home = dev.logged_in();
     let path = std::env::var("PATH").unwrap();
     for terminal in ["xterm", "dumb"] {
+        let shell = || agentctl(&home).arg("chat").env("TERM", terminal).env("PATH", &path);
+        // Another process leads the terminal, and passes no signal on.
+        let led = || shell().inside("/bin/sh").before(["-c", "trap '' HUP; \"$0\" \"$@\"; exit $?"]);
         for _ in 0..5 {
-            let shell = agentctl(&home).arg("chat").env("TERM", terminal).env("PATH", &path);
-            shell.inside(&python).before(["-c", CLOSED]).run().code(0).out(&["129\n"]);
+            for command in [shell(), led()] {
+                command.inside(&python).before(["-c", CLOSED]).run().code(0).out(&["129\n"]);
+            }
         }
     }
 }

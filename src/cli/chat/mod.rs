@@ -120,17 +120,8 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
                 }
                 continue;
             }
-            Input::End if !interactive || std::io::stdin().is_terminal() => return Ok(()),
-            // A terminal that is closed ends, or cannot be read, and says why a moment later.
-            end => {
-                tokio::select! {
-                    biased;
-                    kind = signals.next() => return Err(stopped(kind).told()),
-                    () = app.clock.sleep(HANGS_UP) => {}
-                }
-                let Input::Broken(why) = end else { return Ok(()) };
-                return Err(Failure::new(Kind::Failed, format!("the terminal cannot be read: {why}")));
-            }
+            Input::End if !interactive || is_open() => return Ok(()),
+            end => return Err(gone(app, signals, end).await),
         };
         leaving = false;
         let done = match text.trim() {
@@ -169,6 +160,29 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
             Err(failure) => app.ui.failure(&failure),
         }
     }
+}
+
+/// Whether the terminal is still one.
+fn is_open() -> bool {
+    std::io::stdin().is_terminal()
+}
+
+/// Why a terminal brings nothing more. Whoever closes one sends the signal only to the process that leads it.
+async fn gone(app: &App, signals: &mut Signals, end: Input) -> Failure {
+    if let Input::Broken(why) = end
+        && is_open()
+    {
+        // One that is being closed cannot be read already, and is one for a moment more.
+        tokio::select! {
+            biased;
+            kind = signals.next() => return stopped(kind).told(),
+            () = app.clock.sleep(HANGS_UP) => {}
+        }
+        if is_open() {
+            return Failure::new(Kind::Failed, format!("the terminal cannot be read: {why}"));
+        }
+    }
+    stopped(Kind::HungUp).told()
 }
 
 /// A message with the files that it names. What leaves is named, `--quiet` or not, and what was pasted is asked about first.
