@@ -85,6 +85,9 @@ fn one_that_was_cut_off_without_the_key_gets_its_end() {
             assert_eq!(locks(&home), Vec::<PathBuf>::new());
         }
         let before = logged(&home);
+        // What was asked with the key ends with the key: behind the end that was written without it stands another one.
+        let kinds: Vec<_> = before.iter().map(|(_, kinds)| kinds.len()).collect();
+        assert_eq!(kinds, [2, 3, 2, 2], "{before:?}");
         panic(&home).code(0);
         assert_eq!(logged(&home).len(), before.len() + 1);
         all_ended(&home, env.0);
@@ -212,9 +215,23 @@ fn a_run_that_cannot_be_read_holds_up_no_other() {
     let receipt = panic(&home).code(1).json();
     assert_eq!(lines(&receipt, "abandoned"), [first, second], "{receipt}");
     let told = lines(&receipt, "not_done");
-    assert!(!told.is_empty() && told.iter().all(|line| line.contains(&bad)), "{receipt}");
+    assert!(told.iter().all(|line| line.contains(&bad)), "{receipt}");
+    assert!(told.iter().any(|line| line.starts_with("which calls of run_")), "{receipt}");
     let kinds: Vec<_> = logged(&home).into_iter().map(|(_, kinds)| kinds.len()).collect();
     assert_eq!(kinds, [1, 2, 2]);
+}
+
+#[test]
+fn what_has_its_end_is_not_told_as_without_one() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let [(_, run), _] = two(&home);
+    panic(&home).code(0);
+    // The conversation has not learnt it yet, and nobody can hold it.
+    let lease = leases(&home).join(format!("{run}.lock"));
+    fs::remove_file(&lease).unwrap();
+    fs::create_dir(&lease).unwrap();
+    assert_eq!(panic(&home).code(0).json()["not_done"], json!([]));
 }
 
 /// A purchase that is killed while the shop has its request.
