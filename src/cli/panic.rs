@@ -37,10 +37,11 @@ const OF_OTHERS: Duration = Duration::from_secs(4);
 #[command(after_help = "It asks nothing. Every agentctl process with this state folder or this
 credential store stops before its next step, and stays stopped; a request that
 has left cannot be called back. What waits in this state folder is given up,
-calls that were cut off included. After a new `agentctl login` new processes
-can act again; a login that began before the stop comes to nothing. The exit
-code is 1 if a part could not be done; the receipt on stdout says which. Run it
-again if it was cut off.
+and calls that were cut off get their end, if the credential store gives its key.
+After a new `agentctl login` new processes can act again; a login that began
+before the stop comes to nothing. The exit code is 1 if a part could not be done,
+or something may have happened; the receipt on stdout says what. Run it again if
+it was cut off.
 
 Examples:
   agentctl panic")]

@@ -82,7 +82,7 @@ pub fn stopped(audit: &Audit, journal: &Journal, row: &CallRow, at: DateTime<Utc
     let approval = journal.approval_of(&row.action)?.map(|row| row.asked.id);
     let (output, logged) = end_stopped(audit, journal, row, &Why::Stopped, at)?;
     // A conversation learns from the log what came of its call, when it goes on. What the log does not know, it is told here.
-    if logged.request {
+    if logged.request || journal.run(&row.run)?.is_some_and(|run| run.row.is_single_call()) {
         answer_single(journal, &row.run, &row.action, &output, at)?;
     } else {
         let message = json!({ "role": "tool", "tool_call_id": row.call, "content": output.for_model() });

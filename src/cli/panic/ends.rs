@@ -83,7 +83,7 @@ pub(super) async fn write(
 ) -> Result<(), Failure> {
     let (journal, audit) = (app.journal()?, app.audit()?);
     let mut ends = Ends { app, audit: &audit, journal: &journal, abandoned, told: BTreeSet::new(), receipt };
-    let held = ends.write().await?;
+    let held = ends.write().await;
     let Ends { told, .. } = ends;
     let (now, unknown) = Going::now(&audit, &journal);
     receipt.not_done.extend(unknown);
@@ -134,8 +134,14 @@ struct Ends<'a> {
 impl Ends<'_> {
     /// Also of those that were given up, denied or cut off before, and whose end nobody could write down. Returns the runs
     /// that another process has in hand.
-    async fn write(&mut self) -> Result<Vec<RunId>, Failure> {
-        let mut runs: Vec<RunId> = self.journal.waiting_runs()?.into_iter().map(|run| run.row.id).collect();
+    async fn write(&mut self) -> Vec<RunId> {
+        let mut runs: Vec<RunId> = match self.journal.waiting_runs() {
+            Ok(runs) => runs.into_iter().map(|run| run.row.id).collect(),
+            Err(error) => {
+                self.receipt.not_done.push(format!("which calls have no end is not known: {error}"));
+                return Vec::new();
+            }
+        };
         for left in (0..TRIES).rev() {
             // A process that has it in hand learns of the stop at its next step, and writes the ends of its calls itself.
             // Meanwhile nobody takes it up. One that has it for a moment, to end a single call, leaves the others.
@@ -154,7 +160,7 @@ impl Ends<'_> {
             }
             self.app.clock.sleep(PAUSE).await;
         }
-        Ok(runs)
+        runs
     }
 
     /// Every open call of a run that is held here. One that cannot be ended holds up no other.
