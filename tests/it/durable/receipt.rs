@@ -272,3 +272,26 @@ fn a_keyring_that_takes_its_time_leaves_a_run_that_can_be_gone_on_with() {
     assert!(told.len() == 1 && told[0].contains("it may have happened, and is not sent again"), "{receipt}");
     goes_on(&dev, &home);
 }
+
+/// What was begun is ended by whoever has the key: `panic` itself, or `resume` after the next login.
+#[test]
+fn without_the_key_what_was_begun_is_named_and_left_to_who_has_it() {
+    for again in [true, false] {
+        let dev = Dev::start();
+        let home = dev.logged_in();
+        cut(&dev, &home);
+        let keyless = agentctl(&home).args(["panic", "--json"]).env("AGENTCTL_STORE_PASSPHRASE", "another");
+        let receipt = keyless.run().code(1).json();
+        let begun = |line: &&str| line.contains("was cut off while it was being carried out and may have happened");
+        let told = lines(&receipt, "not_done").into_iter().find(begun).unwrap_or_else(|| panic!("{receipt}"));
+        assert!(told.contains("the key in the credential store is out of reach"), "{receipt}");
+        if again {
+            let receipt = panic(&home).code(1).json();
+            assert!(
+                lines(&receipt, "not_done")[0].contains("it may have happened, and is not sent again"),
+                "{receipt}"
+            );
+        }
+        goes_on(&dev, &home);
+    }
+}
