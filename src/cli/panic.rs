@@ -1,27 +1,25 @@
 //! `agentctl panic`: stop everything, now.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+mod cut_off;
+mod ends;
+
+use std::{path::PathBuf, time::Duration};
 
 use chrono::{DateTime, Utc};
 use clap::Args as ClapArgs;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use self::ends::Going;
 use super::{
-    app::{
-        App,
-        records::{PAUSE, TRIES},
-    },
+    app::App,
     failure::{Failure, Kind, chain},
     ui::Line,
 };
 use crate::{
-    call::{ActionId, ApprovalId, Outcome, RunId},
-    dispatch::{self, Ended},
+    call::{ActionId, ApprovalId},
     session::Revoked,
     store::{
-        audit::{self, Audit, Cursor, Kind as EntryKind},
         journal::{self, ApprovalFilter, ApprovalRow, ApprovalState, Journal},
-        lock::GrantLock,
         seal::DataKey,
         stop::Stop,
     },
@@ -39,10 +37,11 @@ const OF_OTHERS: Duration = Duration::from_secs(4);
 #[command(after_help = "It asks nothing. Every agentctl process with this state folder or this
 credential store stops before its next step, and stays stopped; a request that
 has left cannot be called back. What waits in this state folder is given up,
-calls that were cut off included. After a new `agentctl login` new processes
-can act again; a login that began before the stop comes to nothing. The exit
-code is 1 if a part could not be done; the receipt on stdout says which. Run it
-again if it was cut off.
+and calls that were cut off get their end, if the credential store gives its key.
+After a new `agentctl login` new processes can act again; a login that began
+before the stop comes to nothing. The exit code is 1 if a part could not be done,
+or something may have happened; the receipt on stdout says what. Run it again if
+it was cut off.
 
 Examples:
   agentctl panic")]
@@ -70,27 +69,32 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
             failure.message
         )),
     }
-    // Another one that is at work ends its own request.
-    let alone = GrantLock::try_take(&state.join("leases").join("panic.lock")).ok().flatten();
+    let action = ActionId::mint();
+    // Until this process ends. Before its request: no other one takes that for one that was cut off.
+    let _own = cut_off::hold(&state, &action);
     // What is written into the log carries its key's MAC, if the store gives the key at once. Nothing is carried out meanwhile.
     let _ = unlock(app, AT_ONCE).await;
     // The log first, like before any call; what came of it follows at the end.
-    let action = ActionId::mint();
     let requested = app.audit().and_then(|audit| {
         let body = json!({ "tool": "panic", "arguments": {}, "run": null });
         Ok(audit.request(&action, now, body)?)
     });
-    // Before anything that may hang: what waits could be approved meanwhile.
-    let abandoned = match abandon_all(app, &mut receipt).await {
-        Ok(abandoned) => abandoned,
-        Err(failure) => {
-            receipt.not_done.push(format!("what waits for an approval could not be given up: {}", failure.message));
-            Vec::new()
-        }
+    // Before anything that may hang: what waits could be approved meanwhile. It needs no key.
+    let abandoned = give_up(app, &mut receipt).unwrap_or_else(|failure| {
+        receipt.not_done.push(format!("what waits for an approval could not be given up: {}", failure.message));
+        Vec::new()
+    });
+    let going = match (app.audit(), app.journal()) {
+        (Ok(audit), Ok(journal)) => Going::now(&audit, &journal).0,
+        _ => Going::default(),
     };
-    // Revoking ends with the login's own entry in the store; the key that seals the log lies beside it.
+    // Revoking ends with the login's own entry in the store; the key of log and journal lies beside it.
     let key = unlock(app, LIMIT).await;
     revoke(app, &mut receipt).await;
+    // How a call ended is believed by its key, so the ends of those that were cut off wait for it.
+    if let Err(failure) = ends::write(app, &abandoned, going, &mut receipt).await {
+        receipt.not_done.push(format!("what was cut off has no end: {}", failure.message));
+    }
     if let Ok(journal) = app.journal() {
         journal.passes("before:panic_logged");
     }
@@ -99,42 +103,23 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
         let body = json!({ "outcome": outcome, "message": "everything was stopped", "generation": generation,
                            "abandoned": abandoned, "done": receipt.done, "not_done": receipt.not_done });
         audit.response(&action, app.clock.now(), body)?;
-        let Some((key, lasts)) = key else { return Ok(false) };
-        audit.unlock(key, lasts);
-        if alone.is_some() {
-            end_cut_off(&audit, &action, app.clock.now())?;
-        }
-        audit.seal(app.clock.now())?;
-        Ok(true)
+        Ok(audit)
     });
     match logged {
-        Ok(true) => receipt.done.push("the audit log has it, sealed where the credential store lasts".to_owned()),
-        Ok(false) => {
-            receipt.done.push("the audit log has it".to_owned());
-            receipt
-                .not_done
-                .push("the log could not be sealed: its key is out of reach; the next run seals it".to_owned());
+        Ok(audit) => {
+            cut_off::is_over(&state, &action);
+            receipt.not_done.extend(cut_off::end(&audit, &state, &action, app.clock.now()));
+            let sealed = match audit.seal(app.clock.now()) {
+                Ok(()) if key.is_some() => Ok(", sealed where the credential store lasts"),
+                Ok(()) => Err("its key is out of reach; the next run seals it".to_owned()),
+                Err(error) => Err(error.to_string()),
+            };
+            receipt.done.push(format!("the audit log has it{}", sealed.as_ref().unwrap_or(&"")));
+            receipt.not_done.extend(sealed.err().map(|why| format!("the log could not be sealed: {why}")));
         }
         Err(failure) => receipt.not_done.push(format!("the audit log does not have it: {}", failure.message)),
     }
     tell(app, &receipt, generation, &abandoned)
-}
-
-/// Ends the requests of those that were cut off: this one has done what they did not.
-fn end_cut_off(audit: &Audit, own: &ActionId, at: DateTime<Utc>) -> Result<(), audit::Error> {
-    let mut open = BTreeSet::new();
-    audit.read_on(&mut Cursor::default(), |entry, _| {
-        if let Some(action) = entry.action.filter(|action| entry.proven == Some(true) && action != own) {
-            match entry.kind {
-                EntryKind::Request if entry.body["tool"] == "panic" => drop(open.insert(action)),
-                EntryKind::Response => drop(open.remove(&action)),
-                _ => {}
-            }
-        }
-        true
-    })?;
-    let body = json!({ "outcome": "unknown", "message": "it was cut off; a later one did everything again" });
-    open.iter().try_for_each(|action| audit.response(action, at, body.clone()))
 }
 
 /// The key that seals the log, unless the credential store does not give it in time.
@@ -162,91 +147,28 @@ fn raise(files: Vec<PathBuf>, at: DateTime<Utc>, receipt: &mut Receipt, whose: &
     }
 }
 
-/// Gives up whatever waits, and ends whatever was cut off. What is being carried out right now cannot be called back.
-async fn abandon_all(app: &App, receipt: &mut Receipt) -> Result<Vec<Value>, Failure> {
-    let (journal, audit, now) = (app.journal()?, app.audit()?, app.clock.now());
+/// Gives up whatever waits. What is being carried out right now cannot be called back.
+fn give_up(app: &App, receipt: &mut Receipt) -> Result<Vec<ApprovalId>, Failure> {
+    let (journal, now) = (app.journal()?, app.clock.now());
     let mut abandoned = Vec::new();
     let open = journal.approvals(&ApprovalFilter { run: None, open: true })?;
     journal.passes("after:stop_raised");
-    for row in open {
-        if row.state == ApprovalState::Executing {
-            continue;
-        }
+    for row in open.into_iter().filter(|row| row.state != ApprovalState::Executing) {
         // One that cannot be given up holds up no other.
         match journal.abandon(&row.asked.id, now).and_then(|now| Ok(now || is_abandoned(&journal, &row.asked.id)?)) {
             Ok(true) => {
-                abandoned.push(json!(row.asked.id));
                 receipt.done.push(format!("given up: {}; your device may still show it", in_words(&row)));
+                abandoned.push(row.asked.id);
             }
             Ok(false) => {}
             Err(error) => receipt.not_done.push(format!("not given up: {}: {error}", in_words(&row))),
         }
     }
-    // Also of those that were given up, denied or cut off before, and whose end nobody could write down.
-    let mut runs: Vec<RunId> = journal.waiting_runs()?.into_iter().map(|run| run.row.id).collect();
-    for left in (0..TRIES).rev() {
-        // A process that has it in hand learns of the stop at its next step, and writes the ends of its calls itself.
-        // Meanwhile nobody takes it up. One that has it for a moment, to end a single call, leaves the others.
-        let mut held = Vec::new();
-        for run in runs {
-            let ended = match app.try_lease(&run) {
-                Ok(None) => {
-                    if !journal.open_calls(&run)?.is_empty() {
-                        held.push(run);
-                    }
-                    continue;
-                }
-                Ok(Some(_lease)) => dispatch::stopped(&audit, &journal, &run, now).map_err(|error| error.to_string()),
-                Err(failure) => Err(failure.message),
-            };
-            match ended {
-                Ok(calls) => calls.iter().for_each(|call| tell_end(call, &abandoned, receipt)),
-                Err(why) => unended(&journal, &run, &why, receipt)?,
-            }
-        }
-        runs = held;
-        if runs.is_empty() || left == 0 {
-            break;
-        }
-        app.clock.sleep(PAUSE).await;
-    }
-    for run in runs {
-        let who = "the process that has it in hand writes the ends of its calls, and the next `agentctl resume` if it does not";
-        receipt.done.push(format!("nothing more is carried out in {run}; {who}"));
-    }
-    for row in journal.approvals(&ApprovalFilter { run: None, open: true })? {
-        if row.state == ApprovalState::Executing {
-            receipt.not_done.push(format!("{} is being carried out and may have happened", in_words(&row)));
-        }
-    }
     Ok(abandoned)
-}
-
-/// The calls of a run whose end could not be written down.
-fn unended(journal: &Journal, run: &RunId, why: &str, receipt: &mut Receipt) -> Result<(), Failure> {
-    for call in journal.open_calls(run)? {
-        let approval = journal.approval_of(&call.action)?.map(|row| row.asked.id.to_string());
-        let name = approval.unwrap_or_else(|| call.action.to_string());
-        receipt.not_done.push(format!("the end of {name} is not in the audit log: {why}"));
-    }
-    Ok(())
 }
 
 fn in_words(row: &ApprovalRow) -> String {
     format!("{} ({}, {})", row.asked.id, row.asked.tool, row.asked.binding_message)
-}
-
-/// What became of a call that was cut off. One whose approval was given up just now was named with it.
-fn tell_end(call: &Ended, abandoned: &[Value], receipt: &mut Receipt) {
-    let Ended { name, approval, tool, output } = call;
-    if approval.as_ref().is_some_and(|id| abandoned.contains(&json!(id))) {
-        return;
-    }
-    let what = format!("{name} ({tool}): {}", output.message);
-    match output.outcome {
-        Outcome::Unknown => receipt.not_done.push(what),
-        outcome => receipt.done.push(format!("ended as {}: {what}", outcome.word())),
-    }
 }
 
 /// Whether the process that waited for it was faster.
@@ -285,7 +207,7 @@ async fn revoke(app: &App, receipt: &mut Receipt) {
     }
 }
 
-fn tell(app: &App, receipt: &Receipt, generation: Option<u64>, abandoned: &[Value]) -> Result<(), Failure> {
+fn tell(app: &App, receipt: &Receipt, generation: Option<u64>, abandoned: &[ApprovalId]) -> Result<(), Failure> {
     let whole = receipt.not_done.is_empty();
     let after = "tokens that are out live until they expire; after `agentctl login` new processes can act again";
     if app.ui.json() {

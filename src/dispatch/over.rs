@@ -72,30 +72,27 @@ pub struct Ended {
     pub output: ToolOutput,
 }
 
-/// Writes down the end of every open call of a run that no process is at work on, because everything was stopped: nothing
-/// that was in hand then is gone on with. What may have been sent is unknown, and the token for it is erased. Says which
-/// calls had no end yet. Whoever is killed in between does it again.
+/// Writes down the end of an open call, because everything was stopped: nothing that was in hand then is gone on with. What may
+/// have been sent is unknown, and the token for it is erased. No process may be at work on it. Says how it ended if it had no
+/// end yet. Whoever is killed in between does it again.
 ///
 /// # Errors
 /// If the log or the journal cannot be read or written.
-pub fn stopped(audit: &Audit, journal: &Journal, run: &RunId, at: DateTime<Utc>) -> Result<Vec<Ended>, Error> {
-    let single = journal.run(run)?.is_some_and(|run| run.row.is_single_call());
-    let mut all = Vec::new();
-    for row in journal.open_calls(run)? {
-        let (output, logged) = end_stopped(audit, journal, &row, &Why::Stopped, at)?;
-        // A conversation learns from the log what came of its call, when it goes on. What the log does not know, and a
-        // single call, which has none, are answered here.
-        if single || !logged.request {
-            let message = json!({ "role": "tool", "tool_call_id": row.call, "content": output.for_model() });
-            journal.append_result(run, Some(&row.action), &message, at)?;
-        }
-        if logged.response.is_none() {
-            let approval = journal.approval_of(&row.action)?.map(|row| row.asked.id);
-            let name = approval.as_ref().map_or_else(|| row.action.to_string(), ToString::to_string);
-            all.push(Ended { name, approval, tool: row.tool, output });
-        }
+pub fn stopped(audit: &Audit, journal: &Journal, row: &CallRow, at: DateTime<Utc>) -> Result<Option<Ended>, Error> {
+    let approval = journal.approval_of(&row.action)?.map(|row| row.asked.id);
+    let (output, logged) = end_stopped(audit, journal, row, &Why::Stopped, at)?;
+    // A conversation learns from the log what came of its call, when it goes on. What the log does not know, it is told here.
+    if logged.request || journal.run(&row.run)?.is_some_and(|run| run.row.is_single_call()) {
+        answer_single(journal, &row.run, &row.action, &output, at)?;
+    } else {
+        let message = json!({ "role": "tool", "tool_call_id": row.call, "content": output.for_model() });
+        journal.append_result(&row.run, Some(&row.action), &message, at)?;
     }
-    Ok(all)
+    if logged.response.is_some() {
+        return Ok(None);
+    }
+    let name = approval.as_ref().map_or_else(|| row.action.to_string(), ToString::to_string);
+    Ok(Some(Ended { name, approval, tool: row.tool.clone(), output }))
 }
 
 /// Writes down the end of a call that was cut off while it was being carried out, and that the person leaves as it is: whether

@@ -215,7 +215,7 @@ fn a_refusal_of_the_second_try_does_not_hide_the_first() {
 }
 
 /// A bell that may be rung without a yes, and whose server knows no way to ring it once.
-fn own_bell(home: &Home) {
+pub(crate) fn own_bell(home: &Home) {
     let folder = format!("{}/toolsets", home.env()["AGENTCTL_HOME"]);
     std::fs::create_dir_all(&folder).unwrap();
     let manifest = "[toolset]\nname = \"own\"\ndescription = \"x\"\n[[tool]]\nname = \"ring\"\ndescription = \"x\"\n\

@@ -9,6 +9,7 @@ mod kill;
 mod late;
 mod panic;
 mod proof;
+mod receipt;
 mod sealed;
 mod sent;
 mod stop;

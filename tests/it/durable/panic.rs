@@ -181,7 +181,7 @@ fn panic_ends_though_the_keyring_hangs_and_the_network_is_down() {
 }
 
 /// How often each action has a request and a response in the log.
-fn logged(home: &Home) -> Vec<(String, Vec<String>)> {
+pub(super) fn logged(home: &Home) -> Vec<(String, Vec<String>)> {
     let entries = agentctl(home).args(["audit", "list", "--json"]).run().code(0).json();
     let mut actions: Vec<(String, Vec<String>)> = Vec::new();
     for entry in entries["entries"].as_array().unwrap() {

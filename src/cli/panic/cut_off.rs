@@ -1,0 +1,112 @@
+//! Of several `panic`s at once each ends its own request in the log; that of one that was cut off is ended by a later one.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use crate::{
+    call::ActionId,
+    files,
+    store::{
+        audit::{self, Audit, Cursor, Entry, Kind},
+        lock::GrantLock,
+    },
+};
+
+/// Where one shows that it lives. Whoever can write the log may have made up the id: it is no path.
+fn file(state: &Path, action: &ActionId) -> PathBuf {
+    let name: String = action.as_str().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    state.join("leases").join(format!("{name}.lock"))
+}
+
+/// As long as this is held, no other one takes the request of that name for one that was cut off.
+pub(super) fn hold(state: &Path, action: &ActionId) -> Option<GrantLock> {
+    GrantLock::try_take(&file(state, action)).ok().flatten()
+}
+
+/// Its end is in the log: from now on nobody needs its lock file. Whoever makes it anew finds that end.
+pub(super) fn is_over(state: &Path, action: &ActionId) {
+    let _ = files::remove(&file(state, action));
+}
+
+/// Ends the requests of those that were cut off: `own` has done what they did not, or its end says what it could not do. Says
+/// what could not be ended.
+pub(super) fn end(audit: &Audit, state: &Path, own: &ActionId, at: DateTime<Utc>) -> Vec<String> {
+    let open = match open(audit) {
+        Ok(open) => open,
+        Err(error) => return vec![format!("whether an earlier `agentctl panic` was cut off is not known: {error}")],
+    };
+    let mut unended = Vec::new();
+    for action in open {
+        if let Err(why) = end_one(audit, state, &action, own, at) {
+            unended.push(format!("the end of an earlier `agentctl panic` ({action}) is not in the audit log: {why}"));
+        }
+    }
+    unended
+}
+
+fn end_one(
+    audit: &Audit,
+    state: &Path,
+    action: &ActionId,
+    own: &ActionId,
+    at: DateTime<Utc>,
+) -> Result<(), audit::Error> {
+    // Who is at work still ends its own.
+    let Some(_lock) = GrantLock::try_take(&file(state, action))? else { return Ok(()) };
+    // A third one may have ended it before the lock was had; and somebody may have put in a request of another call's name.
+    let mut had = Had::default();
+    audit.entries_of(action)?.iter().for_each(|entry| had.entry(entry));
+    if had.is_open() {
+        let message = format!("it was cut off; what was done then stands in the end of {own}");
+        audit.response(action, at, json!({ "outcome": "unknown", "message": message }))?;
+    }
+    is_over(state, action);
+    Ok(())
+}
+
+/// The requests of a `panic` that seem to have no end.
+fn open(audit: &Audit) -> Result<Vec<ActionId>, audit::Error> {
+    let mut all: BTreeMap<ActionId, Had> = BTreeMap::new();
+    audit.read_on(&mut Cursor::default(), |entry, _| {
+        if let Some(action) = &entry.action {
+            if entry.kind == Kind::Request && entry.body["tool"] == "panic" {
+                all.entry(action.clone()).or_default().entry(&entry);
+            } else if let Some(had) = all.get_mut(action) {
+                had.entry(&entry);
+            }
+        }
+        true
+    })?;
+    Ok(all.into_iter().filter(|(_, had)| had.is_open()).map(|(action, _)| action).collect())
+}
+
+/// What the log has of one action. What was written with its key stands in the place of what was not.
+#[derive(Default)]
+struct Had {
+    /// Whether it was written with the key, and is one of a `panic`.
+    request: Option<(bool, bool)>,
+    response: Option<bool>,
+}
+
+impl Had {
+    fn entry(&mut self, entry: &Entry) {
+        let proven = entry.proven == Some(true);
+        match entry.kind {
+            // One that somebody put in makes no call a `panic`.
+            Kind::Request if self.request.is_none_or(|(before, _)| proven && !before) => {
+                self.request = Some((proven, entry.body["tool"] == "panic"));
+            }
+            Kind::Response => self.response = self.response.max(Some(proven)),
+            _ => {}
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.request.is_some_and(|(proven, is_panic)| is_panic && self.response < Some(proven))
+    }
+}
