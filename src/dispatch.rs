@@ -9,8 +9,8 @@ mod over;
 mod resume;
 
 pub use over::{
-    Ended, end_given_up, forget, given_up, given_up_and_open, given_up_unasked, has_end, has_unended, left, not_begun,
-    stopped, unasked,
+    end_given_up, end_of, forget, given_up, given_up_and_open, given_up_unasked, has_unended, left, may_have_happened,
+    not_begun, stopped, unasked,
 };
 
 use std::{cell::Cell, rc::Rc, sync::Arc};

@@ -87,7 +87,7 @@ impl Results<'_> {
         let rows = self.journal.calls_named(&conversation.run, &call.id)?;
         Ok(match rows.as_slice() {
             [] => None,
-            [row] if conversation.calls_named(&call.id) == 1 => Some((Some(row.action.clone()), self.stopped(row)?)),
+            [row] if Self::is_certain(conversation, &rows) => Some((Some(row.action.clone()), self.stopped(row)?)),
             _ => {
                 let why = "an earlier call has the same id, so whether this one was begun is not known; it is not made \
                            again, and the user should look whether it happened";
@@ -202,15 +202,25 @@ impl Results<'_> {
                 let output: Value = serde_json::from_str(content).unwrap_or_default();
                 if output["outcome"] == Outcome::Pending.word() { Place::At(at) } else { Place::Nowhere }
             }
-            None if Self::is_unanswered(conversation, &row.call) => Place::Next,
+            None if Self::unanswered(conversation).iter().any(|call| call.id == row.call) => Place::Next,
             None => Place::Nowhere,
         }
     }
 
-    /// Whether the call with this id is one of those that were stopped before they had a result.
-    #[must_use]
-    pub fn is_unanswered(conversation: &Conversation, call: &str) -> bool {
-        Self::unanswered(conversation).iter().any(|unanswered| unanswered.id == call)
+    /// Whether this call was stopped before it had a result, so that it ends with the next message. Where several have its id
+    /// nobody can tell.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn is_unanswered(&self, conversation: &Conversation, row: &CallRow) -> Result<bool, Error> {
+        let is_open = Self::unanswered(conversation).iter().any(|call| call.id == row.call);
+        let rows = || self.journal.calls_named(&conversation.run, &row.call);
+        Ok(is_open && Self::is_certain(conversation, &rows()?))
+    }
+
+    /// Whether a row of the journal is certainly the call of the conversation that has its id.
+    fn is_certain(conversation: &Conversation, rows: &[CallRow]) -> bool {
+        matches!(rows, [row] if conversation.calls_named(&row.call) == 1)
     }
 
     /// The calls of the last answer that has some and no result of which stands in the conversation.

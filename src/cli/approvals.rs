@@ -16,6 +16,7 @@ use super::{
     ids, open_files,
     show::{Show, call_line, rfc3339},
     spinner::Wait,
+    tools,
     ui::Line,
     words::count,
 };
@@ -444,7 +445,8 @@ async fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
         Some(run) if given_up || open => app.lease_soon(run).await.map_err(|failure| failure.hint(GIVEN_UP))?,
         _ => None,
     };
-    if let Some(output) = leave_cut(app, row)? {
+    if let Some((run, output)) = leave_cut(app, row)? {
+        tools::close(app, &run)?;
         if !app.ui.json() {
             let line = Line::new().good("✓ ").plain("Left as it is: ").bold(id.as_str());
             app.ui.say(line.plain(left_as(output.outcome)));
@@ -456,6 +458,9 @@ async fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
         true => dispatch::given_up(&app.audit()?, &journal, row, now).map_err(unwritten)?.1,
         false => false,
     };
+    if let Some(run) = row.asked.run.as_ref().filter(|_| ended) {
+        tools::close(app, run)?;
+    }
     if !given_up && !ended {
         let state = journal.approval(id)?.map_or(row.state, |row| row.state);
         let failure = Failure::new(Kind::Usage, format!("{id} is {state}; there is nothing to give up"));
@@ -473,7 +478,8 @@ async fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
             return Ok(());
         }
     }
-    told(app, row, !held)
+    // Of an end that was written without the key nobody believes anything.
+    told(app, row, !held && journal.is_unlocked())
 }
 
 fn unwritten(error: dispatch::Error) -> Failure {
@@ -481,14 +487,14 @@ fn unwritten(error: dispatch::Error) -> Failure {
 }
 
 /// A call that was cut off while it was being carried out is left as it is, unless a process is at work on it.
-fn leave_cut(app: &App, row: &ApprovalRow) -> Result<Option<ToolOutput>, Failure> {
+fn leave_cut(app: &App, row: &ApprovalRow) -> Result<Option<(RunId, ToolOutput)>, Failure> {
     let Some(run) = row.asked.run.as_ref().filter(|_| row.state == ApprovalState::Executing) else { return Ok(None) };
     let Some(_lease) = app.try_lease(run)? else { return Ok(None) };
     let journal = app.journal()?;
     let Some(call) = journal.open_calls(run)?.into_iter().find(|call| call.action == row.asked.action) else {
         return Ok(None);
     };
-    Ok(Some(dispatch::left(&app.audit()?, &journal, &call, app.clock.now())?))
+    Ok(Some((run.clone(), dispatch::left(&app.audit()?, &journal, &call, app.clock.now())?)))
 }
 
 /// The JSON object of an approval that was given up, or how its run is gone on with.

@@ -138,11 +138,15 @@ pub(crate) fn finish(
     ended
 }
 
-/// Whether a run was stopped before the model's last word, by a person, the time or a limit.
+/// Whether a run was stopped before the model's last word, by a person, the time, a limit or `panic`.
 fn broke_off(turn: &Result<TurnEnd, Failure>) -> bool {
     match turn {
         Ok(end) => matches!(end.limit, Some(LimitReached::Turns(_) | LimitReached::TotalTokens(_))),
-        Err(failure) => matches!(failure.kind, Kind::Timeout | Kind::HungUp | Kind::Interrupted | Kind::Terminated),
+        // Not permitted is what ends a turn when everything was stopped.
+        Err(failure) => matches!(
+            failure.kind,
+            Kind::Timeout | Kind::HungUp | Kind::Interrupted | Kind::Terminated | Kind::NotPermitted
+        ),
     }
 }
 

@@ -20,7 +20,6 @@ use crate::{
     session::Revoked,
     store::{
         journal::{self, ApprovalFilter, ApprovalRow, ApprovalState, Journal},
-        seal::DataKey,
         stop::Stop,
     },
 };
@@ -36,12 +35,12 @@ const OF_OTHERS: Duration = Duration::from_secs(4);
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "It asks nothing. Every agentctl process with this state folder or this
 credential store stops before its next step, and stays stopped; a request that
-has left cannot be called back. What waits in this state folder is given up,
-and calls that were cut off get their end, if the credential store gives its key.
+has left cannot be called back. What waits in this state folder is given up, and
+calls that were cut off get their end, if the credential store gives its key.
 After a new `agentctl login` new processes can act again; a login that began
-before the stop comes to nothing. The exit code is 1 if a part could not be done,
-or something may have happened; the receipt on stdout says what. Run it again if
-it was cut off.
+before the stop comes to nothing. The exit code is 1 if a part could not be
+done, or something may have happened; the receipt on stdout says what. Run it
+again if it was cut off.
 
 Examples:
   agentctl panic")]
@@ -71,7 +70,10 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
     }
     let action = ActionId::mint();
     // Until this process ends. Before its request: no other one takes that for one that was cut off.
-    let _own = cut_off::hold(&state, &action);
+    let own = cut_off::hold(&state, &action);
+    if let Err(error) = &own {
+        receipt.not_done.push(format!("another `agentctl panic` may take this one for cut off: {error}"));
+    }
     // What is written into the log carries its key's MAC, if the store gives the key at once. Nothing is carried out meanwhile.
     let _ = unlock(app, AT_ONCE).await;
     // The log first, like before any call; what came of it follows at the end.
@@ -105,12 +107,13 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
         audit.response(&action, app.clock.now(), body)?;
         Ok(audit)
     });
+    cut_off::is_over(&state, &action);
     match logged {
         Ok(audit) => {
-            cut_off::is_over(&state, &action);
             receipt.not_done.extend(cut_off::end(&audit, &state, &action, app.clock.now()));
             let sealed = match audit.seal(app.clock.now()) {
-                Ok(()) if key.is_some() => Ok(", sealed where the credential store lasts"),
+                Ok(()) if key == Some(true) => Ok(", sealed where the credential store lasts"),
+                Ok(()) if key == Some(false) => Ok(""),
                 Ok(()) => Err("its key is out of reach; the next run seals it".to_owned()),
                 Err(error) => Err(error.to_string()),
             };
@@ -122,12 +125,13 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
     tell(app, &receipt, generation, &abandoned)
 }
 
-/// The key that seals the log, unless the credential store does not give it in time.
-async fn unlock(app: &App, limit: Duration) -> Option<(&DataKey, bool)> {
+/// Whether the credential store gave its key, which log and journal then have. None: not in time. One that was never used
+/// has none, and nothing is written that it would be needed for.
+async fn unlock(app: &App, limit: Duration) -> Option<bool> {
     let store = app.store().ok()?;
     tokio::select! {
         biased;
-        key = store.data_key() => Some((key.ok()?, store.lasts())),
+        key = store.existing_data_key() => Some(key.ok()?.is_some()),
         () = app.clock.sleep(limit) => None,
     }
 }

@@ -75,7 +75,9 @@ async fn go_on(app: &App, args: &Args, stop: &mut Stop) -> Result<(), Failure> {
     let conversation = if saved.row.is_single_call() { None } else { Some(load(&journal, &run)?) };
     // What ended without the model's last word, because its server failed or a signal came, can be asked for again.
     let owes = conversation.as_ref().is_some_and(|conversation| conversation.last_word().is_none());
-    if saved.ended_at.is_some() && journal.open_calls(&run)?.is_empty() && !owes {
+    // Who ended a single call may have been killed before its run was over.
+    let pending = saved.row.is_single_call() && saved.status.as_deref() == Some("run.pending");
+    if saved.ended_at.is_some() && journal.open_calls(&run)?.is_empty() && !owes && !pending {
         let failure = Failure::new(Kind::Usage, format!("{run} has ended; nothing of it waits"));
         return Err(match saved.row.is_single_call() {
             true => failure.hint(format!("`agentctl runs show {run}` shows what it brought")),
@@ -149,10 +151,12 @@ fn find(app: &App, journal: &Journal, args: &Args) -> Result<RunId, Failure> {
     }
 }
 
-/// With these also the runs that ended without the model's last word because its server failed, the last used first.
+/// With these also the runs that ended without the model's last word because its server failed or everything was
+/// stopped, the last used first.
 fn unanswered(app: &App, journal: &Journal, open: Vec<RunId>) -> Result<Vec<RunId>, Failure> {
     let profile = &app.config()?.profile.value;
-    let failed = |run: &SavedRun| run.exit_code == Some(Kind::Model.exit_code().into()) && !run.row.is_single_call();
+    let codes = [Kind::Model, Kind::NotPermitted].map(|kind| Some(kind.exit_code().into()));
+    let failed = |run: &SavedRun| codes.contains(&run.exit_code) && !run.row.is_single_call();
     let mut runs = journal.runs()?;
     runs.retain(|run| run.row.profile == *profile && (failed(run) || open.contains(&run.row.id)));
     runs.sort_by_key(|run| std::cmp::Reverse(run.used_at));

@@ -10,11 +10,12 @@ use super::{
     failure::{Failure, Kind},
     finish::delete_run,
     ids,
-    show::rfc3339,
+    show::{self, rfc3339},
     ui::Line,
 };
 use crate::{
     agent::Conversation,
+    dispatch,
     model::CutShort,
     store::{
         journal::{ApprovalFilter, Journal, SavedRun},
@@ -239,6 +240,15 @@ fn delete(app: &App, journal: &Journal, run: &SavedRun, force: bool) -> Result<(
         return Err(Failure::new(Kind::Failed, format!("something of {id} is still pending"))
             .hint(format!("`agentctl resume {id}` goes on with it"))
             .hint("`agentctl approvals list` shows what waits; --force deletes it all the same"));
+    }
+    for call in journal.open_calls(id)? {
+        if dispatch::may_have_happened(journal, &call)? {
+            let call = show::call_in_words(&call.tool, &call.plan);
+            app.ui.warn(&format!("{call} may have happened: look whether it did"));
+        }
+    }
+    if !journal.is_unlocked() && app.store()?.lasts() && !journal.open_calls(id)?.is_empty() {
+        app.ui.warn("the end of its call is written without the log's key: `agentctl audit verify` goes on naming it as one without");
     }
     delete_run(app, journal, id)?;
     if app.ui.json() {

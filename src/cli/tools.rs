@@ -24,7 +24,7 @@ use crate::{
     config, dispatch,
     event::Event,
     policy::{Author, PolicyFile},
-    store::journal::SavedRun,
+    store::journal::{Journal, SavedRun},
     tool::{self, CredentialSource, Finding, Registry, Tool},
 };
 
@@ -302,9 +302,7 @@ pub(crate) async fn resume(
     let tell = |event| show.event(event);
     let Some(row) = journal.open_calls(id)?.pop() else {
         // Only its end was not written down: what it brought is kept.
-        if let Some(output) =
-            journal.messages(id)?.last().and_then(|message| ToolOutput::from_model(&message["content"]))
-        {
+        if let Some(output) = brought(&journal, id)? {
             let tool = run.row.title.rsplit(' ').next().unwrap_or_default();
             let ToolOutput { outcome, message, .. } = output.clone();
             tell(Event::ToolCompleted { action: None, tool: tool.to_owned(), outcome, message, data: None });
@@ -321,6 +319,25 @@ pub(crate) async fn resume(
     let dispatcher = stop.or(app.dispatcher()).await?;
     let output = drive(app, &show, stop, dispatcher.resume(&row, anew.contains(&row.action), &tell)).await;
     end(app, &show, id, &row.tool, output.map(|output| (Some(row.action), output)))
+}
+
+/// What a single call brought, if that is kept.
+fn brought(journal: &Journal, run: &RunId) -> Result<Option<ToolOutput>, Failure> {
+    Ok(journal.messages(run)?.last().and_then(|message| ToolOutput::from_model(&message["content"])))
+}
+
+/// The run of a single call that was ended while nobody was at work on it is over, as if its own process had ended it.
+pub(crate) fn close(app: &App, run: &RunId) -> Result<(), Failure> {
+    let journal = app.journal()?;
+    if journal.run(run)?.is_some_and(|run| run.row.is_single_call())
+        && journal.open_calls(run)?.is_empty()
+        && let Some(output) = brought(&journal, run)?
+    {
+        let kind = verdict::kind(output.outcome);
+        let code = kind.map_or(0, Kind::exit_code);
+        journal.end_run(run, app.clock.now(), verdict::event_name(kind), code.into())?;
+    }
+    Ok(())
 }
 
 /// The end of a single call, which is a run without a conversation: what it brought is kept in the place of one.
@@ -344,7 +361,7 @@ fn end(
         // What the log has the end of is over. What it has not, somebody writes there who goes on with it.
         Err(_) => {
             for row in journal.open_calls(run)? {
-                if app.audit().is_ok_and(|audit| dispatch::has_end(&audit, &row.action).unwrap_or(false)) {
+                if app.audit().is_ok_and(|audit| matches!(dispatch::end_of(&audit, &row.action), Ok(Some(_)))) {
                     journal.close_call(&row.action, app.clock.now())?;
                 }
             }

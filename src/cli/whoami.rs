@@ -12,7 +12,8 @@ use crate::{config::Permission, session::Account};
 
 /// Show who you are here, and where each setting comes from
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Nothing is asked over the network. Exit code 4 means that nobody is logged in.
+#[command(after_help = "Nothing is asked over the network. Exit code 4 means that nobody is logged in,
+13 that everything was stopped (`agentctl panic`) and nobody has logged in since.
 
 Examples:
   agentctl whoami
@@ -32,7 +33,8 @@ async fn show(app: &App) -> Result<(), Failure> {
     let account = app.patiently(async { Ok(session.account().await?) }).await;
     // A store that cannot be used is no reason to hide the rest.
     let (account, trouble) = match account {
-        Ok(Some(account)) => (Some(account), None),
+        // A login from before a stop is of no use, wherever the stop was.
+        Ok(Some(account)) => (Some(account), app.mark()?.check().err().map(Failure::from)),
         Ok(None) => (None, Some(nobody())),
         Err(failure) => (None, Some(failure)),
     };

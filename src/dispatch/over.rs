@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     approval,
-    call::{ActionId, ApprovalId, Outcome, RunId, ToolOutput},
+    call::{ActionId, Outcome, RunId, ToolOutput},
     store::{
         audit::Audit,
         journal::{self, About, ApprovalRow, ApprovalState, CallRow, ExecutionEnd, Journal},
@@ -59,27 +59,18 @@ impl Why {
     }
 }
 
-/// A call whose end was written down because everything was stopped.
-#[derive(Debug)]
-pub struct Ended {
-    /// What it is known by: its approval, or else its action.
-    pub name: String,
-    /// Its approval.
-    pub approval: Option<ApprovalId>,
-    /// Which tool.
-    pub tool: String,
-    /// How it ended.
-    pub output: ToolOutput,
-}
-
 /// Writes down the end of an open call, because everything was stopped: nothing that was in hand then is gone on with. What may
 /// have been sent is unknown, and the token for it is erased. No process may be at work on it. Says how it ended if it had no
 /// end yet. Whoever is killed in between does it again.
 ///
 /// # Errors
 /// If the log or the journal cannot be read or written.
-pub fn stopped(audit: &Audit, journal: &Journal, row: &CallRow, at: DateTime<Utc>) -> Result<Option<Ended>, Error> {
-    let approval = journal.approval_of(&row.action)?.map(|row| row.asked.id);
+pub fn stopped(
+    audit: &Audit,
+    journal: &Journal,
+    row: &CallRow,
+    at: DateTime<Utc>,
+) -> Result<Option<ToolOutput>, Error> {
     let (output, logged) = end_stopped(audit, journal, row, &Why::Stopped, at)?;
     // A conversation learns from the log what came of its call, when it goes on. What the log does not know, it is told here.
     if logged.request || journal.run(&row.run)?.is_some_and(|run| run.row.is_single_call()) {
@@ -88,11 +79,7 @@ pub fn stopped(audit: &Audit, journal: &Journal, row: &CallRow, at: DateTime<Utc
         let message = json!({ "role": "tool", "tool_call_id": row.call, "content": output.for_model() });
         journal.append_result(&row.run, Some(&row.action), &message, at)?;
     }
-    if logged.response.is_some() {
-        return Ok(None);
-    }
-    let name = approval.as_ref().map_or_else(|| row.action.to_string(), ToString::to_string);
-    Ok(Some(Ended { name, approval, tool: row.tool.clone(), output }))
+    Ok(Some(output).filter(|_| logged.response.is_none()))
 }
 
 /// Writes down the end of a call that was cut off while it was being carried out, and that the person leaves as it is: whether
@@ -125,8 +112,8 @@ pub fn not_begun(
     Ok(Some(end_stopped(audit, journal, row, &Why::NotBegun, at)?.0))
 }
 
-/// A single call has no conversation that would have to learn its end: what it brought is kept in the place of one, and its run
-/// is over. Without the journal's key it stays open, for whoever has it.
+/// A single call has no conversation that would have to learn its end: what it brought is kept in the place of one. Without the
+/// journal's key it stays open, for whoever has it.
 fn answer_single(
     journal: &Journal,
     run: &RunId,
@@ -138,9 +125,7 @@ fn answer_single(
         && let Some(call) = journal.open_calls(run)?.into_iter().find(|call| call.action == *action)
     {
         let message = json!({ "role": "tool", "tool_call_id": call.call, "content": output.for_model() });
-        let (status, code) = if output.outcome == Outcome::Done { ("run.completed", 0) } else { ("run.failed", 1) };
-        let answered = journal.append_result(run, Some(action), &message, at);
-        match answered.and_then(|()| journal.end_run(run, at, status, code)) {
+        match journal.append_result(run, Some(action), &message, at) {
             Err(journal::Error::Locked) => {}
             answered => answered?,
         }
@@ -282,12 +267,21 @@ pub fn given_up_unasked(
     end_undone(audit, journal, &row.action, &logged, NOT_ASKED, None, at)
 }
 
-/// Whether the log has the end of a call.
+/// Whether an open call was being carried out when it was cut off, so that nobody knows whether it happened.
+///
+/// # Errors
+/// If the journal cannot be read.
+pub fn may_have_happened(journal: &Journal, row: &CallRow) -> Result<bool, journal::Error> {
+    let executing = journal.approval_of(&row.action)?.is_some_and(|row| row.state == ApprovalState::Executing);
+    Ok(executing || journal.execution(&row.action)?.is_some_and(|execution| execution.ended_at.is_none()))
+}
+
+/// How a call ended, if the log has that.
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn has_end(audit: &Audit, action: &ActionId) -> Result<bool, Error> {
-    Ok(Logged::of(audit, action)?.response.is_some())
+pub fn end_of(audit: &Audit, action: &ActionId) -> Result<Option<ToolOutput>, Error> {
+    Ok(Logged::of(audit, action)?.response.as_ref().map(ToolOutput::from_log))
 }
 
 /// Whether a call of a run is open whose end the log has not. One that somebody has changed is.
@@ -300,7 +294,7 @@ pub fn has_unended(audit: &Audit, journal: &Journal, run: &RunId) -> Result<bool
         calls => calls?,
     };
     for row in calls {
-        if !has_end(audit, &row.action)? {
+        if end_of(audit, &row.action)?.is_none() {
             return Ok(true);
         }
     }

@@ -385,6 +385,8 @@ fn a_run_is_not_taken_up_by_who_has_not_its_key() {
         let refused = agentctl(&home).args(other.iter().copied()).stdin("").env("AGENTCTL_STORE", "memory").run();
         assert!(!refused.status.success(), "{other:?} {refused}");
     }
+    let looked = agentctl(&home).args(["chat", "--resume", &talk]).stdin("").run();
+    looked.err(&["Something still waits for your answer; /abandon gives it up"]);
     let waiting = agentctl(&home).args(["approvals", "wait", "--all"]).start();
     waiting.wait_for_stderr("Waiting for 2 answers");
     dev.auto("approve", "approve");

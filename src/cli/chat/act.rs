@@ -249,10 +249,13 @@ async fn compact(talk: &mut Talk<'_>) -> Result<(), Failure> {
         Compacted::Empty => app.ui.say("There is nothing to sum up."),
         Compacted::Waits => {
             let why = "a call of this conversation has not ended, and its result needs its place";
-            return Err(Failure::new(Kind::Usage, why).hint(match talk.unasked()?.is_empty() {
-                true => "answer it on your device and say something, or give it up with /abandon",
-                false => "your next message asks you about it, /abandon gives it up",
-            }));
+            return Err(Failure::new(Kind::Usage, why).hint(
+                match (talk.unasked()?.is_empty(), talk.cut()?.is_empty()) {
+                    (true, true) => "answer it on your device and say something, or give it up with /abandon",
+                    (true, false) => "your next message finds out what came of it, /abandon leaves it as it is",
+                    (false, _) => "your next message asks you about it, /abandon gives it up",
+                },
+            ));
         }
     }
     Ok(())

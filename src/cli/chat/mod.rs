@@ -121,7 +121,7 @@ async fn converse(app: &App, talk: &mut Talk<'_>, reader: &mut Reader, signals: 
                 continue;
             }
             Input::End if !interactive || is_open() => return Ok(()),
-            end => return Err(gone(app, signals, end).await),
+            end @ (Input::End | Input::Broken(_)) => return Err(gone(app, signals, end).await),
         };
         leaving = false;
         let done = match text.trim() {
@@ -212,7 +212,7 @@ async fn with_files(app: &App, reader: &mut Reader, message: &str, origin: Origi
 /// What the first ^C on an empty line says.
 fn first_step(app: &App, talk: &Talk<'_>) {
     if !talk.waiting().unwrap_or_default().is_empty() {
-        app.ui.say("Something still waits for your answer; /abandon gives it up, /approvals shows it.");
+        app.ui.say(talk::WAITS);
     }
     if !talk.approved().unwrap_or_default().is_empty() {
         app.ui.say("Something that you approved is not done yet: your next message does it, /abandon gives it up.");

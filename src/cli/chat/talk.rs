@@ -33,6 +33,8 @@ use crate::{
     },
 };
 
+/// What is said where something of the conversation has no answer yet.
+pub(super) const WAITS: &str = "Something still waits for your answer; /abandon gives it up, /approvals shows it.";
 /// What is said of a call that was stopped before it was begun, when its conversation is taken up.
 const STOPPED_BEFORE: &str = ": it was stopped before anything was done. Your next message goes on without it.";
 /// The same of one that was cut off.
@@ -143,6 +145,9 @@ impl<'a> Talk<'a> {
         }
         self.instructions = conversation.instructions().map(str::to_owned);
         (self.lease, self.conversation) = (Some(Rc::new(lease)), Some(conversation));
+        if !self.waiting()?.is_empty() {
+            self.app.ui.say(WAITS);
+        }
         for id in self.approved()? {
             self.app.ui.say(reader::news_of(self.app, &id, "approved", reader::When::NextMessage));
         }
@@ -172,8 +177,17 @@ impl<'a> Talk<'a> {
     /// does not go on, and those about which nobody was asked yet.
     pub(super) fn unbegun(&self) -> Result<(Vec<CallRow>, Vec<CallRow>), Failure> {
         let Some(conversation) = &self.conversation else { return Ok(Default::default()) };
-        let unbegun = dispatch::unasked(&self.app.audit()?, &*self.app.journal()?, conversation.run())?;
-        Ok(unbegun.into_iter().partition(|row| Results::is_unanswered(conversation, &row.call)))
+        let (audit, journal) = (self.app.audit()?, self.app.journal()?);
+        let results = Results { audit: &audit, journal: &journal, clock: &*self.app.clock };
+        let (mut stopped, mut unasked) = (Vec::new(), Vec::new());
+        for row in dispatch::unasked(&audit, &journal, conversation.run())? {
+            let is_stopped = results.is_unanswered(conversation, &row);
+            match is_stopped.map_err(|error| model_trouble::of_turn(self.app, error, None))? {
+                true => stopped.push(row),
+                false => unasked.push(row),
+            }
+        }
+        Ok((stopped, unasked))
     }
 
     /// Gives each call of the conversation a result, so that an end of it has its place. What was stopped before it was begun

@@ -13,22 +13,24 @@ use crate::{
     files,
     store::{
         audit::{self, Audit, Cursor, Entry, Kind},
-        lock::GrantLock,
+        lock::{self, GrantLock},
     },
 };
 
-/// Where one shows that it lives. Whoever can write the log may have made up the id: it is no path.
+/// Where one shows that it lives.
 fn file(state: &Path, action: &ActionId) -> PathBuf {
-    let name: String = action.as_str().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-    state.join("leases").join(format!("{name}.lock"))
+    state.join("leases").join(format!("{action}.lock"))
 }
 
 /// As long as this is held, no other one takes the request of that name for one that was cut off.
-pub(super) fn hold(state: &Path, action: &ActionId) -> Option<GrantLock> {
-    GrantLock::try_take(&file(state, action)).ok().flatten()
+///
+/// # Errors
+/// If it cannot be made.
+pub(super) fn hold(state: &Path, action: &ActionId) -> Result<Option<GrantLock>, lock::Error> {
+    GrantLock::try_take(&file(state, action))
 }
 
-/// Its end is in the log: from now on nobody needs its lock file. Whoever makes it anew finds that end.
+/// Its end is in the log, or it has no request there: from now on nobody needs its lock file. Whoever makes it anew finds that end.
 pub(super) fn is_over(state: &Path, action: &ActionId) {
     let _ = files::remove(&file(state, action));
 }
@@ -62,19 +64,21 @@ fn end_one(
     let mut had = Had::default();
     audit.entries_of(action)?.iter().for_each(|entry| had.entry(entry));
     if had.is_open() {
-        let message = format!("it was cut off; what was done then stands in the end of {own}");
+        let message = format!("it was cut off, and what it did is written nowhere; {own} did everything again");
         audit.response(action, at, json!({ "outcome": "unknown", "message": message }))?;
     }
     is_over(state, action);
     Ok(())
 }
 
-/// The requests of a `panic` that seem to have no end.
+/// The requests of a `panic` that seem to have no end. Whoever can write the log may have made up an id: only one that could have
+/// been made here is a file's name.
 fn open(audit: &Audit) -> Result<Vec<ActionId>, audit::Error> {
     let mut all: BTreeMap<ActionId, Had> = BTreeMap::new();
     audit.read_on(&mut Cursor::default(), |entry, _| {
         if let Some(action) = &entry.action {
-            if entry.kind == Kind::Request && entry.body["tool"] == "panic" {
+            let is_panic = || entry.body["tool"] == "panic" && ActionId::minted(action.as_str()).is_some();
+            if entry.kind == Kind::Request && is_panic() {
                 all.entry(action.clone()).or_default().entry(&entry);
             } else if let Some(had) = all.get_mut(action) {
                 had.entry(&entry);

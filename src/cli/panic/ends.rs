@@ -14,16 +14,17 @@ use crate::{
             records::{PAUSE, TRIES},
         },
         failure::Failure,
+        tools,
     },
-    dispatch::{self, Ended},
+    dispatch,
     store::{
-        audit::{self, Audit, Kind},
-        journal::{self, ApprovalFilter, ApprovalState, CallRow, Journal},
+        audit::Audit,
+        journal::{self, ApprovalFilter, ApprovalRow, ApprovalState, CallRow, Journal},
     },
 };
 
 /// What is said where a call cannot be ended without the key.
-const LOCKED: &str = "the key in the credential store is out of reach; another `agentctl panic` writes it when it is not, and \
+const LOCKED: &str = "the key that it was written with is out of reach; another `agentctl panic` writes it when it is not, and \
                       so does `agentctl resume` after the next login";
 
 /// The calls that are being carried out. Nobody calls them back.
@@ -59,7 +60,7 @@ impl Going {
             Err(error) => unknown.push(unread("", &error)),
         }
         // The log knows an end that the journal has not.
-        going.0.retain(|action, _| !dispatch::has_end(audit, action).unwrap_or(false));
+        going.0.retain(|action, _| !has_end(audit, action));
         (going, unknown)
     }
 
@@ -96,7 +97,7 @@ pub(super) async fn write(
         receipt.done.push(format!("nothing more is carried out in {run}; {who}"));
     }
     for (action, One { words, .. }) in going.0 {
-        match end_of(&audit, &action) {
+        match dispatch::end_of(&audit, &action) {
             Ok(Some(end)) => {
                 let word = end.outcome.word();
                 let what = format!("{words} was being carried out when everything was stopped, and ended as {word}");
@@ -112,11 +113,14 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// How a call ended, if the log has its end.
-fn end_of(audit: &Audit, action: &ActionId) -> Result<Option<ToolOutput>, audit::Error> {
-    let entries = audit.entries_of(action)?;
-    let end = entries.iter().find(|entry| entry.kind == Kind::Response && entry.proven != Some(false));
-    Ok(end.map(|entry| ToolOutput::from_log(&entry.body)))
+/// Whether the log has the end of a call, as far as it can be read.
+fn has_end(audit: &Audit, action: &ActionId) -> bool {
+    matches!(dispatch::end_of(audit, action), Ok(Some(_)))
+}
+
+/// What a call is known by.
+fn name<'a>(call: &'a CallRow, approval: Option<&'a ApprovalId>) -> &'a str {
+    approval.map_or(call.action.as_str(), ApprovalId::as_str)
 }
 
 /// Writing down the ends of what was cut off.
@@ -167,7 +171,7 @@ impl Ends<'_> {
     fn run(&mut self, run: &RunId) {
         for call in self.open_calls(run) {
             match dispatch::stopped(self.audit, self.journal, &call, self.app.clock.now()) {
-                Ok(Some(ended)) => self.ended(call, ended),
+                Ok(Some(output)) => self.ended(call, &output),
                 Ok(None) => {}
                 Err(error) => {
                     let why = match error {
@@ -178,15 +182,22 @@ impl Ends<'_> {
                 }
             }
         }
+        if let Err(failure) = tools::close(self.app, run) {
+            self.receipt.not_done.push(format!("the end of {run} is not written down: {}", failure.message));
+        }
     }
 
     /// A run that cannot be held.
     fn unheld(&mut self, run: &RunId, why: &str) {
         for call in self.open_calls(run) {
-            if !dispatch::has_end(self.audit, &call.action).unwrap_or(false) {
+            if !has_end(self.audit, &call.action) {
                 self.unended(call, why);
             }
         }
+    }
+
+    fn approval_of(&self, call: &CallRow) -> Option<ApprovalRow> {
+        self.journal.approval_of(&call.action).ok().flatten()
     }
 
     fn open_calls(&mut self, run: &RunId) -> Vec<CallRow> {
@@ -197,10 +208,10 @@ impl Ends<'_> {
     }
 
     /// What became of a call that was cut off. One whose approval was given up just now was named with it.
-    fn ended(&mut self, call: CallRow, ended: Ended) {
-        let Ended { name, approval, tool, output } = ended;
+    fn ended(&mut self, call: CallRow, output: &ToolOutput) {
+        let approval = self.approval_of(&call).map(|row| row.asked.id);
+        let what = format!("{} ({}): {}", name(&call, approval.as_ref()), call.tool, output.message);
         self.told.insert(call.action);
-        let what = format!("{name} ({tool}): {}", output.message);
         match output.outcome {
             Outcome::Unknown => self.receipt.not_done.push(what),
             _ if approval.is_some_and(|id| self.abandoned.contains(&id)) => {}
@@ -210,11 +221,10 @@ impl Ends<'_> {
 
     /// The same of one whose end could not be written down everywhere.
     fn unended(&mut self, call: CallRow, why: &str) {
-        let approval = self.journal.approval_of(&call.action).ok().flatten();
-        let begun = self.journal.execution(&call.action).ok().flatten().is_some();
-        let begun = begun || approval.as_ref().is_some_and(|row| row.state == ApprovalState::Executing);
-        let name = approval.map_or_else(|| call.action.to_string(), |row| row.asked.id.to_string());
-        self.receipt.not_done.push(match end_of(self.audit, &call.action) {
+        let approval = self.approval_of(&call);
+        let begun = dispatch::may_have_happened(self.journal, &call).unwrap_or(false);
+        let name = name(&call, approval.as_ref().map(|row| &row.asked.id));
+        self.receipt.not_done.push(match dispatch::end_of(self.audit, &call.action) {
             Ok(Some(end)) => {
                 let word = end.outcome.word();
                 format!("{name} ended as {word}; the audit log has that, and the journal has not: {why}")

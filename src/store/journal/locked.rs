@@ -1,50 +1,40 @@
-//! What a journal does not do without its key: change what carries a MAC, or add to a run that does. Whoever has the key could
-//! not believe such a run any more, and would never go on with it. That an approval was given up is the one thing that may
-//! be written all the same: it is the safe reading, and needs no proof.
+//! What a journal does not do without the key that a run was written with: change what belongs to the run, or add to it.
+//! Whoever has the key could not believe such a run any more, and would never go on with it. That an approval was given up
+//! is the one thing that may be written all the same: it is the safe reading, and needs no proof. And a run may be forgotten.
 //!
 //! Kept by triggers of this connection, as the MACs are, so that no statement can forget it.
 
-use super::{Error, Journal, proof};
+use super::{
+    Error, Journal,
+    proof::{TABLES, Table},
+};
 
 impl Journal {
-    /// Before the first write: refuses what must not be written without the key, as [`Error::Locked`].
+    /// Before the first write without a key: what carries a MAC is not written over. Refused as [`Error::Locked`].
     pub(super) fn lock(&self) -> Result<(), Error> {
-        if self.is_unlocked() || self.locked.get() {
-            return Ok(());
+        if !self.is_unlocked() && !self.locked.get() {
+            self.found(self.keep("mac IS NOT NULL"))?;
+            self.locked.set(true);
         }
-        let lock = || proof::tables().try_for_each(|(table, run)| self.connection.execute_batch(&triggers(table, run)));
-        self.found(lock())?;
-        self.locked.set(true);
         Ok(())
     }
 
-    /// The key is at hand.
-    pub(super) fn release(&self) -> rusqlite::Result<()> {
-        if self.locked.replace(false) {
-            proof::tables().try_for_each(|(table, _)| {
-                self.connection.execute_batch(&format!(
-                    "DROP TRIGGER temp.{table}_kept; DROP TRIGGER IF EXISTS temp.{table}_closed;"
-                ))
-            })?;
-        }
-        Ok(())
+    /// The same for runs of which this is true. It takes the place of what was kept before.
+    pub(super) fn keep(&self, others: &str) -> rusqlite::Result<()> {
+        TABLES.iter().try_for_each(|table| self.connection.execute_batch(&triggers(table, others)))
     }
 }
 
-/// Those of a table whose rows belong to the run that its column `run` names.
-fn triggers(table: &str, run: &str) -> String {
-    let but = if table == "approvals" { "AND NEW.state IS NOT 'abandoned'" } else { "" };
-    let kept = format!(
-        "CREATE TEMP TRIGGER {table}_kept BEFORE UPDATE ON {table} WHEN OLD.mac IS NOT NULL {but}
-         BEGIN SELECT RAISE(ABORT, 'locked'); END;"
-    );
-    // A run itself cannot be added to.
-    if run == "id" {
-        return kept;
-    }
+fn triggers(table: &Table, others: &str) -> String {
+    let Table { name, of: [run, _], columns, .. } = table;
+    let of_others = |row: &str| format!("EXISTS (SELECT 1 FROM runs WHERE id = {row}.{run} AND {others})");
+    let (before, but) = (of_others("OLD"), if *name == "approvals" { "AND NEW.state IS NOT 'abandoned'" } else { "" });
+    let (added, columns) = (of_others("NEW"), columns.join(", "));
     format!(
-        "{kept} CREATE TEMP TRIGGER {table}_closed BEFORE INSERT ON {table}
-         WHEN EXISTS (SELECT 1 FROM runs WHERE id = NEW.{run} AND mac IS NOT NULL)
+        "DROP TRIGGER IF EXISTS temp.{name}_kept; DROP TRIGGER IF EXISTS temp.{name}_closed;
+         CREATE TEMP TRIGGER {name}_kept BEFORE UPDATE OF {columns} ON {name} WHEN {before} {but}
+         BEGIN SELECT RAISE(ABORT, 'locked'); END;
+         CREATE TEMP TRIGGER {name}_closed BEFORE INSERT ON {name} WHEN {added}
          BEGIN SELECT RAISE(ABORT, 'locked'); END;"
     )
 }
@@ -54,49 +44,76 @@ mod tests {
     use serde_json::json;
 
     use super::super::{
-        ApprovalState, Error, ExecutionEnd, Journal, Then,
+        ApprovalChange, ApprovalState, CallRow, Error, Execution, ExecutionEnd, Journal, NewApproval, Then,
+        approvals::tests::new,
         proof::{
             About,
             tests::{filled, journal, key},
         },
         tests::at,
     };
-    use crate::{call::RunId, files::tests::TempDir};
+    use crate::{
+        call::{ActionId, RunId},
+        files::tests::TempDir,
+    };
+
+    const END: ExecutionEnd<'static> = ExecutionEnd { outcome: "done", http_status: None, output: "{}" };
+
+    /// Nothing is written over, and nothing added.
+    fn refuses(journal: &Journal, run: &RunId, action: &ActionId) {
+        let added = (action, Some((0, &json!(2))));
+        let asked = journal.approval_of(action).unwrap().unwrap().asked;
+        let more = NewApproval { action: action.clone(), run: Some(run.clone()), ..new(None) };
+        let call = CallRow { action: ActionId::mint(), ..journal.open_calls(run).unwrap().remove(0) };
+        let execution = Execution { action: &call.action, run, tool: "x", digest: "x" };
+        let requested = ApprovalChange::at(at(2));
+        for (at, refused) in [
+            journal.reopen_run(run, at(2)),
+            journal.end_run(run, at(2), "run.failed", 1),
+            journal.append_message(run, &json!("more")),
+            journal.replace_message(run, 0, &json!("other")),
+            journal.append_result(run, Some(action), &json!("more"), at(2)),
+            journal.replace_results(run, &[added], Then::Nothing, at(2)),
+            journal.open_call(&call),
+            journal.close_call(action, at(2)),
+            journal.insert_approval(&more),
+            journal.move_approval(&asked.id, ApprovalState::Planned, ApprovalState::Requested, &requested),
+            journal.begin_execution(None, execution, "key", at(2)).map(drop),
+            journal.end_execution(action, at(2), END),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert!(matches!(refused, Err(Error::Locked)), "{at}: {refused:?}");
+        }
+    }
 
     #[test]
     fn who_has_not_the_key_writes_over_nothing_that_carries_a_mac() {
         let dir = TempDir::new();
         let (run, action) = filled(&journal(&dir));
         let locked = Journal::open(&dir.0).unwrap();
-        let end = || ExecutionEnd { outcome: "done", http_status: None, output: "{}" };
-        let added = (&action, Some((0, &json!(2))));
-        for refused in [
-            locked.reopen_run(&run, at(2)),
-            locked.end_run(&run, at(2), "run.failed", 1),
-            locked.append_message(&run, &json!("more")),
-            locked.append_result(&run, Some(&action), &json!("more"), at(2)),
-            locked.replace_results(&run, &[added], Then::Nothing, at(2)),
-            locked.close_call(&action, at(2)),
-            locked.end_execution(&action, at(2), end()),
-        ] {
-            assert!(matches!(refused, Err(Error::Locked)), "{refused:?}");
-        }
+        refuses(&locked, &run, &action);
+        let other = Journal::open(&dir.0).unwrap();
+        other.unlock(&key(8)).unwrap();
+        refuses(&other, &run, &action);
         journal(&dir).prove(About::Run(&run)).unwrap();
         // What it gives up goes through, and what it began itself carries no MAC.
         let id = locked.approval_of(&action).unwrap().unwrap().asked.id;
         assert!(locked.abandon(&id, at(2)).unwrap());
         assert_eq!(locked.approval(&id).unwrap().unwrap().state, ApprovalState::Abandoned);
         let (own, call) = filled(&locked);
-        locked.end_execution(&call, at(2), end()).unwrap();
+        locked.end_execution(&call, at(2), END).unwrap();
         locked.end_run(&own, at(2), "run.completed", 0).unwrap();
         journal(&dir).prove_but_given_up(About::Run(&run)).unwrap();
         // With the key it does.
         locked.unlock(&key(7)).unwrap();
         locked.prove_but_given_up(About::Run(&run)).unwrap();
-        locked.end_execution(&action, at(3), end()).unwrap();
+        locked.end_execution(&action, at(3), END).unwrap();
         locked.append_result(&run, Some(&action), &json!("more"), at(3)).unwrap();
         locked.prove_but_given_up(About::Run(&run)).unwrap();
         assert!(matches!(locked.prove(About::Run(&own)), Err(Error::Unproven { .. })));
-        assert!(matches!(locked.end_run(&RunId::mint(), at(3), "x", 0), Err(Error::Missing(_))));
+        // A run that another key was for is forgotten all the same.
+        other.delete_run(&run).unwrap();
     }
 }

@@ -112,8 +112,8 @@ pub enum Error {
     /// A run was gone on with before the key was at hand.
     #[error("this run was taken up before the key of the journal was at hand, so it was not proven")]
     LateKey,
-    /// Nothing can be proven without the key, and nothing that is proven is changed.
-    #[error("the journal's key is not at hand, so what it says can be neither proven nor changed")]
+    /// Nothing can be proven without the key, or with another, and nothing is changed that somebody else proves.
+    #[error("the key that this was written with is not at hand, so it can be neither proven nor changed")]
     Locked,
     /// Anything else that SQLite says.
     #[error("the journal refused: {0}")]

@@ -26,18 +26,18 @@ use crate::{
 };
 
 /// A table whose rows say what was allowed and done.
-struct Table {
-    name: &'static str,
+pub(super) struct Table {
+    pub(super) name: &'static str,
     /// What names a row of it.
     names: &'static [&'static str],
     /// What says to which run and which action a row belongs.
-    of: [&'static str; 2],
+    pub(super) of: [&'static str; 2],
     /// What a MAC is made of. Never what the file calls its columns: those names are somebody's words.
-    columns: &'static [&'static str],
+    pub(super) columns: &'static [&'static str],
 }
 
 #[rustfmt::skip]
-const TABLES: [Table; 5] = [
+pub(super) const TABLES: [Table; 5] = [
     Table {
         name: "runs", names: &["id"], of: ["id", "NULL"],
         columns: &["id", "started_at", "profile", "model", "title", "ended_at", "status", "exit_code", "used_at", "bounds",
@@ -86,11 +86,6 @@ pub enum About<'a> {
     Action(&'a ActionId),
 }
 
-/// The tables whose rows carry MACs, each with the column that says to which run a row belongs.
-pub(super) fn tables() -> impl Iterator<Item = (&'static str, &'static str)> {
-    TABLES.iter().map(|table| (table.name, table.of[0]))
-}
-
 impl Journal {
     /// Gives the journal the key from which its own is derived. What is written from now on carries a MAC. Says whether it
     /// had none before.
@@ -107,10 +102,11 @@ impl Journal {
         }
         let key = key.root().derive("rows of the journal", "").map_err(|_| self.corrupt("no key can be derived"))?;
         let register = || {
-            self.release()?;
             let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
             self.connection.create_scalar_function("row_mac", -1, flags, move |row| mac(&key, row))?;
-            TABLES.iter().try_for_each(|table| self.connection.execute_batch(&triggers(table)))
+            TABLES.iter().try_for_each(|table| self.connection.execute_batch(&triggers(table)))?;
+            // Another key than this one.
+            self.keep(&format!("mac IS NOT NULL AND mac IS NOT {}", mac_of(&TABLES[0], "runs.")))
         };
         self.found(register())?;
         self.unlocked.set(true);

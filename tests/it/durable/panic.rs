@@ -17,7 +17,8 @@ fn panic_stops_everything_until_the_next_login() {
     let asked = dev.history("model").len();
     let receipt = agentctl(&home).args(["panic"]).run().code(0);
     receipt.out(&["nothing more is carried out", "given up: apr_", "revoked at the server", "the audit log has it"]);
-    let stopped = waiting.finish().code(13).err(&["stopped with `agentctl panic`", "start it again"]);
+    let stopped =
+        waiting.finish().code(13).err(&["stopped with `agentctl panic`", "start it again", "goes on with it"]);
     for untrue in ["stays open", "waits for your approval. What"] {
         assert!(!stopped.stderr.contains(untrue), "{untrue}\n{stopped}");
     }

@@ -282,9 +282,11 @@ fn without_the_key_what_was_begun_is_named_and_left_to_who_has_it() {
         cut(&dev, &home);
         let keyless = agentctl(&home).args(["panic", "--json"]).env("AGENTCTL_STORE_PASSPHRASE", "another");
         let receipt = keyless.run().code(1).json();
+        // Its login was not revoked, and is of no use.
+        agentctl(&home).arg("whoami").run().code(13).err(&["everything was stopped with `agentctl panic`"]);
         let begun = |line: &&str| line.contains("was cut off while it was being carried out and may have happened");
         let told = lines(&receipt, "not_done").into_iter().find(begun).unwrap_or_else(|| panic!("{receipt}"));
-        assert!(told.contains("the key in the credential store is out of reach"), "{receipt}");
+        assert!(told.contains("the key that it was written with is out of reach"), "{receipt}");
         if again {
             let receipt = panic(&home).code(1).json();
             assert!(
