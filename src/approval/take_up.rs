@@ -11,7 +11,7 @@ use crate::{
     secret::{AccessToken, AuthReqId},
     session::{self, Account},
     store::{
-        journal::{ApprovalRow, ApprovalState},
+        journal::{self, ApprovalRow, ApprovalState},
         sealed,
     },
 };
@@ -110,14 +110,21 @@ impl Approvals {
         self.end(life, error)
     }
 
-    /// What cannot be opened any more, or not under this login, ends all the same when its time is over.
+    /// What cannot be opened any more, or not under this login, ends all the same when its time is over. Where another key
+    /// proves it, it is given up: nothing else may be written there.
     pub fn or_over(&self, row: &ApprovalRow, error: Error) -> Error {
         if !matches!(error, Error::Unopened | Error::Session(session::Error::OtherLogin))
             || row.left(self.clock.now()).is_none_or(|left| !left.is_zero())
         {
             return error;
         }
-        self.give_up(row, &Error::Expired).err().unwrap_or(Error::Expired)
+        let ended = match self.give_up(row, &Error::Expired) {
+            Err(Error::Journal(journal::Error::Locked)) => {
+                self.journal.abandon(&row.asked.id, self.clock.now()).map(drop).map_err(Error::from)
+            }
+            ended => ended,
+        };
+        ended.err().unwrap_or(Error::Expired)
     }
 
     /// The yes that lies sealed in the journal.

@@ -73,7 +73,7 @@ fn files_are_closed_to_others_under_a_loose_umask() {
 fn no_core_file_is_written() {
     let home = Home::new();
     let unlimited = "ulimit -c unlimited 2> /dev/null || exit 99";
-    let other = || command(&home, "/bin/sh").args(["-c", &format!("{unlimited}; kill -QUIT $$")]).run();
+    let other = || command(&home, "/bin/sh").args(["-c", &format!("{unlimited}; kill -ABRT $$")]).run();
     // Any other program leaves one here, though a busy system gives up on some.
     let is_written = (0..5).any(|_| other().status.core_dumped());
     if !is_written && cfg!(not(target_os = "linux")) {
@@ -86,9 +86,9 @@ fn no_core_file_is_written() {
         let limit = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
         assert!(limit.trim_start().starts_with("0 "), "{limit}");
     }
-    tenant.signal("QUIT");
+    tenant.signal("ABRT");
     let output = tenant.finish();
-    assert_eq!(output.status.signal(), Some(3), "{output}");
+    assert_eq!(output.status.signal(), Some(6), "{output}");
     assert!(!output.status.core_dumped(), "{output}");
 }
 

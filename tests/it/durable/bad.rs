@@ -142,9 +142,9 @@ fn a_key_that_is_gone_from_the_keyring() {
     let first = pending(&home)[0]["id"].as_str().unwrap().to_owned();
     dev.advance(601);
     resume(&home).code(1).err(&["or with another"]);
-    wait().code(12);
+    wait().code(1).err(&["not all can be answered any more"]);
     let ended = agentctl(&home).args(["approvals", "show", &first]).run().code(0);
-    ended.out(&["expired"]);
+    ended.out(&["abandoned"]);
     assert_eq!(pending(&home), Vec::<serde_json::Value>::new());
 }
 

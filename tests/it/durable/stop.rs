@@ -198,7 +198,8 @@ fn two_state_folders(dev: &Dev, home: &Home, store: &str) {
     dev.auto("approve", "off");
     a().args(["login", "--no-browser"]).run().code(0);
     b().arg("whoami").run().code(0);
-    b().args(["run", "--on-approval", "detach", "buy 2 phones"]).run().code(10);
+    let detached = b().args(["run", "--on-approval", "detach", "--json", "buy 2 phones"]).run().code(10);
+    let detached = detached.lines().pop().unwrap()["run"].as_str().unwrap().to_owned();
     dev.post("/approvals/latest/approve", &json!({}));
     let running = b().args(["run", "buy 1 phones"]).start();
     running.wait_for_stderr("Waiting for your approval");
@@ -209,7 +210,7 @@ fn two_state_folders(dev: &Dev, home: &Home, store: &str) {
     b().args(["tools", "call", "search_products", "--arg", "query=phones"]).run().code(4);
     // A login elsewhere is not for what was in hand here either.
     a().args(["login", "--no-browser"]).run().code(0);
-    let output = b().args(["resume", "--last", "--timeout", SOON]).run();
+    let output = b().args(["resume", &detached, "--timeout", SOON]).run();
     assert_eq!((dev.orders().len(), pushes(dev)), (0, 2), "{output}");
     output.err(&["everything was stopped before anything was done"]);
     b().args(["tools", "call", "search_products", "--arg", "query=phones"]).run().code(0);
