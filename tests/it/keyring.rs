@@ -8,10 +8,8 @@ use crate::support::{Dev, Home, Keyring, agentctl};
 
 fn logged_in(keyring: &Keyring) -> (Dev, Home) {
     let dev = Dev::start();
-    let mut home = dev.home();
-    keyring.serve(&mut home);
+    let home = keyring.logged_in(&dev);
     dev.auto("approve", "approve");
-    agentctl(&home).args(["login", "--no-browser"]).run().code(0).silent().err(&["Secret Service"]);
     (dev, home)
 }
 

@@ -202,10 +202,7 @@ fn two_shells_in_one_state_folder() {
 fn a_keyring_that_hangs_in_the_middle_of_a_run() {
     let Some(keyring) = Keyring::start() else { return };
     let dev = Dev::start();
-    let mut home = dev.home();
-    keyring.serve(&mut home);
-    dev.auto("approve", "off");
-    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    let home = keyring.logged_in(&dev);
     let running = waiting(&home);
     keyring.hang();
     approve(&dev);

@@ -65,10 +65,10 @@ impl Going {
     }
 
     fn of_run(&mut self, journal: &Journal, run: &RunId) -> Result<(), journal::Error> {
-        for CallRow { action, tool, .. } in journal.open_calls(run)? {
-            if journal.execution(&action)?.is_some_and(|execution| execution.ended_at.is_none()) {
-                let words = format!("{action} ({tool})");
-                self.0.entry(action).or_insert(One { run: Some(run.clone()), words });
+        for row in journal.open_calls(run)? {
+            if dispatch::may_have_happened(journal, &row)? {
+                let words = format!("{} ({})", row.action, row.tool);
+                self.0.entry(row.action).or_insert(One { run: Some(run.clone()), words });
             }
         }
         Ok(())

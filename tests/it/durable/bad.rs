@@ -113,10 +113,7 @@ fn a_journal_of_a_newer_version_is_left_alone() {
 fn a_key_that_is_gone_from_the_keyring() {
     let Some(keyring) = Keyring::start() else { return };
     let dev = Dev::start();
-    let mut home = dev.home();
-    keyring.serve(&mut home);
-    dev.auto("approve", "off");
-    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    let home = keyring.logged_in(&dev);
     detached(&home, "buy 2 phones");
     approve(&dev);
     keyring.empty();

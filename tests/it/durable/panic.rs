@@ -163,10 +163,7 @@ fn a_lock_file_that_cannot_be_opened_is_no_process_at_work() {
 fn panic_ends_though_the_keyring_hangs_and_the_network_is_down() {
     let Some(keyring) = Keyring::start() else { return };
     let dev = Dev::start();
-    let mut home = dev.home();
-    keyring.serve(&mut home);
-    dev.auto("approve", "off");
-    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    let home = keyring.logged_in(&dev);
     detached(&home, "buy 2 phones");
     drop(dev);
     keyring.hang();

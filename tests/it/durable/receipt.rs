@@ -258,10 +258,7 @@ fn goes_on(dev: &Dev, home: &Home) {
 fn a_keyring_that_takes_its_time_leaves_a_run_that_can_be_gone_on_with() {
     let Some(keyring) = Keyring::start() else { return };
     let dev = Dev::start();
-    let mut home = dev.home();
-    keyring.serve(&mut home);
-    dev.auto("approve", "off");
-    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    let home = keyring.logged_in(&dev);
     cut(&dev, &home);
     keyring.hang();
     let stopping = agentctl(&home).args(["panic", "--json"]).start();

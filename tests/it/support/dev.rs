@@ -44,7 +44,10 @@ impl Dev {
         Self::begin(home, args)
     }
 
-    fn begin(home: Home, args: &[&str]) -> Self {
+    fn begin(mut home: Home, args: &[&str]) -> Self {
+        // A tenant that is killed leaves its temporary folder; here it goes with the home.
+        let temporary = home.path().to_str().unwrap().to_owned();
+        home.set("TMPDIR", &temporary);
         let clock = home.path().join("clock");
         fs::write(&clock, "0").unwrap();
         let listen = ["dev", "--json", "--listen", "127.0.0.1:0", "--manage", "127.0.0.1:0"];

@@ -8,7 +8,7 @@ use std::{
     sync::RwLockReadGuard,
 };
 
-use super::{Home, calm, one_spawn_at_a_time, peer_is_missing, program};
+use super::{Dev, Home, agentctl, calm, one_spawn_at_a_time, peer_is_missing, program};
 
 /// A running Secret Service; it ends when its standard input is closed.
 pub(crate) struct Keyring {
@@ -58,6 +58,16 @@ impl Keyring {
         home.set("DBUS_SESSION_BUS_ADDRESS", &self.bus);
         home.set("AGENTCTL_STORE", "keyring");
         home.unset("AGENTCTL_STORE_PASSPHRASE");
+    }
+
+    /// A home of somebody whose login is kept here; approvals wait for whoever the test sends.
+    #[track_caller]
+    pub(crate) fn logged_in(&self, dev: &Dev) -> Home {
+        let mut home = dev.home();
+        self.serve(&mut home);
+        dev.auto("approve", "off");
+        agentctl(&home).args(["login", "--no-browser"]).run().code(0).silent().err(&["Secret Service"]);
+        home
     }
 
     /// Locks the collection, as a screen lock may do.
