@@ -172,6 +172,27 @@ impl Conversation {
         self.messages.iter().any(|message| matches!(message, Message::User { .. }))
     }
 
+    /// The calls since the last words to the model that have ended, each with its tool.
+    fn ended_calls(&self) -> Vec<(String, Outcome)> {
+        let words = |message: &Message| matches!(message, Message::User { .. });
+        let since = self.messages.iter().rposition(words).map_or(&self.messages[..], |at| &self.messages[at..]);
+        let tool = |id: &str| {
+            let calls = since.iter().filter_map(|message| match message {
+                Message::Assistant { tool_calls, .. } => Some(tool_calls),
+                _ => None,
+            });
+            calls.flatten().find(|call| call.id == id).map(|call| call.function.name.clone())
+        };
+        let ended = since.iter().filter_map(|message| match message {
+            Message::Tool { tool_call_id, content } => {
+                let output = ToolOutput::from_model(content)?;
+                Some((tool(tool_call_id)?, output.outcome)).filter(|(_, outcome)| *outcome != Outcome::Pending)
+            }
+            _ => None,
+        });
+        ended.collect()
+    }
+
     /// Its run.
     #[must_use]
     pub fn run(&self) -> &RunId {

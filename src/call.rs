@@ -215,8 +215,8 @@ impl ToolOutput {
 
     /// Reads that text again, where it stands in a saved conversation.
     #[must_use]
-    pub fn from_model(content: &Value) -> Option<Self> {
-        let object: Value = serde_json::from_str(content.as_str()?).ok()?;
+    pub fn from_model(content: &str) -> Option<Self> {
+        let object: Value = serde_json::from_str(content).ok()?;
         let outcome = serde_json::from_value(object["outcome"].clone()).ok()?;
         let message = object["message"].as_str()?.to_owned();
         Some(Self { outcome, message, data: object.get("result").cloned() })

@@ -23,7 +23,9 @@ impl Agent {
         tell: Tell<'_>,
     ) -> Result<TurnEnd, Error> {
         let results = self.results();
-        let mut end = TurnEnd::default();
+        // How the run ends is decided by all calls since the last words to the model, whichever process made them.
+        let mut end = TurnEnd { calls: conversation.ended_calls(), ..TurnEnd::default() };
+        let before = end.calls.len();
         self.unseal(conversation).await?;
         let open = self.journal.open_calls(&conversation.run)?;
         let late = self.end_calls(conversation, open, anew, &mut end, tell).await?;
@@ -44,7 +46,7 @@ impl Agent {
         if self.nobody_waits(&end) {
             return Ok(end);
         }
-        if let Some((text, _)) = conversation.last_word().filter(|_| end.calls.is_empty()) {
+        if let Some((text, _)) = conversation.last_word().filter(|_| end.calls.len() == before) {
             text.clone_into(&mut end.text);
             tell(Event::Text { text: end.text.clone() });
             tell(Event::TextDone { text: end.text.clone() });

@@ -323,7 +323,7 @@ pub(crate) async fn resume(
 
 /// What a single call brought, if that is kept.
 fn brought(journal: &Journal, run: &RunId) -> Result<Option<ToolOutput>, Failure> {
-    Ok(journal.messages(run)?.last().and_then(|message| ToolOutput::from_model(&message["content"])))
+    Ok(journal.messages(run)?.last().and_then(|message| ToolOutput::from_model(message["content"].as_str()?)))
 }
 
 /// The run of a single call that was ended while nobody was at work on it is over, as if its own process had ended it.

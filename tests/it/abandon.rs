@@ -191,8 +191,8 @@ fn nothing_was_bought(dev: &Dev, home: &Home) {
 
 #[test]
 fn what_was_cut_off_is_not_sent_again_once_it_is_left_as_it_is() {
-    let (dev, home, terminal) = cut_off();
-    terminal.wait_for_prompt();
+    let (dev, home, mut terminal) = cut_off();
+    terminal.ask("/compact", "finds out what came of it, /abandon leaves it as it is");
     // Who comes back later is told the same.
     terminal.leave();
     let mut terminal = Terminal::sized(agentctl(&home).args(["chat", "-c"]), 110, 60);

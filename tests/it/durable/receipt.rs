@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use agentctl::{call::ActionId, store::audit::Audit};
 use serde_json::{Value, json};
 
-use super::{detached, panic::logged, pending};
+use super::{detached, panic::logged, pending, stop::cut};
 use crate::{
     audit::log_file,
     run::own_bell,
@@ -234,16 +234,6 @@ fn what_has_its_end_is_not_told_as_without_one() {
     assert_eq!(panic(&home).code(0).json()["not_done"], json!([]));
 }
 
-/// A purchase that is killed while the shop has its request.
-fn cut(dev: &Dev, home: &Home) {
-    dev.auto("approve", "approve");
-    dev.fault(&json!({ "on": "shop", "kind": "delay", "delay_ms": 60_000 }));
-    let running = agentctl(home).args(["run", "buy 2 phones"]).start();
-    wait_until(LONG, "the shop", || (!dev.history("shop").is_empty()).then_some(()));
-    running.signal("KILL");
-    running.finish();
-}
-
 /// It is gone on with after the next login, and nothing is sent.
 fn goes_on(dev: &Dev, home: &Home) {
     agentctl(home).args(["login", "--no-browser"]).run().code(0);
@@ -259,7 +249,7 @@ fn a_keyring_that_takes_its_time_leaves_a_run_that_can_be_gone_on_with() {
     let Some(keyring) = Keyring::start() else { return };
     let dev = Dev::start();
     let home = keyring.logged_in(&dev);
-    cut(&dev, &home);
+    cut(&dev, &home, &["run", "buy 2 phones"]);
     keyring.hang();
     let stopping = agentctl(&home).args(["panic", "--json"]).start();
     std::thread::sleep(Duration::from_secs(4));
@@ -276,7 +266,7 @@ fn without_the_key_what_was_begun_is_named_and_left_to_who_has_it() {
     for again in [true, false] {
         let dev = Dev::start();
         let home = dev.logged_in();
-        cut(&dev, &home);
+        cut(&dev, &home, &["run", "buy 2 phones"]);
         let keyless = agentctl(&home).args(["panic", "--json"]).env("AGENTCTL_STORE_PASSPHRASE", "another");
         let receipt = keyless.run().code(1).json();
         // Its login was not revoked, and is of no use.

@@ -47,10 +47,13 @@ fn nothing_leaves_in_the_pause_between_two_tries() {
     let calls = agentctl(&home).args(["audit", "list", "--json"]).run().code(0).json().to_string();
     assert!(calls.contains("the effect may have happened; it was not sent again: everything was stopped"), "{calls}");
     assert_eq!(open_calls(&home), json!([]));
+    // The run has ended, and no call of it is open: the model has not had its say.
+    resumed(&dev, &home).code(21).out(&["I do not know whether the order was placed"]);
+    assert_eq!((dev.history("shop").len(), dev.orders().len()), (1, 0));
 }
 
 /// A purchase that is killed while the shop has its request.
-fn cut(dev: &Dev, home: &Home, command: &[&str]) {
+pub(super) fn cut(dev: &Dev, home: &Home, command: &[&str]) {
     dev.auto("approve", "approve");
     dev.fault(&json!({ "on": "shop", "kind": "delay", "delay_ms": 60_000 }));
     let running = agentctl(home).args(command.iter().copied()).start();
