@@ -284,3 +284,22 @@ fn without_the_key_what_was_begun_is_named_and_left_to_who_has_it() {
         goes_on(&dev, &home);
     }
 }
+
+/// A store with a login, and so with a key, of its own.
+#[test]
+fn the_key_of_another_store_ends_nothing() {
+    let Some(keyring) = Keyring::start() else { return };
+    let dev = Dev::start();
+    let mut home = dev.logged_in();
+    cut(&dev, &home, &["run", "buy 2 phones"]);
+    let (store, passphrase) = (home.env()["AGENTCTL_STORE"].clone(), home.env()["AGENTCTL_STORE_PASSPHRASE"].clone());
+    keyring.serve(&mut home);
+    agentctl(&home).args(["login", "--no-browser"]).run().code(0);
+    agentctl(&home).args(["resume", "--last"]).run().code(1);
+    let receipt = panic(&home).code(1).json();
+    let told = lines(&receipt, "not_done");
+    assert!(told[0].contains("the key that it was written with is out of reach"), "{receipt}");
+    home.set("AGENTCTL_STORE", &store);
+    home.set("AGENTCTL_STORE_PASSPHRASE", &passphrase);
+    goes_on(&dev, &home);
+}
