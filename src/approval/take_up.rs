@@ -111,20 +111,18 @@ impl Approvals {
     }
 
     /// What cannot be opened any more, or not under this login, ends all the same when its time is over. Where another key
-    /// proves it, it is given up: nothing else may be written there.
+    /// proves it, that is left to who has it.
     pub fn or_over(&self, row: &ApprovalRow, error: Error) -> Error {
         if !matches!(error, Error::Unopened | Error::Session(session::Error::OtherLogin))
             || row.left(self.clock.now()).is_none_or(|left| !left.is_zero())
         {
             return error;
         }
-        let ended = match self.give_up(row, &Error::Expired) {
-            Err(Error::Journal(journal::Error::Locked)) => {
-                self.journal.abandon(&row.asked.id, self.clock.now()).map(drop).map_err(Error::from)
-            }
-            ended => ended,
-        };
-        ended.err().unwrap_or(Error::Expired)
+        match self.give_up(row, &Error::Expired) {
+            Ok(()) => Error::Expired,
+            Err(Error::Journal(journal::Error::Locked)) => error,
+            Err(unwritten) => unwritten,
+        }
     }
 
     /// The yes that lies sealed in the journal.

@@ -445,8 +445,7 @@ async fn abandon(app: &App, row: &ApprovalRow) -> Result<(), Failure> {
         Some(run) if given_up || open => app.lease_soon(run).await.map_err(|failure| failure.hint(GIVEN_UP))?,
         _ => None,
     };
-    if let Some((run, output)) = leave_cut(app, row)? {
-        tools::close(app, &run)?;
+    if let Some(output) = leave_cut(app, row)? {
         if !app.ui.json() {
             let line = Line::new().good("✓ ").plain("Left as it is: ").bold(id.as_str());
             app.ui.say(line.plain(left_as(output.outcome)));
@@ -487,14 +486,16 @@ fn unwritten(error: dispatch::Error) -> Failure {
 }
 
 /// A call that was cut off while it was being carried out is left as it is, unless a process is at work on it.
-fn leave_cut(app: &App, row: &ApprovalRow) -> Result<Option<(RunId, ToolOutput)>, Failure> {
+fn leave_cut(app: &App, row: &ApprovalRow) -> Result<Option<ToolOutput>, Failure> {
     let Some(run) = row.asked.run.as_ref().filter(|_| row.state == ApprovalState::Executing) else { return Ok(None) };
     let Some(_lease) = app.try_lease(run)? else { return Ok(None) };
     let journal = app.journal()?;
     let Some(call) = journal.open_calls(run)?.into_iter().find(|call| call.action == row.asked.action) else {
         return Ok(None);
     };
-    Ok(Some((run.clone(), dispatch::left(&app.audit()?, &journal, &call, app.clock.now())?)))
+    let output = dispatch::left(&app.audit()?, &journal, &call, app.clock.now())?;
+    tools::close(app, run)?;
+    Ok(Some(output))
 }
 
 /// The JSON object of an approval that was given up, or how its run is gone on with.

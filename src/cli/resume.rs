@@ -48,7 +48,8 @@ pub(crate) struct Args {
     /// Which run; without it, the one that waits
     #[arg(value_name = "RUN", conflicts_with = "last")]
     run: Option<String>,
-    /// Of the runs that wait, were cut off, or lack an answer because the model's server failed, the one used last
+    /// Of the runs that wait, were cut off, or lack an answer because the model's server failed or everything was stopped, the
+    /// one used last
     #[arg(long)]
     last: bool,
     #[command(flatten)]

@@ -11,7 +11,9 @@ use super::{
     finish::delete_run,
     ids,
     show::{self, rfc3339},
+    tools,
     ui::Line,
+    verdict,
 };
 use crate::{
     agent::Conversation,
@@ -103,11 +105,20 @@ fn state(app: &App, journal: &Journal, run: &SavedRun) -> Result<&'static str, F
         _ if app.is_held(Some(id)).unwrap_or(false) => "running",
         _ if journal.has_pending(id)? => "waiting",
         None => "cut off",
-        Some("run.completed") => "completed",
-        Some("run.refused") => "refused",
-        Some("run.pending") => "waiting",
-        Some(_) => "failed",
+        Some("run.pending") => match tools::ended(journal, run)? {
+            Some(kind) => word(verdict::event_name(kind)),
+            None => "waiting",
+        },
+        Some(status) => word(status),
     })
+}
+
+fn word(status: &str) -> &'static str {
+    match status {
+        "run.completed" => "completed",
+        "run.refused" => "refused",
+        _ => "failed",
+    }
 }
 
 fn to_json(run: &SavedRun, state: &str) -> Value {
@@ -247,8 +258,9 @@ fn delete(app: &App, journal: &Journal, run: &SavedRun, force: bool) -> Result<(
             app.ui.warn(&format!("{call} may have happened: look whether it did"));
         }
     }
-    if !journal.is_unlocked() && app.store()?.lasts() && !journal.open_calls(id)?.is_empty() {
-        app.ui.warn("the end of its call is written without the log's key: `agentctl audit verify` goes on naming it as one without");
+    if journal.is_of_another_key(id)? && dispatch::has_unended(&app.audit()?, journal, id)? {
+        let why = "the end of its call is written without the key that it was begun with";
+        app.ui.warn(&format!("{why}: nothing proves who wrote it, and `agentctl audit verify` says so from now on"));
     }
     delete_run(app, journal, id)?;
     if app.ui.json() {

@@ -329,15 +329,21 @@ fn brought(journal: &Journal, run: &RunId) -> Result<Option<ToolOutput>, Failure
 /// The run of a single call that was ended while nobody was at work on it is over, as if its own process had ended it.
 pub(crate) fn close(app: &App, run: &RunId) -> Result<(), Failure> {
     let journal = app.journal()?;
-    if journal.run(run)?.is_some_and(|run| run.row.is_single_call())
-        && journal.open_calls(run)?.is_empty()
-        && let Some(output) = brought(&journal, run)?
-    {
-        let kind = verdict::kind(output.outcome);
+    let Some(saved) = journal.run(run)? else { return Ok(()) };
+    if let Some(kind) = ended(&journal, &saved)? {
         let code = kind.map_or(0, Kind::exit_code);
         journal.end_run(run, app.clock.now(), verdict::event_name(kind), code.into())?;
     }
     Ok(())
+}
+
+/// The verdict on a single call that has ended, also where who ended it was killed before its run was over.
+pub(crate) fn ended(journal: &Journal, saved: &SavedRun) -> Result<Option<Option<Kind>>, Failure> {
+    let run = &saved.row.id;
+    if !saved.row.is_single_call() || !journal.open_calls(run)?.is_empty() {
+        return Ok(None);
+    }
+    Ok(brought(journal, run)?.map(|output| verdict::kind(output.outcome)))
 }
 
 /// The end of a single call, which is a run without a conversation: what it brought is kept in the place of one.

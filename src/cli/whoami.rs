@@ -13,7 +13,7 @@ use crate::{config::Permission, session::Account};
 /// Show who you are here, and where each setting comes from
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Nothing is asked over the network. Exit code 4 means that nobody is logged in,
-13 that everything was stopped (`agentctl panic`), and nobody logged in since.
+13 that a login is here which a stop (`agentctl panic`) has made useless.
 
 Examples:
   agentctl whoami

@@ -270,7 +270,7 @@ impl Logged {
         let mut logged = Self::default();
         for entry in audit.entries_of(action)?.into_iter().filter(|entry| entry.proven != Some(false)) {
             match entry.kind {
-                Kind::Request => {
+                Kind::Request if !logged.request => {
                     logged.request = true;
                     logged.reads = entry.body["effect"] == "read";
                     logged.asked = entry.body;

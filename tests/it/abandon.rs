@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Home, Terminal, agentctl, wait_until};
+use crate::support::{Dev, Fake, Home, Reply, Terminal, agentctl, wait_until};
 
 const DONE: &str = "Nothing was ordered.";
 
@@ -358,6 +358,12 @@ fn a_single_call_that_was_given_up_waits_for_nobody() {
     waiting.finish();
     agentctl(&home).args(["approvals", "abandon", &open_approval(&home)]).run().code(0);
     agentctl(&home).arg("resume").run().code(2).err(&["no run waits, and none was cut off"]);
+    // And where who gave it up was killed before the run was over.
+    let run = waiting_call(&home);
+    let killed = agentctl(&home).args(["approvals", "abandon", &open_approval(&home)]);
+    let killed = killed.env("AGENTCTL_TEST_DIE_AT", "after:call_closed").run();
+    assert_eq!(killed.status.code(), None, "it was to be killed\n{killed}");
+    assert_eq!(state_of(&home, &run), "failed");
     every_call_has_its_end(&home);
 }
 
@@ -411,3 +417,86 @@ fn what_was_given_up_without_the_key_is_named_beside_what_is_believed() {
     let shown = agentctl(&home).args(["audit", "show", &action]).run().code(0);
     shown.out(&["what is shown carries the log's MAC; 1 more entry does not, and nothing of that is believed"]);
 }
+
+/// What the log gets from who has not the key it was begun with, nobody believes.
+#[test]
+fn who_deletes_a_run_without_its_key_is_told_what_that_leaves() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let left = "the end of its call is written without the key that it was begun with";
+    for (name, value, is_over) in [
+        ("AGENTCTL_STORE", "memory", false),
+        ("AGENTCTL_STORE_PASSPHRASE", "another", false),
+        ("AGENTCTL_STORE", "memory", true),
+    ] {
+        agentctl(&home).args(["run", "--on-approval", "detach", "buy 2 phones"]).run().code(10);
+        let open = agentctl(&home).args(["approvals", "list", "--json"]).run().code(0).json();
+        let [id, run] = ["id", "run"].map(|member| open["approvals"][0][member].as_str().unwrap().to_owned());
+        if is_over {
+            agentctl(&home).args(["approvals", "abandon", &id]).run().code(0);
+        }
+        let deleted = agentctl(&home).args(["runs", "delete", &run, "--force"]).env(name, value).run().code(0);
+        assert_eq!(deleted.stderr.contains(left), !is_over, "{name}={value}\n{deleted}");
+    }
+    let found = agentctl(&home).args(["audit", "verify", "--json"]).run().json();
+    assert_eq!(found["unproven"].as_array().unwrap().len(), 2, "{found}");
+}
+
+/// A read leaves no trace of what it began but its approval.
+#[test]
+fn a_read_that_was_approved_and_cut_off_can_be_left_as_it_is() {
+    let arguments = json!({ "product": "phones", "qty": 1 });
+    let dev = Dev::scripted(json!([{ "tool_calls": [{ "name": "peek", "arguments": arguments }] }]));
+    let shop = Fake::start();
+    let mut home = dev.logged_in();
+    let folder = home.path().join("agentctl/toolsets");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("own.toml"), PEEK).unwrap();
+    shop.once("GET", "/peek", Reply::json(200, &json!({})).after(Duration::from_secs(60)));
+    home.set("SHOP_API_URL", &format!("{}/peek", shop.url()));
+    dev.auto("approve", "approve");
+    let running = agentctl(&home).args(["run", "peek"]).start();
+    wait_until(Duration::from_secs(60), "a look", || (!shop.seen().is_empty()).then_some(()));
+    running.signal("KILL");
+    running.finish();
+    let told = agentctl(&home).args(["chat", "-c"]).stdin("/abandon\n").run();
+    told.err(&["was cut off while it was being carried out", "Left as it is: peek"]);
+    every_call_has_its_end(&home);
+}
+
+const PEEK: &str = r#"
+[toolset]
+name = "own"
+description = "x"
+
+[[tool]]
+name = "peek"
+description = "x"
+effect = "read"
+
+[tool.parameters]
+type = "object"
+required = ["product", "qty"]
+
+[tool.parameters.properties]
+product = { type = "string" }
+qty = { type = "integer" }
+
+[tool.approval]
+binding_message = "PEEK-{{ qty }}-{{ product }}"
+expires_in = 300
+
+[tool.approval.authorization_details]
+type = "purchase"
+instruction = "x"
+
+[tool.credential]
+source = "approval"
+audience = "{{ env.SHOP_API_AUDIENCE }}"
+resource = "{{ env.SHOP_API_RESOURCE }}"
+scopes = ["openid", "product:buy"]
+
+[tool.request]
+method = "GET"
+url = "{{ env.SHOP_API_URL }}"
+"#;

@@ -7,7 +7,6 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::{
     NOBODYS, Pair, Shown, csv, entries_of, opened,
     select::{Filters, Select},
-    takes_over,
 };
 use crate::{
     call::ActionId,
@@ -81,7 +80,9 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
                     (EntryKind::Request, None) if known.insert(action.clone()) => {
                         open.insert(action, Pair::new(entry));
                     }
-                    (EntryKind::Request, Some(pair)) if takes_over(&pair.request, &entry) => pair.request = entry,
+                    (EntryKind::Request, Some(pair)) => {
+                        pair.began(entry);
+                    }
                     (EntryKind::Sent, Some(pair)) => pair.sent(entry),
                     (EntryKind::Response, Some(pair)) => {
                         let ends = pair.ended_by(entry);

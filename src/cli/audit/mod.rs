@@ -92,11 +92,6 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// What carries the log's MAC stands in the place of what does not.
-fn takes_over(before: &Entry, entry: &Entry) -> bool {
-    before.proven == Some(false) && entry.proven == Some(true)
-}
-
 /// Whether all of them carry the log's MAC; none without the key.
 pub(super) fn all_proven<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Option<bool> {
     entries.into_iter().try_fold(true, |all, entry| Some(all && entry.proven?))
@@ -160,7 +155,7 @@ impl Pair {
 
     /// It was asked for once more. Says whether this is what began it.
     fn began(&mut self, entry: Entry) -> bool {
-        let begins = takes_over(&self.request, &entry);
+        let begins = entry.takes_over(Some(&self.request));
         self.passed_over += Self::passes_over(Some(&self.request), &entry, begins);
         if begins {
             self.request = entry;
@@ -170,7 +165,7 @@ impl Pair {
 
     /// It was sent, perhaps once more.
     fn sent(&mut self, entry: Entry) {
-        let counts = self.sent.as_ref().is_none_or(|before| takes_over(before, &entry));
+        let counts = entry.takes_over(self.sent.as_ref());
         self.passed_over += Self::passes_over(self.sent.as_ref(), &entry, counts);
         if counts {
             self.sent = Some(entry);
@@ -179,7 +174,7 @@ impl Pair {
 
     /// How it ended is said once: what stands behind that is not from here, and `verify` says so. Says whether it was this.
     fn ended_by(&mut self, entry: Entry) -> bool {
-        let ends = self.response.as_ref().is_none_or(|before| takes_over(before, &entry));
+        let ends = entry.takes_over(self.response.as_ref());
         self.passed_over += Self::passes_over(self.response.as_ref(), &entry, ends);
         if ends {
             self.response = Some(entry);

@@ -401,9 +401,9 @@ impl<'a> Talk<'a> {
             calls => calls?,
         };
         for call in calls {
-            let is_cut = match journal.execution(&call.action) {
+            let is_cut = match dispatch::may_have_happened(&journal, &call) {
                 Err(journal::Error::Unproven { .. }) => true,
-                execution => execution?.is_some_and(|execution| execution.ended_at.is_none()),
+                may_have => may_have?,
             };
             if is_cut {
                 cut.push(call);

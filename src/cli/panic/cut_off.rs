@@ -62,7 +62,7 @@ fn end_one(
     let Some(_lock) = GrantLock::try_take(&file(state, action))? else { return Ok(()) };
     // A third one may have ended it before the lock was had; and somebody may have put in a request of another call's name.
     let mut had = Had::default();
-    audit.entries_of(action)?.iter().for_each(|entry| had.entry(entry));
+    audit.entries_of(action)?.into_iter().for_each(|entry| had.entry(entry));
     if had.is_open() {
         let message = format!("it was cut off, and what it did is written nowhere; {own} did everything again");
         audit.response(action, at, json!({ "outcome": "unknown", "message": message }))?;
@@ -76,12 +76,12 @@ fn end_one(
 fn open(audit: &Audit) -> Result<Vec<ActionId>, audit::Error> {
     let mut all: BTreeMap<ActionId, Had> = BTreeMap::new();
     audit.read_on(&mut Cursor::default(), |entry, _| {
-        if let Some(action) = &entry.action {
+        if let Some(action) = entry.action.clone() {
             let is_panic = || entry.body["tool"] == "panic" && ActionId::minted(action.as_str()).is_some();
             if entry.kind == Kind::Request && is_panic() {
-                all.entry(action.clone()).or_default().entry(&entry);
-            } else if let Some(had) = all.get_mut(action) {
-                had.entry(&entry);
+                all.entry(action).or_default().entry(entry);
+            } else if let Some(had) = all.get_mut(&action) {
+                had.entry(entry);
             }
         }
         true
@@ -89,28 +89,32 @@ fn open(audit: &Audit) -> Result<Vec<ActionId>, audit::Error> {
     Ok(all.into_iter().filter(|(_, had)| had.is_open()).map(|(action, _)| action).collect())
 }
 
-/// What the log has of one action. What was written with its key stands in the place of what was not.
+/// What the log has of one action.
 #[derive(Default)]
 struct Had {
-    /// Whether it was written with the key, and is one of a `panic`.
-    request: Option<(bool, bool)>,
-    response: Option<bool>,
+    request: Option<Entry>,
+    response: Option<Entry>,
 }
 
 impl Had {
-    fn entry(&mut self, entry: &Entry) {
-        let proven = entry.proven == Some(true);
-        match entry.kind {
+    fn entry(&mut self, entry: Entry) {
+        let place = match entry.kind {
             // One that somebody put in makes no call a `panic`.
-            Kind::Request if self.request.is_none_or(|(before, _)| proven && !before) => {
-                self.request = Some((proven, entry.body["tool"] == "panic"));
-            }
-            Kind::Response => self.response = self.response.max(Some(proven)),
-            _ => {}
+            Kind::Request => &mut self.request,
+            Kind::Response => &mut self.response,
+            _ => return,
+        };
+        if entry.takes_over(place.as_ref()) {
+            *place = Some(entry);
         }
     }
 
+    /// Whether it is a `panic` that has no end. One that somebody put in ends none.
     fn is_open(&self) -> bool {
-        self.request.is_some_and(|(proven, is_panic)| is_panic && self.response < Some(proven))
+        let open = |request: &Entry| {
+            let ended = |response: &Entry| request.proven != Some(true) || response.proven == Some(true);
+            request.body["tool"] == "panic" && !self.response.as_ref().is_some_and(ended)
+        };
+        self.request.as_ref().is_some_and(open)
     }
 }

@@ -29,7 +29,11 @@ const LOCKED: &str = "the key that it was written with is out of reach; another 
 
 /// The calls that are being carried out. Nobody calls them back.
 #[derive(Default)]
-pub(super) struct Going(BTreeMap<ActionId, One>);
+pub(super) struct Going {
+    calls: BTreeMap<ActionId, One>,
+    /// The runs of which nobody can say it.
+    unread: BTreeSet<RunId>,
+}
 
 /// One of them.
 struct One {
@@ -45,7 +49,7 @@ impl Going {
         match journal.approvals(&ApprovalFilter { run: None, open: true }) {
             Ok(rows) => rows.into_iter().filter(|row| row.state == ApprovalState::Executing).for_each(|row| {
                 let one = One { words: in_words(&row), run: row.asked.run };
-                going.0.insert(row.asked.action, one);
+                going.calls.insert(row.asked.action, one);
             }),
             Err(error) => unknown.push(unread("", &error)),
         }
@@ -54,13 +58,14 @@ impl Going {
                 for run in runs.into_iter().map(|run| run.row.id) {
                     if let Err(error) = going.of_run(journal, &run) {
                         unknown.push(unread(&format!(" in {run}"), &error));
+                        going.unread.insert(run);
                     }
                 }
             }
             Err(error) => unknown.push(unread("", &error)),
         }
         // The log knows an end that the journal has not.
-        going.0.retain(|action, _| !has_end(audit, action));
+        going.calls.retain(|action, _| !has_end(audit, action));
         (going, unknown)
     }
 
@@ -68,7 +73,7 @@ impl Going {
         for row in journal.open_calls(run)? {
             if dispatch::may_have_happened(journal, &row)? {
                 let words = format!("{} ({})", row.action, row.tool);
-                self.0.entry(row.action).or_insert(One { run: Some(run.clone()), words });
+                self.calls.entry(row.action).or_insert(One { run: Some(run.clone()), words });
             }
         }
         Ok(())
@@ -88,15 +93,18 @@ pub(super) async fn write(
     let Ends { told, .. } = ends;
     let (now, unknown) = Going::now(&audit, &journal);
     receipt.not_done.extend(unknown);
-    for (action, one) in now.0 {
-        going.0.entry(action).or_insert(one);
+    for (action, one) in now.calls {
+        going.calls.entry(action).or_insert(one);
     }
-    going.0.retain(|action, _| !told.contains(action));
-    for run in held.iter().filter(|run| going.0.values().all(|one| one.run.as_ref() != Some(run))) {
+    going.calls.retain(|action, _| !told.contains(action));
+    going.unread.extend(now.unread);
+    let is_going =
+        |run: &RunId| going.unread.contains(run) || going.calls.values().any(|one| one.run.as_ref() == Some(run));
+    for run in held.iter().filter(|run| !is_going(run)) {
         let who = "the process that has it in hand writes the ends of its calls, and the next `agentctl resume` if it does not";
         receipt.done.push(format!("nothing more is carried out in {run}; {who}"));
     }
-    for (action, One { words, .. }) in going.0 {
+    for (action, One { words, .. }) in going.calls {
         match dispatch::end_of(&audit, &action) {
             Ok(Some(end)) => {
                 let word = end.outcome.word();

@@ -160,6 +160,13 @@ impl Entry {
     pub fn read(line: &[u8]) -> Option<Self> {
         serde_json::from_str(str::from_utf8(line).ok()?).ok()
     }
+
+    /// Whether it stands in the place of an earlier entry of its kind and action, or is the first: what carries the log's MAC
+    /// takes the place of what does not.
+    #[must_use]
+    pub fn takes_over(&self, before: Option<&Self>) -> bool {
+        before.is_none_or(|before| before.proven == Some(false) && self.proven == Some(true))
+    }
 }
 
 /// An entry before it is known to have one reading.

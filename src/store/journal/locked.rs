@@ -6,17 +6,31 @@
 
 use super::{
     Error, Journal,
-    proof::{TABLES, Table},
+    proof::{TABLES, Table, others_with_a_key},
 };
+use crate::call::RunId;
+
+/// In SQL, that a run was written with a key, which is never this journal's as long as it has none.
+const OTHERS_WITHOUT_A_KEY: &str = "runs.mac IS NOT NULL";
 
 impl Journal {
     /// Before the first write without a key: what carries a MAC is not written over. Refused as [`Error::Locked`].
     pub(super) fn lock(&self) -> Result<(), Error> {
         if !self.is_unlocked() && !self.locked.get() {
-            self.found(self.keep("mac IS NOT NULL"))?;
+            self.found(self.keep(OTHERS_WITHOUT_A_KEY))?;
             self.locked.set(true);
         }
         Ok(())
+    }
+
+    /// Whether a run was written with a key that this journal has not: nothing is written of it here that its own key proves.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn is_of_another_key(&self, run: &RunId) -> Result<bool, Error> {
+        let others = if self.is_unlocked() { others_with_a_key() } else { OTHERS_WITHOUT_A_KEY.to_owned() };
+        let sql = format!("SELECT 1 FROM runs WHERE id = ?1 AND {others}");
+        Ok(self.find(&sql, [run.as_str()], |_| Ok(()))?.is_some())
     }
 
     /// The same for runs of which this is true. It takes the place of what was kept before.

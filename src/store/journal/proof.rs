@@ -105,8 +105,7 @@ impl Journal {
             let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
             self.connection.create_scalar_function("row_mac", -1, flags, move |row| mac(&key, row))?;
             TABLES.iter().try_for_each(|table| self.connection.execute_batch(&triggers(table)))?;
-            // Another key than this one.
-            self.keep(&format!("mac IS NOT NULL AND mac IS NOT {}", mac_of(&TABLES[0], "runs.")))
+            self.keep(&others_with_a_key())
         };
         self.found(register())?;
         self.unlocked.set(true);
@@ -257,6 +256,18 @@ impl Journal {
         }
         Ok(rows)
     }
+}
+
+/// In SQL, that a run was written with another key than this one. A run that somebody has changed is none of them: what else
+/// there is of it carries the MACs of this key.
+pub(super) fn others_with_a_key() -> String {
+    let [runs, messages, calls, ..] = &TABLES;
+    let other = |table: &Table| {
+        let (name, of, mac) = (table.name, table.of[0], mac_of(table, "own."));
+        format!("NOT EXISTS (SELECT 1 FROM {name} AS own WHERE own.{of} = runs.id AND own.mac IS {mac})")
+    };
+    let (run, messages, calls) = (mac_of(runs, "runs."), other(messages), other(calls));
+    format!("runs.mac IS NOT NULL AND runs.mac IS NOT {run} AND {messages} AND {calls}")
 }
 
 fn triggers(table: &Table) -> String {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{approve, bad::journal, detached, digest_of, pushes};
+use super::{approve, bad::journal, detached, digest_of, pushes, stop::cut};
 use crate::support::{Dev, Home, Output, Running, Terminal, agentctl, wait_until};
 
 /// The program dies between the effect and what the log would say of it.
@@ -241,4 +241,21 @@ fn what_is_given_up_without_the_key_ends_in_the_log() {
     let output = asked.finish();
     assert_eq!(ends(&home).len(), 1, "{output}");
     assert!(dev.orders().is_empty() && !output.stderr.contains("was changed"), "{output}");
+}
+
+/// That the run's own row was changed makes its key no other one: the token is erased, and the log has the end.
+#[test]
+fn what_was_cut_off_ends_though_its_run_was_changed() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    cut(&dev, &home, &["run", "buy 2 phones"]);
+    journal(&home).execute("UPDATE runs SET title = 'x'", []).unwrap();
+    let receipt = agentctl(&home).args(["panic", "--json"]).run().code(1).json();
+    let told = receipt["not_done"][0].as_str().unwrap();
+    assert!(told.contains("it may have happened, and is not sent again"), "{receipt}");
+    let row = journal(&home).query_row("SELECT state, sealed_token IS NULL FROM approvals", [], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?))
+    });
+    assert_eq!(row.unwrap(), ("unknown_outcome".to_owned(), true), "{receipt}");
+    assert_eq!(ends(&home), ["unknown"]);
 }

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use agentctl::{call::ActionId, store::audit::Audit};
 use serde_json::{Value, json};
 
-use super::{detached, panic::logged, pending, stop::cut};
+use super::{bad::journal, detached, panic::logged, pending, stop::cut};
 use crate::{
     audit::log_file,
     run::own_bell,
@@ -219,6 +219,17 @@ fn a_run_that_cannot_be_read_holds_up_no_other() {
     assert!(told.iter().any(|line| line.starts_with("which calls of run_")), "{receipt}");
     let kinds: Vec<_> = logged(&home).into_iter().map(|(_, kinds)| kinds.len()).collect();
     assert_eq!(kinds, [1, 2, 2]);
+}
+
+#[test]
+fn of_a_run_that_cannot_be_read_nobody_says_that_nothing_is_carried_out() {
+    let (dev, bell) = (Dev::start(), Fake::start());
+    let (home, running) = ringing(&dev, &bell);
+    journal(&home).execute("UPDATE calls SET started_at = ?1", [i64::MAX]).unwrap();
+    let receipt = panic(&home).code(1).json();
+    assert!(receipt["not_done"].to_string().contains("what is being carried out in run_"), "{receipt}");
+    assert!(!receipt["done"].to_string().contains("is carried out in run_"), "{receipt}");
+    running.finish();
 }
 
 #[test]
