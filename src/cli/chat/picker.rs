@@ -37,7 +37,7 @@ pub(super) fn latest(app: &App) -> Result<RunId, Failure> {
             return Ok(run.row.id);
         }
     }
-    Err(Failure::new(Kind::Usage, "there is no conversation to go on with"))
+    Err(Failure::new(Kind::Usage, "there is no conversation to go on with").hint("`agentctl chat` begins one"))
 }
 
 /// Their ids.

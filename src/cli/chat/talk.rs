@@ -352,7 +352,7 @@ impl<'a> Talk<'a> {
         let ended = self.heard(text, &show, &begun, signals).await;
         self.spend(&show)?;
         if let (Err(failure), Some(agent), Some(conversation)) = (&ended, &self.agent, &mut self.conversation) {
-            let by_person = matches!(failure.kind, Kind::Interrupted | Kind::Terminated | Kind::HungUp);
+            let by_person = failure.kind == Kind::Interrupted;
             let settings = self.held.as_ref().or(self.chosen.as_ref()).unwrap_or(self.app);
             let cut = agent.cut(conversation, &begun.borrow(), by_person);
             cut.map_err(|error| model_trouble::of_turn(settings, error, None))?;
