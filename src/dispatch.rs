@@ -68,17 +68,22 @@ pub enum Error {
 }
 
 impl Error {
-    /// The same error, met when the call was over.
-    fn afterwards(self, tool: &str, outcome: Outcome) -> Self {
-        let why = match self {
+    /// What was wrong, without what it meant for a call: where none was to be made.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match self {
             Self::Audit(error) => error.to_string(),
             Self::Key(error) => error.to_string(),
             Self::Seal(error) => error.to_string(),
             Self::Journal(error) => error.to_string(),
             Self::Approval(error) => error.to_string(),
-            Self::Afterwards { why, .. } => why,
-        };
-        Self::Afterwards { tool: tool.to_owned(), outcome: outcome.word(), why }
+            Self::Afterwards { why, .. } => why.clone(),
+        }
+    }
+
+    /// The same error, met when the call was over.
+    fn afterwards(self, tool: &str, outcome: Outcome) -> Self {
+        Self::Afterwards { tool: tool.to_owned(), outcome: outcome.word(), why: self.cause() }
     }
 }
 
@@ -151,7 +156,7 @@ impl Dispatcher {
         tell(planned(action));
         self.journal.open_call(&self.kept_call(call, &plan, run).await?)?;
         self.unlock_log().await?;
-        let (id, entry) = (action.id.clone(), Entry::open(self, action, run)?);
+        let (id, entry) = (action.id.clone(), Entry::open(self, action, run, tell)?);
         Ok((Some(id), self.decide_and_do(tool, plan, entry, run, tell).await?))
     }
 
@@ -168,18 +173,13 @@ impl Dispatcher {
         if action.effect != "read" && self.journal.unclear_in_run(run, &action.tool, &self.kept_digest(action)?)? {
             let reason = "this very call was sent before in this run, and whether it happened is not known: it is neither \
                           approved nor sent again; the user should look whether it happened";
-            return entry.close(ToolOutput::refused(Outcome::Cancelled, reason), None, &Record::default(), tell);
+            return entry.close(ToolOutput::refused(Outcome::Cancelled, reason), None, &Record::default());
         }
         if let Err(error) = self.guard.approvals.asked_once(action, run).await {
-            return entry.close(
-                ToolOutput::refused(error.outcome(), error.to_string()),
-                None,
-                &Record::default(),
-                tell,
-            );
+            return entry.close(ToolOutput::refused(error.outcome(), error.to_string()), None, &Record::default());
         }
         let decision = self.guard.authorize(action, Some(run), tell).await;
-        self.follow(decision, tool, plan, entry, Progress::Fresh, tell).await
+        self.follow(decision, tool, plan, entry, Progress::Fresh).await
     }
 
     /// Does what was decided.
@@ -190,21 +190,20 @@ impl Dispatcher {
         plan: Plan,
         entry: Entry<'_>,
         progress: Progress,
-        tell: Tell<'_>,
     ) -> Result<ToolOutput, Error> {
         let (permit, record) = match decision {
             Decision::Permit { permit, record } => (permit, record),
-            Decision::Denial { outcome: Outcome::Pending, reason, .. } => return Ok(entry.leave(&reason, tell)),
+            Decision::Denial { outcome: Outcome::Pending, reason, .. } => return Ok(entry.leave(&reason)),
             Decision::Denial { outcome, reason, record } => {
                 let output = match progress {
                     // What could only not be looked at now can be looked at later.
                     Progress::Begun if may_pass(outcome) => {
                         let why = not_again_yet(&entry, &reason);
-                        return Ok(entry.leave(&why, tell));
+                        return Ok(entry.leave(&why));
                     }
                     Progress::Begun => self.unknown(&entry, &reason)?,
                     Progress::Asked if may_pass(outcome) && self.is_open(&entry.action)? => {
-                        return Ok(entry.leave(&reason, tell));
+                        return Ok(entry.leave(&reason));
                     }
                     Progress::Asked => {
                         self.give_up(&entry.action)?;
@@ -212,11 +211,11 @@ impl Dispatcher {
                     }
                     // A journal that cannot be written to in the middle of a wait ends the wait, and not the approval.
                     Progress::Fresh if may_pass(outcome) && self.is_open(&entry.action)? => {
-                        return Ok(entry.leave(&reason, tell));
+                        return Ok(entry.leave(&reason));
                     }
                     Progress::Fresh => ToolOutput::refused(outcome, reason),
                 };
-                return entry.close(output, None, &record, tell);
+                return entry.close(output, None, &record);
             }
         };
         let action = plan.action.clone();
@@ -240,7 +239,7 @@ impl Dispatcher {
             Ok(()) => {}
             Err(journal::Error::Stale { .. }) => {
                 let output = ToolOutput::refused(Outcome::NotPermitted, "the approval was given up meanwhile");
-                return entry.close(output, None, &record, tell);
+                return entry.close(output, None, &record);
             }
             Err(error) => return Err(error.into()),
         }
@@ -263,11 +262,11 @@ impl Dispatcher {
         let mut executed = plan.execute(permit, tool, &self.http, &*self.clock, may).await;
         let record = entry.doing.take().unwrap_or_default();
         if let Some(error) = unwritten.take() {
-            return self.not_sent(entry, progress, &record, error, tell);
+            return self.not_sent(entry, progress, &record, error);
         }
         if progress == Progress::Begun && executed.may_pass() {
             let why = not_again_yet(&entry, &executed.output.message);
-            return Ok(entry.leave(&why, tell));
+            return Ok(entry.leave(&why));
         }
         if progress == Progress::Begun && executed.output.outcome != Outcome::Done {
             let message =
@@ -279,7 +278,7 @@ impl Dispatcher {
         let ended =
             if has_effect { self.end_execution(&entry.action, &executed.output, executed.http_status) } else { Ok(()) };
         let approved = self.guard.executed(&record, outcome);
-        let closed = entry.close(executed.output, executed.http_status, &record, tell);
+        let closed = entry.close(executed.output, executed.http_status, &record);
         ended
             .map_err(Error::from)
             .and(approved.map_err(Error::from))
@@ -294,7 +293,6 @@ impl Dispatcher {
         progress: Progress,
         record: &Record,
         error: audit::Error,
-        tell: Tell<'_>,
     ) -> Result<ToolOutput, Error> {
         if progress != Progress::Begun {
             let why = match error {
@@ -305,7 +303,7 @@ impl Dispatcher {
             self.end_execution(&entry.action, &output, None)?;
             self.guard.executed(record, output.outcome)?;
             // The log said no already.
-            let _ = entry.close(output, None, record, tell);
+            let _ = entry.close(output, None, record);
         }
         Err(error.into())
     }

@@ -87,7 +87,7 @@ enum What {
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Exit codes: 0 all were approved, 11 one was denied, 12 one expired, 10 the time
-was over first.
+was over first, 1 one was given up, or its answer cannot be learnt here.
 
 Examples:
   agentctl approvals wait --all --timeout 10m

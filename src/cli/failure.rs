@@ -16,6 +16,8 @@ use crate::{
 /// What to do where a file of the state folder cannot be written.
 pub(super) const NOWHERE_TO_WRITE: &str = "nothing runs that cannot be written down: make the state folder writable, free space on the disk, or set AGENTCTL_HOME";
 
+/// What to do where another process has something locked.
+const HELD: &str = "another process holds it: try again in a moment, or end that process";
 /// What to do where the log does not hold what was written into it.
 const LOG_TOUCHED: &str = "somebody touched the log while this was under way: `agentctl audit verify` says what does not hold; look there before you ask again";
 
@@ -334,7 +336,7 @@ impl From<journal::Error> for Failure {
             journal::Error::Unproven { .. } => {
                 "its run is not gone on with: `agentctl runs show RUN`, `agentctl runs delete RUN --force`"
             }
-            journal::Error::Busy | journal::Error::Lock(_) => "another process holds it: try again in a moment",
+            journal::Error::Busy | journal::Error::Lock(_) => HELD,
             _ => NOWHERE_TO_WRITE,
         };
         Self::caused(Kind::Failed, "use the journal", &error).hint(mend.as_deref().unwrap_or(hint))
@@ -351,10 +353,20 @@ impl Failure {
     }
 }
 
+/// What to do about a log that could not be used, if that is known.
+fn mend_log(error: &audit::Error) -> Option<String> {
+    match error {
+        audit::Error::NoRequest(_) => Some(LOG_TOUCHED.to_owned()),
+        audit::Error::Lock(_) => Some(HELD.to_owned()),
+        audit::Error::File(file) => file.mend(),
+        _ => None,
+    }
+}
+
 impl From<audit::Error> for Failure {
     fn from(error: audit::Error) -> Self {
-        let mend = if let audit::Error::File(file) = &error { file.mend() } else { None };
-        Self::caused(Kind::Failed, "use the audit log", &error).hint(mend.as_deref().unwrap_or(NOWHERE_TO_WRITE))
+        let mend = mend_log(&error).unwrap_or_else(|| NOWHERE_TO_WRITE.to_owned());
+        Self::caused(Kind::Failed, "use the audit log", &error).hint(mend)
     }
 }
 
@@ -381,10 +393,8 @@ impl From<dispatch::Error> for Failure {
             error => error,
         };
         let hint = match &error {
-            dispatch::Error::Audit(audit::Error::NoRequest(_)) => Some(LOG_TOUCHED.to_owned()),
-            dispatch::Error::Audit(audit::Error::File(file)) | dispatch::Error::Journal(journal::Error::File(file)) => {
-                file.mend()
-            }
+            dispatch::Error::Audit(error) => mend_log(error),
+            dispatch::Error::Journal(journal::Error::File(file)) => file.mend(),
             _ => None,
         };
         let disk = || "make the state folder writable, or free space on the disk".to_owned();

@@ -195,12 +195,13 @@ impl Open {
     /// Looks it up.
     pub(crate) fn of(app: &App, run: &RunId) -> Self {
         let look = || -> Result<_, Failure> {
-            let journal = app.journal()?;
+            let (journal, audit) = (app.journal()?, app.audit()?);
+            let unread = |error: dispatch::Error| Failure::new(Kind::Failed, error.cause());
             let mut asked = journal.approvals(&ApprovalFilter { run: Some(run.clone()), open: true })?;
-            let unasked = dispatch::unasked(&app.audit()?, &journal, run)?;
+            let unasked = dispatch::unasked(&audit, &journal, run).map_err(unread)?;
             let unasked: Vec<_> = unasked.iter().map(|row| show::call_in_words(&row.tool, &row.plan)).collect();
             let waits = !asked.is_empty()
-                || dispatch::has_unended(&app.audit()?, &journal, run)?
+                || dispatch::has_unended(&audit, &journal, run).map_err(unread)?
                 || journal.has_pending(run)?;
             let cut: Vec<_> = asked.extract_if(.., |row| row.state == ApprovalState::Executing).collect();
             Ok((asked, cut, unasked, waits))

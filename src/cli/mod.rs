@@ -213,6 +213,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Builds what a command needs, and runs it.
 fn work(cli: &Cli, env: EnvVars, ui: &Rc<Ui>) -> Result<(), Failure> {
+    open_files::for_a_command()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

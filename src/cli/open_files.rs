@@ -4,6 +4,19 @@ use super::failure::{Failure, Kind};
 
 /// What else is open: the journal, the log, connections, the terminal.
 const OTHERS: u64 = 32;
+/// The standard streams, and what the runtime waits for signals and sockets with.
+const LEAST: u64 = 12;
+
+/// Sees to it that a command can begin: where it could not listen for signals it would break off.
+///
+/// # Errors
+/// If the system does not allow this process as many.
+pub(crate) fn for_a_command() -> Result<(), Failure> {
+    allow(LEAST).map_err(|most| {
+        let why = format!("this process may open {most} files at once, and needs {LEAST} to begin with");
+        Failure::new(Kind::Failed, why).hint("allow more (`ulimit -n`)")
+    })
+}
 
 /// Sees to it that the holds on so many runs can be open at once.
 ///

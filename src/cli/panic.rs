@@ -202,7 +202,10 @@ async fn revoke(app: &App, receipt: &mut Receipt) {
             )),
             (Revoked::Done, _) => receipt.done.push("the login is revoked at the server and deleted here".to_owned()),
             (Revoked::Nothing, Some(_)) => receipt.done.push("the login is deleted here".to_owned()),
-            (Revoked::Nothing, None) => receipt.done.push("nobody was logged in".to_owned()),
+            (Revoked::Nothing, None) => receipt.done.push(match app.store().is_ok_and(|store| store.lasts()) {
+                true => "nobody was logged in".to_owned(),
+                false => "nobody was logged in here; a login in another credential store lives on, and nothing acts by it".to_owned(),
+            }),
         },
         Err(failure) => receipt.not_done.push(format!(
             "the login was not revoked: {}; run this again when that is mended, or end the login on the server's own pages",

@@ -17,10 +17,11 @@ use super::{
 };
 use crate::{
     agent::Conversation,
+    call::RunId,
     dispatch,
     model::CutShort,
     store::{
-        journal::{ApprovalFilter, Journal, SavedRun},
+        journal::{self, ApprovalFilter, Journal, SavedRun},
         sealed,
     },
 };
@@ -103,6 +104,7 @@ fn state(app: &App, journal: &Journal, run: &SavedRun) -> Result<&'static str, F
     let id = &run.row.id;
     Ok(match run.status.as_deref() {
         _ if app.is_held(Some(id)).unwrap_or(false) => "running",
+        _ if is_cut(journal, id)? => "cut off",
         _ if journal.has_pending(id)? => "waiting",
         None => "cut off",
         Some("run.pending") => match tools::ended(journal, run)? {
@@ -111,6 +113,22 @@ fn state(app: &App, journal: &Journal, run: &SavedRun) -> Result<&'static str, F
         },
         Some(status) => word(status),
     })
+}
+
+/// Whether a call of it was cut off while it was being carried out. One that somebody has changed may be.
+fn is_cut(journal: &Journal, run: &RunId) -> Result<bool, Failure> {
+    let cut = || {
+        for call in journal.open_calls(run)? {
+            if dispatch::may_have_happened(journal, &call)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    match cut() {
+        Err(journal::Error::Unproven { .. }) => Ok(true),
+        cut => Ok(cut?),
+    }
 }
 
 fn word(status: &str) -> &'static str {
@@ -137,11 +155,13 @@ fn to_json(run: &SavedRun, state: &str) -> Value {
 }
 
 fn list(app: &App, journal: &Journal, all: bool) -> Result<(), Failure> {
-    let mut runs = Vec::new();
+    let (mut runs, mut hidden) = (Vec::new(), false);
     for run in journal.runs()? {
         let state = state(app, journal, &run)?;
         if all || !run.row.is_single_call() || matches!(state, "running" | "waiting" | "cut off") {
             runs.push((run, state));
+        } else {
+            hidden = true;
         }
     }
     if app.ui.json() {
@@ -154,7 +174,10 @@ fn list(app: &App, journal: &Journal, all: bool) -> Result<(), Failure> {
         app.ui.answer_line(&line.said(&format!("  {state:<9}  ")).field(&run.row.title));
     }
     if runs.is_empty() {
-        app.ui.status("There are no runs yet.");
+        app.ui.status(match hidden {
+            true => "There are no conversations yet; --all lists single calls, too.",
+            false => "There are no runs yet.",
+        });
     }
     Ok(())
 }

@@ -95,9 +95,7 @@ impl Stop {
         let Some(deadline) = self.deadline else { return stopped(self.signals.next().await) };
         tokio::select! {
             kind = self.signals.next() => stopped(kind),
-            () = self.clock.sleep(deadline.saturating_sub(self.clock.elapsed())) => {
-                Failure::new(Kind::Timeout, "the time given by --timeout is over")
-            }
+            () = self.clock.sleep(deadline.saturating_sub(self.clock.elapsed())) => stopped(Kind::Timeout),
         }
     }
 
@@ -111,9 +109,10 @@ impl Stop {
     }
 }
 
-/// The failure that a signal ends a command with.
+/// The failure that a signal, or the end of its time, ends a command with.
 pub(crate) fn stopped(kind: Kind) -> Failure {
     let name = match kind {
+        Kind::Timeout => return Failure::new(kind, "the time given by --timeout is over"),
         Kind::Terminated => "SIGTERM",
         Kind::HungUp => "SIGHUP",
         _ => "^C",

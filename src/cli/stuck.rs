@@ -1,8 +1,9 @@
 //! A write that goes on for ever: whoever holds the other end of a pipe and does not read it stops this program in the middle
-//! of a write, where it looks neither at signals nor at the time. A thread of its own looks at them for it.
+//! of a write, where it looks neither at signals nor at the time. So does a process that keeps the audit log locked. A thread of
+//! its own looks at them for it.
 //!
-//! It ends the process only while a write to stdout or stderr stands still. What is kept was written down before it is said,
-//! and what is under way then is found by whoever goes on with it, as after any other end.
+//! It ends the process only while a write to stdout or stderr, or a wait for a lock, stands still. What is kept was written down
+//! before it is said, and what is under way then is found by whoever goes on with it, as after any other end.
 
 use std::{
     io::{self, Write},
@@ -10,8 +11,14 @@ use std::{
     time::Duration,
 };
 
-use super::{failure::Kind, signals::Signals};
-use crate::clock::{Clock as _, SharedClock, SystemClock};
+use super::{
+    failure::Kind,
+    signals::{Signals, stopped},
+};
+use crate::{
+    clock::{Clock as _, SharedClock, SystemClock},
+    store::lock,
+};
 
 /// How long a write may stand still when the program should have ended.
 const GRACE: Duration = Duration::from_secs(1);
@@ -19,6 +26,10 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How many writes are under way, and how many have begun or ended so far. They are the process's, as its streams are.
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 static MOVES: AtomicUsize = AtomicUsize::new(0);
+
+fn writes() -> (usize, usize) {
+    (UNDER_WAY.load(SeqCst), MOVES.load(SeqCst))
+}
 
 /// Does something that writes to stdout or stderr.
 pub(crate) fn writing<T>(work: impl FnOnce() -> T) -> T {
@@ -76,9 +87,15 @@ pub(crate) fn watch(mut signals: Signals, meaning: Meaning, deadline: Option<Dur
                 () = until(deadline, &clock) => Kind::Timeout,
             };
             loop {
-                let before = (UNDER_WAY.load(SeqCst), MOVES.load(SeqCst));
+                let before = (writes(), lock::waits());
                 SystemClock::new().sleep(GRACE).await;
-                if before.0 > 0 && before == (UNDER_WAY.load(SeqCst), MOVES.load(SeqCst)) {
+                let (write, wait) = before;
+                if write.0 > 0 && write == writes() {
+                    end(kind);
+                }
+                if wait.0 > 0 && wait == lock::waits() {
+                    let why = stopped(kind).message;
+                    let _ = writeln!(io::stderr(), "error: {why}, while another process had the audit log locked");
                     end(kind);
                 }
                 if meaning == Meaning::EndButInterrupt && kind == Kind::Interrupted {

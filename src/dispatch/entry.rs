@@ -20,6 +20,10 @@ const SENT: &str = "it was sent, so it may have happened; what says otherwise is
 const NOT_SENT: &str = "it is said to be done, and the audit log does not say that it was sent: what was written down was \
                         changed, and whether it happened is not known";
 
+/// How a call ends that was stopped after it was sent, and that nobody may send again.
+const CUT: &str = "it was stopped while the request was under way and may have happened; look whether it did before you ask for \
+                   it again";
+
 /// A request entry of the audit log that still lacks its response. Dropped without one, because the person stopped the
 /// call, it writes what is true at that moment; a call that another process can go on with stays open.
 pub(super) struct Entry<'a> {
@@ -35,11 +39,13 @@ pub(super) struct Entry<'a> {
     answered: bool,
     /// What let it be sent, as an earlier process wrote it down.
     sent: Option<Value>,
+    /// Who is told how it ends.
+    tell: Tell<'a>,
 }
 
 impl<'a> Entry<'a> {
     /// Writes the request.
-    pub(super) fn open(road: &'a Dispatcher, action: &Action, run: &RunId) -> Result<Self, Error> {
+    pub(super) fn open(road: &'a Dispatcher, action: &Action, run: &RunId, tell: Tell<'a>) -> Result<Self, Error> {
         let now = road.clock.now();
         let mut arguments = action.arguments.clone();
         let mut digest = action.digest.to_text();
@@ -81,11 +87,18 @@ impl<'a> Entry<'a> {
             closed: Cell::new(false),
             answered: false,
             sent: None,
+            tell,
         })
     }
 
     /// A request that stands in the log already.
-    pub(super) fn reopened(road: &'a Dispatcher, row: &CallRow, has_effect: bool, logged: &Logged) -> Self {
+    pub(super) fn reopened(
+        road: &'a Dispatcher,
+        row: &CallRow,
+        has_effect: bool,
+        logged: &Logged,
+        tell: Tell<'a>,
+    ) -> Self {
         Self {
             road,
             action: row.action.clone(),
@@ -96,6 +109,7 @@ impl<'a> Entry<'a> {
             closed: Cell::new(false),
             answered: logged.response.is_some(),
             sent: logged.sent.clone(),
+            tell,
         }
     }
 
@@ -123,24 +137,23 @@ impl<'a> Entry<'a> {
         output: ToolOutput,
         http_status: Option<u16>,
         record: &Record,
-        tell: Tell<'_>,
     ) -> Result<ToolOutput, Error> {
         self.closed.set(true);
         let written = self.write(output.outcome, &output.message, http_status, record);
-        self.tell(&output, tell);
+        self.tell(&output);
         written.map(|()| output)
     }
 
     /// Leaves the call open: its approval is.
-    pub(super) fn leave(self, reason: &str, tell: Tell<'_>) -> ToolOutput {
+    pub(super) fn leave(self, reason: &str) -> ToolOutput {
         self.closed.set(true);
         let output = ToolOutput::refused(Outcome::Pending, reason);
-        self.tell(&output, tell);
+        self.tell(&output);
         output
     }
 
-    fn tell(&self, output: &ToolOutput, tell: Tell<'_>) {
-        tell(Event::ToolCompleted {
+    fn tell(&self, output: &ToolOutput) {
+        (self.tell)(Event::ToolCompleted {
             action: Some(self.action.clone()),
             tool: self.tool.clone(),
             outcome: output.outcome,
@@ -196,7 +209,7 @@ impl Drop for Entry<'_> {
         }
         let record = self.doing.take();
         let (outcome, message) = if record.is_some() && self.has_effect {
-            (Outcome::Unknown, "stopped while the request was under way")
+            (Outcome::Unknown, CUT)
         } else {
             (Outcome::Cancelled, "stopped before anything was done")
         };
@@ -208,6 +221,10 @@ impl Drop for Entry<'_> {
             let _ = self.road.guard.executed(record, outcome);
         }
         let _ = self.write(outcome, message, None, &record.unwrap_or_default());
+        // Whoever stopped it learns that it may have happened.
+        if outcome == Outcome::Unknown {
+            self.tell(&ToolOutput::refused(outcome, message));
+        }
     }
 }
 

@@ -53,8 +53,8 @@ impl Dispatcher {
         let approval = self.journal.approval_of(&row.action)?;
         let answered = logged.response.is_some();
         let entry = match &plan {
-            _ if logged.request || answered => Entry::reopened(self, row, has_effect, &logged),
-            Ok((_, plan)) => Entry::open(self, &plan.action, &row.run)?,
+            _ if logged.request || answered => Entry::reopened(self, row, has_effect, &logged, tell),
+            Ok((_, plan)) => Entry::open(self, &plan.action, &row.run, tell)?,
             // Nothing about it was even written into the log.
             Err(why) => return Ok(ToolOutput::refused(Outcome::Failed, format!("{why}; nothing was done"))),
         };
@@ -71,7 +71,7 @@ impl Dispatcher {
             let output = kept.filter(|kept| kept.outcome == said.outcome).unwrap_or(said);
             let http_status = body["http_status"].as_u64().and_then(|status| u16::try_from(status).ok());
             self.end_as_logged(&row.action, approval.as_ref(), &output, http_status)?;
-            return entry.close(output, None, &record, tell);
+            return entry.close(output, None, &record);
         }
         let executing = approval.as_ref().is_some_and(|row| row.state == ApprovalState::Executing);
         let execution = match self.journal.execution(&row.action)? {
@@ -148,19 +148,19 @@ impl Dispatcher {
             if approval.is_some_and(|row| row.state == ApprovalState::Executing) {
                 self.guard.executed(&record, output.outcome)?;
             }
-            return entry.close(output, execution.http_status, &record, tell);
+            return entry.close(output, execution.http_status, &record);
         }
         let key = Some(execution.idempotency_key.as_str()).filter(|key| !key.is_empty());
         match plan {
             Ok((tool, plan)) if key.is_some() && self.kept_idempotency_key(&plan)?.as_deref() == key => {
                 let journaled = Journaled::Begun(approval.as_ref());
                 let decision = self.guard.restore(&plan.action, journaled, Some(&row.run), tell).await;
-                self.follow(decision, tool, plan, entry, Progress::Begun, tell).await
+                self.follow(decision, tool, plan, entry, Progress::Begun).await
             }
             plan => {
                 let why = plan.err().unwrap_or_else(|| NO_KEY.to_owned());
                 let output = self.unknown(&entry, &why)?;
-                entry.close(output, None, &record, tell)
+                entry.close(output, None, &record)
             }
         }
     }
@@ -186,7 +186,7 @@ impl Dispatcher {
                 if let Some((id, _)) = &state {
                     self.guard.approvals.abandon(id);
                 }
-                return self.nothing_done(entry, Outcome::Failed, &why, &record, tell);
+                return self.nothing_done(entry, Outcome::Failed, &why, &record);
             }
         };
         match (&approval, state) {
@@ -199,17 +199,17 @@ impl Dispatcher {
                            shows it is not known, and an answer to it is not used";
                 match anew {
                     true => self.decide_and_do(tool, plan, entry, run, tell).await,
-                    false => self.nothing_done(entry, Outcome::Cancelled, why, &record, tell),
+                    false => self.nothing_done(entry, Outcome::Cancelled, why, &record),
                 }
             }
             // `redeeming`: the answer may have been lost on the way. If it was not, the server still says so.
             (Some(asked), Some((_, S::Requested | S::Redeeming | S::Approved | S::Executing))) => {
                 let decision = self.guard.restore(&plan.action, Journaled::Asked(asked), Some(run), tell).await;
-                self.follow(decision, tool, plan, entry, Progress::Asked, tell).await
+                self.follow(decision, tool, plan, entry, Progress::Asked).await
             }
             (Some(over), Some(_)) => {
                 let (outcome, why) = over_as(over);
-                self.nothing_done(entry, outcome, &why, &record, tell)
+                self.nothing_done(entry, outcome, &why, &record)
             }
         }
     }
@@ -220,9 +220,8 @@ impl Dispatcher {
         outcome: Outcome,
         why: &str,
         record: &Record,
-        tell: Tell<'_>,
     ) -> Result<ToolOutput, Error> {
-        entry.close(ToolOutput::refused(outcome, why), None, record, tell)
+        entry.close(ToolOutput::refused(outcome, why), None, record)
     }
 
     /// Writes down that nobody knows how a call ended.

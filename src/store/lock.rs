@@ -4,6 +4,7 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{ErrorKind, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
     time::Duration,
 };
 
@@ -115,6 +116,34 @@ impl GrantLock {
     }
 }
 
+/// How many waits of [`within`] there are now, and how many have begun or ended so far: a thread that blocks in one looks neither
+/// at signals nor at the time, so that somebody else has to.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+static MOVES: AtomicUsize = AtomicUsize::new(0);
+
+/// Those two numbers. As long as they stay the same, and the first is not 0, a thread stands still.
+#[must_use]
+pub fn waits() -> (usize, usize) {
+    (WAITING.load(SeqCst), MOVES.load(SeqCst))
+}
+
+struct Waits;
+
+impl Waits {
+    fn begin() -> Self {
+        WAITING.fetch_add(1, SeqCst);
+        MOVES.fetch_add(1, SeqCst);
+        Self
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, SeqCst);
+        MOVES.fetch_add(1, SeqCst);
+    }
+}
+
 /// Tries to take a lock until it is had or `limit` is over; blocks the thread meanwhile.
 pub(super) fn within(
     limit: Duration,
@@ -123,7 +152,9 @@ pub(super) fn within(
 ) -> Result<(), Error> {
     // A holder that only appends a line is done within a millisecond, so the first pauses are short.
     let (mut waited, mut pause) = (Duration::ZERO, Duration::from_micros(200));
+    let mut waits = None;
     while !had(attempt(), path)? {
+        waits.get_or_insert_with(Waits::begin);
         if waited >= limit {
             return Err(Error::Busy { path: path.to_owned(), limit });
         }

@@ -459,6 +459,8 @@ fn a_read_that_was_approved_and_cut_off_can_be_left_as_it_is() {
     wait_until(Duration::from_secs(60), "a look", || (!shop.seen().is_empty()).then_some(()));
     running.signal("KILL");
     running.finish();
+    let listed = agentctl(&home).args(["runs", "list", "--json"]).run().code(0).json();
+    assert_eq!(listed["runs"][0]["state"], "cut off", "{listed}");
     let told = agentctl(&home).args(["chat", "-c"]).stdin("/abandon\n").run();
     told.err(&["was cut off while it was being carried out", "Left as it is: peek"]);
     every_call_has_its_end(&home);

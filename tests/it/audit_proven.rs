@@ -204,3 +204,23 @@ fn what_is_told_as_done_and_was_not_sent_is_found() {
     assert!(why.contains("told as done, and no entry says that it was sent"), "{why}");
     run(&home, &["audit", "verify", "--chain-only"]).code(1).err(&["told as done"]);
 }
+
+/// The lock is made before the log: a kill in between, or no room for one more file, takes nothing away.
+#[test]
+fn a_lock_without_a_log_is_no_log_that_was_taken_away() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    let state = home.path().join("agentctl/state");
+    for file in std::fs::read_dir(&state).unwrap().map(|file| file.unwrap().path()) {
+        if file.file_name().unwrap().to_str().unwrap().starts_with("audit") {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+    std::fs::write(state.join("audit.lock"), "").unwrap();
+    agentctl(&home).args(["audit", "verify"]).run().code(0);
+    agentctl(&home).args(["run", "what phones are there"]).run().code(0);
+    agentctl(&home).args(["audit", "verify"]).run().code(0);
+    // Once it has a name, it says so.
+    std::fs::remove_file(log_file(&home)).unwrap();
+    agentctl(&home).args(["audit", "verify"]).run().code(1);
+}

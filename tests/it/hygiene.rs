@@ -188,3 +188,15 @@ fn the_way_to_a_browser_opens_nothing_else() {
     agentctl(&home).args(["--only-open-this-page", "https://shop.example/"]).run().code(0);
     wait_until(Duration::from_secs(60), "the browser", || seen.exists().then_some(()));
 }
+
+/// As few files as it takes to say so.
+#[test]
+fn a_process_that_may_open_hardly_any_files_says_so() {
+    let home = Home::new();
+    for args in [&["panic"][..], &["whoami"], &["run", "go"]] {
+        let line = "ulimit -n 6; exec \"$@\"";
+        let shell = ["-c", line, "sh", env!("CARGO_BIN_EXE_agentctl")];
+        let output = command(&home, "/bin/sh").args(shell).args(args.iter().copied()).run().code(1);
+        output.err(&["this process may open 6 files at once", "ulimit -n"]);
+    }
+}

@@ -222,3 +222,28 @@ fn a_keyring_that_hangs_in_the_middle_of_a_run() {
     }
     agentctl(&home).arg("token").run().code(0);
 }
+
+/// Another process keeps the log locked, because it hangs: who waits for it ends all the same when it is told to.
+#[test]
+fn a_log_that_stays_locked_keeps_nobody_from_ending() {
+    let search = json!({ "tool_calls": [{ "name": "search_products", "arguments": { "query": "phones" } }] });
+    let dev = Dev::scripted(json!([search, search, search, { "text": "Found." }]));
+    let home = dev.logged_in();
+    let lock = home.path().join("agentctl/state/audit.lock");
+    let held = std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(lock).unwrap();
+    held.lock().unwrap();
+    let asked = || dev.history("model").len();
+    for (signal, code) in [(Some("TERM"), 143), (Some("INT"), 130), (None, 124)] {
+        let before = asked();
+        let time: &[&str] = if signal.is_none() { &["--timeout", "5"] } else { &[] };
+        let running = agentctl(&home).args(["run", "find phones"]).args(time.iter().copied()).start();
+        wait_until(Duration::from_secs(60), "the model", || (asked() > before).then_some(()));
+        if let Some(signal) = signal {
+            running.signal(signal);
+        }
+        let output = running.finish().code(code);
+        assert!(output.took < Duration::from_secs(19), "{output}");
+    }
+    held.unlock().unwrap();
+    agentctl(&home).args(["resume", "--last"]).run().code(0).out(&["Found."]);
+}

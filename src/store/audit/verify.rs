@@ -1,6 +1,9 @@
 //! Verifying: every line follows from the one before, every seal fits, and nothing that was sealed is missing at the end.
 
-use std::{ops::RangeInclusive, path::PathBuf};
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -13,6 +16,7 @@ use super::{
     pairs::Pairs,
     rotate::{LogFile, Snapshot, begin_of, kept, old_name},
 };
+use crate::store::lock::GrantLock;
 
 /// More flaws than this are not listed; the first one is what matters. Nor are more ranges of what is unproven: the last one
 /// reaches to the last of them.
@@ -521,13 +525,18 @@ impl<'a> Check<'a> {
                 let why = "the log was sealed from its first line on: its seals were taken out, and the head file too";
                 self.verdict.say(Bad::seal(head_place, why));
             }
-            None if self.verdict.files == 0 && audit.lock_path().exists() => {
+            None if self.verdict.files == 0 && names_a_log(&audit.lock_path()) => {
                 let why = "there is no log, and its lock file says that there was one: it was taken away";
                 self.verdict.say(Bad { flaw: Flaw::Missing, place: end, why: why.to_owned() });
             }
             _ => {}
         }
     }
+}
+
+/// Whether a lock file says that there was a log. It is made before the first one, and named after its first line.
+fn names_a_log(lock: &Path) -> bool {
+    GrantLock::noted(lock).is_some_and(|name| !name.is_empty())
 }
 
 fn foreign(found: &str, ours: &str) -> String {

@@ -1,6 +1,6 @@
 //! What was sent may have happened, whatever the journal says later: the log says that it was sent, with its own MAC.
 
-use std::{fs, io::Write as _, path::Path, process::Command};
+use std::{fs, io::Write as _, path::Path, process::Command, time::Duration};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{detached, pending};
 use crate::{
     audit::{log_file, sha256},
-    support::{Dev, Home, Output, SOON, agentctl},
+    support::{Dev, Home, Output, SOON, agentctl, wait_until},
 };
 
 const DENIED: &str = "DELETE FROM executions;
@@ -321,4 +321,30 @@ fn what_the_log_does_not_ask_for_any_more_is_not_sent() {
         let log = fs::read_to_string(log_file(&home)).unwrap();
         assert_eq!(log.matches("\"kind\":\"response\"").count(), 1, "{name}: one end\n{log}");
     }
+}
+
+/// What nobody may send again is over when it is stopped under way, and whoever stopped it learns what that means.
+#[test]
+fn who_stops_what_may_have_happened_is_told_so() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    dev.auto("approve", "approve");
+    dev.fault(&json!({ "on": "directory", "kind": "delay", "when": "after", "times": 2, "delay_ms": 30_000 }));
+    let told = "it was stopped while the request was under way and may have happened";
+    let single = agentctl(&home).args(RESET).start();
+    let sent = |before: usize| move |dev: &Dev| (dev.history("directory").len() > before).then_some(());
+    wait_until(Duration::from_secs(60), "the reset", || sent(0)(&dev));
+    single.signal("TERM");
+    single.finish().code(143).err(&["reset_password", told]);
+    dev.post("/script", &json!({ "turns": [{ "tool_calls": [{ "name": "reset_password", "arguments": { "user": "grace" } }] }, { "text": "Reset." }] }));
+    let run = agentctl(&home).args(["run", "--json", "reset it"]).start();
+    wait_until(Duration::from_secs(60), "the second reset", || sent(1)(&dev));
+    run.signal("HUP");
+    let output = run.finish().code(129);
+    let lines = output.lines();
+    let ended = lines.iter().find(|line| line["type"] == "tool.completed").unwrap_or_else(|| panic!("{output}"));
+    assert_eq!(ended["outcome"], "unknown", "{output}");
+    assert!(ended["message"].as_str().unwrap().contains(told), "{output}");
+    agentctl(&home).args(["resume", "--last"]).run().code(21);
+    verified(&home);
 }
