@@ -172,8 +172,8 @@ impl Conversation {
         self.messages.iter().any(|message| matches!(message, Message::User { .. }))
     }
 
-    /// The calls since the last words to the model that have ended, each with its tool.
-    fn ended_calls(&self) -> Vec<(String, Outcome)> {
+    /// The calls since the last words to the model that have ended: what each brought, with its tool.
+    fn ended_calls(&self) -> Vec<(String, ToolOutput)> {
         let words = |message: &Message| matches!(message, Message::User { .. });
         let since = self.messages.iter().rposition(words).map_or(&self.messages[..], |at| &self.messages[at..]);
         let tool = |id: &str| {
@@ -186,7 +186,7 @@ impl Conversation {
         let ended = since.iter().filter_map(|message| match message {
             Message::Tool { tool_call_id, content } => {
                 let output = ToolOutput::from_model(content)?;
-                Some((tool(tool_call_id)?, output.outcome)).filter(|(_, outcome)| *outcome != Outcome::Pending)
+                Some((tool(tool_call_id)?, output)).filter(|(_, output)| output.outcome != Outcome::Pending)
             }
             _ => None,
         });

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Agent, Conversation, Error, Results, TurnEnd, results::Late};
 use crate::{
-    call::{ActionId, ApprovalId, ToolOutput},
+    call::{ActionId, ApprovalId, Outcome, ToolOutput},
     escape,
     event::{Event, Tell},
     store::journal::CallRow,
@@ -23,8 +23,16 @@ impl Agent {
         tell: Tell<'_>,
     ) -> Result<TurnEnd, Error> {
         let results = self.results();
-        // How the run ends is decided by all calls since the last words to the model, whichever process made them.
-        let mut end = TurnEnd { calls: conversation.ended_calls(), ..TurnEnd::default() };
+        // How the run ends is decided by all calls since the last words to the model, whichever process made them. What went
+        // wrong is told again: it is why this process ends as it does.
+        let earlier = conversation.ended_calls();
+        for (tool, output) in
+            earlier.iter().filter(|(_, output)| !matches!(output.outcome, Outcome::Done | Outcome::Rehearsed))
+        {
+            tell(completed(None, tool, output));
+        }
+        let calls: Vec<_> = earlier.into_iter().map(|(tool, output)| (tool, output.outcome)).collect();
+        let mut end = TurnEnd { calls, ..TurnEnd::default() };
         let before = end.calls.len();
         self.unseal(conversation).await?;
         let open = self.journal.open_calls(&conversation.run)?;
