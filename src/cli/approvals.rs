@@ -505,7 +505,10 @@ fn told(app: &App, row: &ApprovalRow, is_ended: bool) -> Result<(), Failure> {
         let data = row.map(|row| to_json(&row, app.clock.now()));
         app.ui.data(&json!({ "schema_version": 1, "ok": true, "approval": data, "end_written": is_ended }));
     } else if let Some(run) = &row.asked.run
-        && app.journal()?.run(run)?.is_some_and(|run| !run.row.is_single_call())
+        // One that waited here has ended with its answer.
+        && app.journal()?.run(run)?.is_some_and(|run| {
+            !run.row.is_single_call() && matches!(run.status.as_deref(), None | Some("run.pending"))
+        })
     {
         app.ui.hint(&format!("`agentctl resume {run}` goes on with its run"));
     }

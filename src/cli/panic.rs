@@ -101,8 +101,11 @@ pub(crate) async fn run(app: &App, _: &Args) -> Result<(), Failure> {
         journal.passes("before:panic_logged");
     }
     let logged = requested.and_then(|()| app.audit()).and_then(|audit| {
-        let outcome = if receipt.not_done.is_empty() { "done" } else { "failed" };
-        let body = json!({ "outcome": outcome, "message": "everything was stopped", "generation": generation,
+        let (outcome, message) = match receipt.not_done.is_empty() {
+            true => ("done", "everything was stopped"),
+            false => ("failed", "not everything could be stopped"),
+        };
+        let body = json!({ "outcome": outcome, "message": message, "generation": generation,
                            "abandoned": abandoned, "done": receipt.done, "not_done": receipt.not_done });
         audit.response(&action, app.clock.now(), body)?;
         Ok(audit)
