@@ -9,7 +9,7 @@ mod rehearse;
 mod results;
 mod resume;
 
-use std::{borrow::Cow, cell::Cell, rc::Rc};
+use std::{borrow::Cow, cell::Cell, collections::HashSet, rc::Rc};
 
 use futures::future::join_all;
 use serde_json::Value;
@@ -83,9 +83,14 @@ pub struct TurnEnd {
     pub text: String,
     /// Every tool call, in order, and how it ended.
     pub calls: Vec<(String, Outcome)>,
+    /// Which of them ended in an earlier process, so that nobody was told of it in this one.
+    pub untold: HashSet<usize>,
     /// The limit that ended it, if one did.
     pub limit: Option<LimitReached>,
 }
+
+/// The server's name of a call.
+type CallId = String;
 
 /// A conversation so far. Each message has the same place in the journal as here.
 #[derive(Debug)]
@@ -172,25 +177,22 @@ impl Conversation {
         self.messages.iter().any(|message| matches!(message, Message::User { .. }))
     }
 
-    /// The calls since the last words to the model that have ended: what each brought, with its tool.
-    fn ended_calls(&self) -> Vec<(String, ToolOutput)> {
-        let words = |message: &Message| matches!(message, Message::User { .. });
-        let since = self.messages.iter().rposition(words).map_or(&self.messages[..], |at| &self.messages[at..]);
-        let tool = |id: &str| {
-            let calls = since.iter().filter_map(|message| match message {
-                Message::Assistant { tool_calls, .. } => Some(tool_calls),
+    /// The calls since the person's last words, in the order of the model. One that has no result yet is pending.
+    fn calls_so_far(&self) -> Vec<(CallId, String, Outcome)> {
+        let persons = |message: &Message| matches!(message, Message::User { content } if !results::is_notice(content));
+        let since = self.messages.iter().rposition(persons).map_or(&self.messages[..], |at| &self.messages[at..]);
+        let result = |id: &str| {
+            since.iter().find_map(|message| match message {
+                Message::Tool { tool_call_id, content } if tool_call_id == id => ToolOutput::from_model(content),
                 _ => None,
-            });
-            calls.flatten().find(|call| call.id == id).map(|call| call.function.name.clone())
+            })
         };
-        let ended = since.iter().filter_map(|message| match message {
-            Message::Tool { tool_call_id, content } => {
-                let output = ToolOutput::from_model(content)?;
-                Some((tool(tool_call_id)?, output)).filter(|(_, output)| output.outcome != Outcome::Pending)
-            }
+        let calls = since.iter().filter_map(|message| match message {
+            Message::Assistant { tool_calls, .. } => Some(tool_calls),
             _ => None,
         });
-        ended.collect()
+        let ended = |id: &str| result(id).map_or(Outcome::Pending, |output| output.outcome);
+        calls.flatten().map(|call| (call.id.clone(), call.function.name.clone(), ended(&call.id))).collect()
     }
 
     /// Its run.

@@ -19,8 +19,15 @@ use crate::{
 
 /// Tells the model where to look, when a result arrives after the conversation has gone on.
 const ARRIVED: &str = "(A call that was pending has ended. Its result stands in its place above; say what came of it.)";
+/// How each notice to the model begins that a call has ended late.
+const NOTICE: &str = "(A call ";
 /// What is said of a call that was stopped in time.
 const NOT_BEGUN: &str = "the user stopped it before anything was done";
+
+/// Whether these are no words of the person, but [`Late`] ones of ours.
+pub(super) fn is_notice(words: &str) -> bool {
+    words.lines().all(|line| line.starts_with(NOTICE))
+}
 
 /// Where the result of a call goes.
 enum Place {

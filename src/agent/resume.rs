@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Agent, Conversation, Error, Results, TurnEnd, results::Late};
+use super::{Agent, CallId, Conversation, Error, Results, TurnEnd, results::Late};
 use crate::{
     call::{ActionId, ApprovalId, Outcome, ToolOutput},
     escape,
@@ -23,20 +23,12 @@ impl Agent {
         tell: Tell<'_>,
     ) -> Result<TurnEnd, Error> {
         let results = self.results();
-        // How the run ends is decided by all calls since the last words to the model, whichever process made them. What went
-        // wrong is told again: it is why this process ends as it does.
-        let earlier = conversation.ended_calls();
-        for (tool, output) in
-            earlier.iter().filter(|(_, output)| !matches!(output.outcome, Outcome::Done | Outcome::Rehearsed))
-        {
-            tell(completed(None, tool, output));
-        }
-        let calls: Vec<_> = earlier.into_iter().map(|(tool, output)| (tool, output.outcome)).collect();
-        let mut end = TurnEnd { calls, ..TurnEnd::default() };
-        let before = end.calls.len();
         self.unseal(conversation).await?;
         let open = self.journal.open_calls(&conversation.run)?;
-        let late = self.end_calls(conversation, open, anew, &mut end, tell).await?;
+        // How the run ends is decided by all calls since the person's last words, whichever process made them.
+        let so_far = conversation.calls_so_far();
+        let mut ends = Ends::new();
+        let late = self.end_calls(conversation, open, anew, &mut ends, tell).await?;
         // What the model asked for last, and was cut off before it began.
         let mut never_begun = Vec::new();
         for call in Results::unanswered(conversation) {
@@ -44,17 +36,19 @@ impl Agent {
                 Some((action, output)) => {
                     results.keep_result(conversation, &call.id, action.as_ref(), &output)?;
                     tell(completed(action, &call.name, &output));
-                    end.calls.push((call.name, output.outcome));
+                    ends.push((call.id, call.name, output.outcome));
                 }
                 None => never_begun.push(call),
             }
         }
+        let is_new = !ends.is_empty() || !never_begun.is_empty();
+        let mut end = in_order(so_far, ends);
         self.act_on(conversation, &never_begun, &mut end, tell).await?;
         results.say(conversation, late)?;
         if self.nobody_waits(&end) {
             return Ok(end);
         }
-        if let Some((text, _)) = conversation.last_word().filter(|_| end.calls.len() == before) {
+        if let Some((text, _)) = conversation.last_word().filter(|_| !is_new) {
             text.clone_into(&mut end.text);
             tell(Event::Text { text: end.text.clone() });
             tell(Event::TextDone { text: end.text.clone() });
@@ -76,16 +70,16 @@ impl Agent {
     ) -> Result<TurnEnd, Error> {
         self.settle(conversation).await?;
         let results = self.results();
-        let mut end = TurnEnd::default();
+        let mut ends = Ends::new();
         let mut open = Vec::new();
         for row in self.journal.open_calls(&conversation.run)? {
             if !self.journal.approval_of(&row.action)?.is_some_and(|row| waiting.contains(&row.asked.id)) {
                 open.push(row);
             }
         }
-        let late = self.end_calls(conversation, open, &HashSet::new(), &mut end, tell).await?;
+        let late = self.end_calls(conversation, open, &HashSet::new(), &mut ends, tell).await?;
         results.say(conversation, late)?;
-        Ok(end)
+        Ok(in_order(Ends::new(), ends))
     }
 
     /// Answers the calls of an earlier turn that was stopped before they ended.
@@ -110,17 +104,41 @@ impl Agent {
         conversation: &mut Conversation,
         open: Vec<CallRow>,
         anew: &HashSet<ActionId>,
-        end: &mut TurnEnd,
+        ends: &mut Ends,
         tell: Tell<'_>,
     ) -> Result<Vec<Late>, Error> {
         let mut late = Vec::new();
         for row in open {
             let output = self.dispatcher.resume(&row, anew.contains(&row.action), tell).await?;
-            end.calls.push((row.tool.clone(), output.outcome));
+            ends.push((row.call.clone(), row.tool.clone(), output.outcome));
             late.extend(self.results().put(conversation, &row, &output)?);
         }
         Ok(late)
     }
+}
+
+/// Calls, each with its tool and how it ended.
+type Ends = Vec<(CallId, String, Outcome)>;
+
+/// The calls of a run in the order of the model, of which some ended before and some just now. What neither has an end nor can
+/// get one any more is left out.
+fn in_order(so_far: Ends, ends: Ends) -> TurnEnd {
+    let mut end = TurnEnd::default();
+    let mut ends: Vec<_> = ends.into_iter().map(Some).collect();
+    for (id, tool, before) in so_far {
+        let now =
+            ends.iter_mut().find(|end| end.as_ref().is_some_and(|(ended, ..)| *ended == id)).and_then(Option::take);
+        match (now, before) {
+            (Some((_, tool, now)), _) => end.calls.push((tool, now)),
+            (None, Outcome::Pending) => {}
+            (None, before) => {
+                end.untold.insert(end.calls.len());
+                end.calls.push((tool, before));
+            }
+        }
+    }
+    end.calls.extend(ends.into_iter().flatten().map(|(_, tool, now)| (tool, now)));
+    end
 }
 
 fn completed(action: Option<ActionId>, tool: &str, output: &ToolOutput) -> Event {

@@ -303,7 +303,7 @@ fn used(app: &App, show: &Show<'_>) -> Result<Option<Used>, Failure> {
 /// How a turn that came to its end ended: its text, and what the exit code says.
 pub(crate) fn judge(end: TurnEnd) -> (String, Result<(), Failure>) {
     let Some(kind) = verdict::of_calls(&end.calls, end.limit.is_some()) else { return (end.text, Ok(())) };
-    let failure = verdict::failure(kind, &end.calls);
+    let failure = verdict::failure(kind, &end.calls, &end.untold);
     let failure = match end.limit {
         Some(limit) if kind == Kind::Limit && !failure.told => failure.hint(more(limit)),
         _ => failure,
@@ -314,7 +314,7 @@ pub(crate) fn judge(end: TurnEnd) -> (String, Result<(), Failure>) {
 /// The same for a dry run: nothing makes good a call that would not run, and none of it has been told as an end.
 fn judge_each(end: TurnEnd) -> (String, Result<(), Failure>) {
     let Some(kind) = verdict::of_each(&end.calls, end.limit.is_some()) else { return (end.text, Ok(())) };
-    let failure = verdict::failure(kind, &end.calls);
+    let failure = verdict::failure(kind, &end.calls, &end.untold);
     (end.text, Err(failure))
 }
 

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use super::{
     complete::{Help, Wanted},
     history::History,
+    stuck,
     tty::Tty,
 };
 
@@ -90,6 +91,8 @@ impl Repl {
         let (say, said) = mpsc::unbounded_channel();
         let tty = Tty::find();
         tty.restore_on_panic();
+        let restored = tty.clone();
+        stuck::before_the_end(move || restored.restore());
         let between = tty.clone();
         std::thread::spawn(move || {
             let history = History::new(history);

@@ -33,8 +33,8 @@ approved, gives the result to the model and goes on to its answer. A run that
 ended before the model's last word (its server failed, a limit was reached)
 goes on, too, if you name it; where its server failed or everything was
 stopped, --last finds it as well. Exit codes and --json are those of `agentctl
-run`, and speak of every call since the task; for a single call, those of
-`agentctl tools call`.
+run`, and speak of every call since your last words; for a single call, those
+of `agentctl tools call`.
 
 What the run was told to keep to holds on: --tools, --no-tools, --max-spend,
 --model, --max-turns, --max-tokens-total, --on-approval deny (`agentctl runs

@@ -21,7 +21,7 @@ use crate::{
     dispatch,
     model::CutShort,
     store::{
-        journal::{self, ApprovalFilter, Journal, SavedRun},
+        journal::{ApprovalFilter, CallRow, Journal, SavedRun},
         sealed,
     },
 };
@@ -104,7 +104,7 @@ fn state(app: &App, journal: &Journal, run: &SavedRun) -> Result<&'static str, F
     let id = &run.row.id;
     Ok(match run.status.as_deref() {
         _ if app.is_held(Some(id)).unwrap_or(false) => "running",
-        _ if is_cut(journal, id)? => "cut off",
+        _ if is_cut(journal, id) => "cut off",
         _ if journal.has_pending(id)? => "waiting",
         None => "cut off",
         Some("run.pending") => match tools::ended(journal, run)? {
@@ -115,20 +115,10 @@ fn state(app: &App, journal: &Journal, run: &SavedRun) -> Result<&'static str, F
     })
 }
 
-/// Whether a call of it was cut off while it was being carried out. One that somebody has changed may be.
-fn is_cut(journal: &Journal, run: &RunId) -> Result<bool, Failure> {
-    let cut = || {
-        for call in journal.open_calls(run)? {
-            if dispatch::may_have_happened(journal, &call)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    };
-    match cut() {
-        Err(journal::Error::Unproven { .. }) => Ok(true),
-        cut => Ok(cut?),
-    }
+/// Whether a call of it was cut off while it was being carried out. One that somebody has changed, or that cannot be read, may be.
+fn is_cut(journal: &Journal, run: &RunId) -> bool {
+    let may_have = |call: &CallRow| dispatch::may_have_happened(journal, call).unwrap_or(true);
+    journal.open_calls(run).map_or(true, |calls| calls.iter().any(may_have))
 }
 
 fn word(status: &str) -> &'static str {

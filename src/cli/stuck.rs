@@ -7,7 +7,10 @@
 
 use std::{
     io::{self, Write},
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -93,13 +96,11 @@ pub(crate) fn watch(mut signals: Signals, meaning: Meaning, deadline: Option<Dur
                 if write.0 > 0 && write == writes() {
                     end(kind);
                 }
-                if wait.0 > 0 && wait == lock::waits() {
-                    let why = stopped(kind).message;
-                    let _ = writeln!(io::stderr(), "error: {why}, while another process had the audit log locked");
-                    end(kind);
-                }
                 if meaning == Meaning::EndButInterrupt && kind == Kind::Interrupted {
                     break;
+                }
+                if wait.0 > 0 && wait == lock::waits() {
+                    say_and_end(kind);
                 }
             }
         }
@@ -118,6 +119,32 @@ async fn until(deadline: Option<Duration>, clock: &SharedClock) {
         Some(deadline) => clock.sleep(deadline.saturating_sub(clock.elapsed())).await,
         None => std::future::pending().await,
     }
+}
+
+/// What is done before the process ends while it waits for the log: whoever changed the terminal puts it back.
+static BEFORE: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
+
+/// Does this before the process ends so. The first one counts: a process has one terminal.
+pub(crate) fn before_the_end(work: impl Fn() + Send + Sync + 'static) {
+    let _ = BEFORE.set(Box::new(work));
+}
+
+/// Streams may stand still, too, so this waits for none of them.
+fn say_and_end(kind: Kind) -> ! {
+    let said = std::thread::spawn(move || {
+        if let Some(before) = BEFORE.get() {
+            before();
+        }
+        let why = stopped(kind).message;
+        let _ = writeln!(io::stderr(), "error: {why}, while another process had the audit log locked");
+    });
+    for _ in 0..GRACE.as_millis() {
+        if said.is_finished() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    end(kind)
 }
 
 #[expect(clippy::exit, reason = "the thread that would return from `main` stands still")]

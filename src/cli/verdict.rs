@@ -1,6 +1,8 @@
 //! How a run ends: the one decision about its exit code, made from how its calls ended and never from what the model says
 //! about them.
 
+use std::collections::HashSet;
+
 use super::failure::{Failure, Kind};
 use crate::call::Outcome;
 
@@ -70,9 +72,10 @@ pub(crate) fn event_name(kind: Option<Kind>) -> &'static str {
     }
 }
 
-/// The failure in words, naming the tool it happened to where there is one.
-pub(crate) fn failure(kind: Kind, calls: &[(String, Outcome)]) -> Failure {
-    let culprit = calls.iter().rfind(|(_, outcome)| self::kind(*outcome) == Some(kind));
+/// The failure in words, naming the tool it happened to where there is one. Of those that are `untold` no line was shown.
+pub(crate) fn failure(kind: Kind, calls: &[(String, Outcome)], untold: &HashSet<usize>) -> Failure {
+    let at = calls.iter().rposition(|(_, outcome)| self::kind(*outcome) == Some(kind));
+    let culprit = at.map(|at| &calls[at]);
     let tool = culprit.map_or("a call", |(tool, _)| tool.as_str());
     let message = match kind {
         Kind::LoginNeeded => format!("{tool} needs a login"),
@@ -83,6 +86,9 @@ pub(crate) fn failure(kind: Kind, calls: &[(String, Outcome)]) -> Failure {
         Kind::Limit => format!("{tool} was stopped by a limit"),
         Kind::ConnectionNeeded => format!("{tool} needs a connected account"),
         Kind::Pending => format!("{tool} waits for an approval"),
+        _ if culprit.is_some_and(|(_, outcome)| *outcome == Outcome::Unknown) => {
+            format!("whether {tool} happened is not known; look before you ask for it again")
+        }
         _ => format!("{tool} did not succeed"),
     };
     let failure = Failure::new(kind, message);
@@ -90,6 +96,7 @@ pub(crate) fn failure(kind: Kind, calls: &[(String, Outcome)]) -> Failure {
         Kind::LoginNeeded => failure.hint("run `agentctl login`"),
         // A limit of the run itself: whoever knows which one says what allows more.
         Kind::Limit if culprit.is_none() => failure,
+        _ if at.is_some_and(|at| untold.contains(&at)) => failure,
         // The lines of the call itself have said it.
         _ => failure.told(),
     }

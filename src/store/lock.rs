@@ -116,8 +116,8 @@ impl GrantLock {
     }
 }
 
-/// How many waits of [`within`] there are now, and how many have begun or ended so far: a thread that blocks in one looks neither
-/// at signals nor at the time, so that somebody else has to.
+/// How many waits for the audit log there are now, and how many have begun or ended so far: the thread that blocks in one is the
+/// one that looks at signals and the time, so that somebody else has to.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 static MOVES: AtomicUsize = AtomicUsize::new(0);
 
@@ -127,10 +127,11 @@ pub fn waits() -> (usize, usize) {
     (WAITING.load(SeqCst), MOVES.load(SeqCst))
 }
 
-struct Waits;
+/// Such a wait.
+pub(super) struct Waits;
 
 impl Waits {
-    fn begin() -> Self {
+    pub(super) fn begin() -> Self {
         WAITING.fetch_add(1, SeqCst);
         MOVES.fetch_add(1, SeqCst);
         Self
@@ -152,9 +153,7 @@ pub(super) fn within(
 ) -> Result<(), Error> {
     // A holder that only appends a line is done within a millisecond, so the first pauses are short.
     let (mut waited, mut pause) = (Duration::ZERO, Duration::from_micros(200));
-    let mut waits = None;
     while !had(attempt(), path)? {
-        waits.get_or_insert_with(Waits::begin);
         if waited >= limit {
             return Err(Error::Busy { path: path.to_owned(), limit });
         }

@@ -4,7 +4,10 @@ use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Home, Signal, Terminal, agentctl, command, wait_until};
+use crate::{
+    races::{SEARCH, with_a_locked_log},
+    support::{Dev, Home, Signal, Terminal, agentctl, command, wait_until},
+};
 
 fn chat(home: &Home) -> Terminal {
     Terminal::sized(agentctl(home).arg("chat"), 100, 40)
@@ -409,4 +412,26 @@ fn however_the_shell_ends_the_terminal_is_as_it_was() {
         let modes = |name| fs::read_to_string(home.work().join(name)).unwrap();
         assert_eq!(modes("after"), modes("before"), "{code}");
     }
+}
+
+#[test]
+fn a_shell_that_is_ended_while_the_log_is_locked_leaves_the_terminal_as_it_was() {
+    let search: Value = serde_json::from_str(SEARCH).unwrap();
+    let dev = Dev::scripted(json!([search, search]));
+    let mut home = dev.logged_in();
+    let mut terminal = in_a_shell(&mut home);
+    terminal.enter("stty -g > before");
+    terminal.enter("clear; sh -c 'echo $$ > pid; exec \"$AGENTCTL\" chat'; echo left with $?; stty -g > after");
+    terminal.wait_until("a fresh prompt", |screen| screen.trim_end() == "· default · dev-planner\nagentctl>");
+    let _held = with_a_locked_log(&home);
+    terminal.enter("find phones");
+    wait_until(Duration::from_secs(60), "the model", || (!dev.history("model").is_empty()).then_some(()));
+    std::thread::sleep(Duration::from_millis(500));
+    let id = fs::read_to_string(home.work().join("pid")).unwrap();
+    let kill = format!("kill -TERM {id}");
+    assert!(std::process::Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+    terminal.wait_for("left with 143");
+    terminal.wait_until("the shell", |screen| screen.lines().last().is_some_and(|line| line.trim() == "$"));
+    let modes = |name| fs::read_to_string(home.work().join(name)).unwrap();
+    assert_eq!(modes("after"), modes("before"));
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
     Dev, Home, Keyring, Output, Running, Terminal, agentctl, calls, crowded, no_secret_is_seen, wait_until,
@@ -223,27 +223,55 @@ fn a_keyring_that_hangs_in_the_middle_of_a_run() {
     agentctl(&home).arg("token").run().code(0);
 }
 
-/// Another process keeps the log locked, because it hangs: who waits for it ends all the same when it is told to.
-#[test]
-fn a_log_that_stays_locked_keeps_nobody_from_ending() {
-    let search = json!({ "tool_calls": [{ "name": "search_products", "arguments": { "query": "phones" } }] });
-    let dev = Dev::scripted(json!([search, search, search, { "text": "Found." }]));
-    let home = dev.logged_in();
+/// Another process keeps the log locked, because it hangs.
+pub(crate) fn with_a_locked_log(home: &Home) -> std::fs::File {
     let lock = home.path().join("agentctl/state/audit.lock");
     let held = std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(lock).unwrap();
     held.lock().unwrap();
-    let asked = || dev.history("model").len();
+    held
+}
+
+pub(crate) const SEARCH: &str =
+    r#"{ "tool_calls": [{ "name": "search_products", "arguments": { "query": "phones" } }] }"#;
+
+#[test]
+fn a_log_that_stays_locked_keeps_nobody_from_ending() {
+    let search: Value = serde_json::from_str(SEARCH).unwrap();
+    let dev = Dev::scripted(json!([search, search, search]));
+    let home = dev.logged_in();
+    let held = with_a_locked_log(&home);
     for (signal, code) in [(Some("TERM"), 143), (Some("INT"), 130), (None, 124)] {
-        let before = asked();
-        let time: &[&str] = if signal.is_none() { &["--timeout", "5"] } else { &[] };
-        let running = agentctl(&home).args(["run", "find phones"]).args(time.iter().copied()).start();
-        wait_until(Duration::from_secs(60), "the model", || (asked() > before).then_some(()));
+        let time: &[&str] = if signal.is_none() { &["--timeout", "10"] } else { &[] };
+        let running = agentctl(&home).args(["run", "--json", "find phones"]).args(time.iter().copied()).start();
         if let Some(signal) = signal {
+            // The call that it asks for is the next thing.
+            running.wait_for_stdout("model.usage");
+            std::thread::sleep(Duration::from_millis(500));
             running.signal(signal);
         }
         let output = running.finish().code(code);
         assert!(output.took < Duration::from_secs(19), "{output}");
     }
     held.unlock().unwrap();
+    dev.post("/script", &json!({ "turns": [{ "text": "Found." }] }));
     agentctl(&home).args(["resume", "--last"]).run().code(0).out(&["Found."]);
+}
+
+/// ^C ends what the shell does, and not the shell.
+#[test]
+fn a_shell_that_waits_for_a_locked_log_is_not_ended_by_an_interrupt() {
+    let search: Value = serde_json::from_str(SEARCH).unwrap();
+    let dev = Dev::scripted(json!([search, { "text": "Found." }, { "text": "Found." }]));
+    let home = dev.logged_in();
+    let mut terminal = Terminal::sized(agentctl(&home).arg("chat"), 100, 40);
+    terminal.wait_for_prompt();
+    let held = with_a_locked_log(&home);
+    terminal.enter("find phones");
+    wait_until(Duration::from_secs(60), "the model", || (!dev.history("model").is_empty()).then_some(()));
+    std::thread::sleep(Duration::from_millis(500));
+    terminal.control('c');
+    std::thread::sleep(Duration::from_secs(3));
+    held.unlock().unwrap();
+    terminal.ask("go on", "Found.");
+    terminal.leave();
 }

@@ -1,7 +1,7 @@
 //! The files of a log: `audit.jsonl`, which is written to, and those it was before, each named after its first entry.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Read, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
@@ -87,13 +87,13 @@ impl Audit {
     pub(super) fn lock(&self, opened: Option<File>) -> Result<File, Error> {
         let path = self.lock_path();
         if let Some(file) = opened {
-            lock::within(BUSY, &path, || file.try_lock())?;
+            held(&path, || file.try_lock())?;
             if still_there(&file, &path).is_some() {
                 return Ok(file);
             }
         }
         let file = lock::open(&path)?;
-        lock::within(BUSY, &path, || file.try_lock())?;
+        held(&path, || file.try_lock())?;
         Ok(file)
     }
 
@@ -134,7 +134,7 @@ impl Audit {
             Err(error) => return Err(error.into()),
         };
         if let Some(file) = &lock {
-            lock::within(BUSY, &self.lock_path(), || file.try_lock_shared())?;
+            held(&self.lock_path(), || file.try_lock_shared())?;
         }
         let named = lock.as_ref().map(named_in).unwrap_or_default();
         Ok(Snapshot { files: self.files()?, head: Head::read(&self.head_path())?, named })
@@ -212,6 +212,12 @@ pub(super) struct Begin {
     pub(super) after: Option<String>,
     /// The id of a log that should have been there.
     pub(super) missing: Option<String>,
+}
+
+/// Waits for the log's lock. The thread stands still meanwhile.
+fn held(path: &Path, attempt: impl FnMut() -> Result<(), TryLockError>) -> Result<(), lock::Error> {
+    let _waits = lock::Waits::begin();
+    lock::within(BUSY, path, attempt)
 }
 
 /// The log that the lock file names: the one that was written to last. What cannot be read names nothing.

@@ -1,10 +1,10 @@
 //! A kill in `resume`, right where the result of a call that was pending is put into the conversation: the model is told of
 //! it all the same, and its word from before is not repeated.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{approve, detached, pending};
-use crate::support::{Dev, agentctl};
+use crate::support::{Dev, Home, agentctl};
 
 const OLD: &str = "Nothing was bought so far.";
 const NEW: &str = "It was bought.";
@@ -37,4 +37,37 @@ fn a_resume_that_is_killed_leaves_no_old_word_of_the_model_standing() {
         assert_eq!(last["role"], if went_on { "user" } else { "tool" }, "{step}\n{asked:?}");
         agentctl(&home).args(["audit", "verify"]).run().code(0);
     }
+}
+
+/// The exit code of `resume` is that of the run as if one process had done all of it.
+#[test]
+fn how_a_run_ends_does_not_depend_on_how_often_it_is_gone_on_with() {
+    let buy = |qty: Value| json!({ "name": "buy_product", "arguments": { "product": "phones", "qty": qty } });
+    let search = json!({ "name": "search_products", "arguments": { "query": "phones" } });
+    let waits = || json!({ "text": "It waits." });
+    let resume = |home: &Home| agentctl(home).args(["resume", "--last"]).run();
+    let (both, wrong) = (json!([buy(json!(2)), buy(json!(2))]), json!([buy(json!(2)), buy(json!("many"))]));
+
+    // What is asked for twice waits once, and still does.
+    let dev = Dev::scripted(json!([{ "tool_calls": both }, waits(), waits()]));
+    let home = dev.logged_in();
+    detached(&home, "buy");
+    agentctl(&home).args(["resume", "--last", "--on-approval", "detach"]).run().code(10);
+
+    // What was none is not made good by one that stands before it.
+    let dev = Dev::scripted(json!([{ "tool_calls": wrong }, waits(), { "text": "All bought." }]));
+    let home = dev.logged_in();
+    agentctl(&home).args(["run", "--on-approval", "detach", "buy"]).run().code(21);
+    approve(&dev);
+    resume(&home).code(21).out(&["All bought."]);
+
+    // The conversation went on, the call is denied, and then the model's server fails.
+    let dev = Dev::scripted(json!([{ "tool_calls": [buy(json!(2))] }, { "tool_calls": [search] }, waits()]));
+    let home = dev.logged_in();
+    detached(&home, "buy");
+    dev.post("/approvals/latest/deny", &json!({}));
+    dev.post("/script", &json!({ "turns": [] }));
+    resume(&home).code(20);
+    dev.post("/script", &json!({ "turns": [{ "text": "All bought." }] }));
+    resume(&home).code(11).out(&["All bought."]).err(&["error: buy_product was denied"]);
 }
