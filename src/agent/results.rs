@@ -26,7 +26,7 @@ const NOT_BEGUN: &str = "the user stopped it before anything was done";
 
 /// Whether these are no words of the person, but [`Late`] ones of ours.
 pub(super) fn is_notice(words: &str) -> bool {
-    words.lines().all(|line| line.starts_with(NOTICE))
+    !words.is_empty() && words.lines().all(|line| line.starts_with(NOTICE))
 }
 
 /// Where the result of a call goes.

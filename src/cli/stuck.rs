@@ -2,7 +2,7 @@
 //! of a write, where it looks neither at signals nor at the time. So does a process that keeps the audit log locked. A thread of
 //! its own looks at them for it.
 //!
-//! It ends the process only while a write to stdout or stderr, or a wait for a lock, stands still. What is kept was written down
+//! It ends the process only while a write to stdout or stderr, or a wait for the log's lock, stands still. What is kept was written down
 //! before it is said, and what is under way then is found by whoever goes on with it, as after any other end.
 
 use std::{
