@@ -305,8 +305,8 @@ fn a_permission_that_is_taken_back_is_not_outrun() {
         (!dev.get("/pending")["approvals"].as_array()?.is_empty()).then_some(())
     });
     dev.delete("/tuples", &json!({ "user": "ada", "relation": "can_buy", "object": "shop:main" }));
-    dev.auto("off", "approve");
     dev.post("/approvals/latest/approve", &json!({}));
+    dev.auto("off", "approve");
     let output = running.finish().code(13).err(&["does not have the permission can_buy"]);
     assert_eq!((dev.history("ciba").len(), dev.history("shop").len()), (1, 0), "{output}");
     assert!(calls(&home).values().all(|call| call.outcome.as_deref() == Some("not_permitted")), "{output}");
