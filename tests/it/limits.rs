@@ -133,9 +133,9 @@ fn a_model_that_never_comes_to_an_end_is_stopped() {
     });
     let running = agentctl(&home).args(["run", "go"]).start();
     running.wait_for_stdout("1, 2, 3, ");
-    // In steps of which two are shorter than a silence: a busy machine sees two as one.
-    for _ in 0..40 {
-        dev.advance_programs(50);
+    // In steps of which five are shorter than a silence: a busy machine sees several as one.
+    for _ in 0..100 {
+        dev.advance_programs(20);
         // One that was said after that, so it was also read after that.
         let word = format!(" {}, ", said.load(SeqCst) + 1);
         let read_or_stopped = || running.stdout().contains(&word) || running.stderr().contains("error: ");
