@@ -172,16 +172,41 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
 /// If it cannot be written; a regular file then has its old content.
 pub fn put(path: &Path, content: &[u8]) -> Result<(), Error> {
     let there = fs::metadata(path).ok();
-    if there.as_ref().is_some_and(|there| !there.is_file()) {
-        let written = OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(content));
-        return written.map_err(|source| Error::new("written", path, source));
+    if let Some(target) = replaceable(path)? {
+        return replace(&target, content, there.map(|there| there.permissions()));
     }
-    // What a link points to is replaced, not the link. One that points to nothing stays an error.
-    let target = match fs::symlink_metadata(path) {
-        Ok(_) => fs::canonicalize(path).map_err(|source| Error::new("written", path, source))?,
-        Err(_) => path.to_owned(),
-    };
-    replace(&target, content, there.map(|there| there.permissions()))
+    let written = OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(content));
+    written.map_err(|source| Error::new("written", path, source))
+}
+
+/// Whether [`put`] can write there, as far as that shows beforehand. Nothing stays of the trial.
+///
+/// # Errors
+/// If it cannot.
+pub fn can_put(path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
+        return Err(Error::new("written", path, ErrorKind::IsADirectory.into()));
+    }
+    let Some(target) = replaceable(path)? else { return Ok(()) };
+    let trial = temporary(&target);
+    let tried = File::create_new(&trial).and_then(|_| fs::remove_file(&trial));
+    tried.map_err(|source| Error::new("written", path, source))
+}
+
+/// The regular file to replace: what a link points to, not the link. One that points to nothing stays an error. None is
+/// something else, like a pipe or a device.
+fn replaceable(path: &Path) -> Result<Option<PathBuf>, Error> {
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Ok(None);
+    }
+    match fs::symlink_metadata(path) {
+        Ok(_) => fs::canonicalize(path).map(Some).map_err(|source| Error::new("written", path, source)),
+        Err(_) => Ok(Some(path.to_owned())),
+    }
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    beside(path, &format!(".{}.tmp", uuid::Uuid::new_v4().simple()))
 }
 
 /// Where a file lies: a bare name is in the working directory.
@@ -190,7 +215,7 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 fn replace(path: &Path, content: &[u8], permissions: Option<fs::Permissions>) -> Result<(), Error> {
-    let temporary = beside(path, &format!(".{}.tmp", uuid::Uuid::new_v4().simple()));
+    let temporary = temporary(path);
     let keep = || permissions.map_or(Ok(()), |permissions| fs::set_permissions(&temporary, permissions));
     let result = write_new(&temporary, content).and_then(|()| {
         keep().and_then(|()| fs::rename(&temporary, path)).map_err(|source| Error::new("written", path, source))

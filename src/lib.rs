@@ -13,6 +13,7 @@ pub mod files;
 pub mod json;
 pub mod money;
 pub mod secret;
+pub mod still;
 
 // Wire: bytes to values, no decisions.
 pub mod fga;

@@ -288,7 +288,7 @@ impl App {
     pub(crate) async fn logged_in(&self) -> Result<Account, Failure> {
         let session = self.session().await?;
         let account = self.patiently(async { Ok(session.account().await?) }).await?;
-        account.ok_or_else(|| Failure::new(Kind::LoginNeeded, "nobody is logged in").hint("run `agentctl login`"))
+        account.ok_or_else(Failure::nobody)
     }
 
     /// The client that asks for approvals: its own, or the login's where that can prove who it is.

@@ -139,6 +139,11 @@ impl Failure {
         Self { kind, message: message.into(), hints: Vec::new(), told: false }
     }
 
+    /// That nobody is logged in.
+    pub(crate) fn nobody() -> Self {
+        Self::new(Kind::LoginNeeded, "nobody is logged in").hint("run `agentctl login`")
+    }
+
     /// A failure whose message is what was tried and the whole chain of causes: `failed to WHAT: cause: cause`.
     pub(crate) fn caused(kind: Kind, what: &str, error: &dyn std::error::Error) -> Self {
         Self::new(kind, format!("failed to {what}: {}", chain(error)))
@@ -454,7 +459,7 @@ mod tests {
 
     #[test]
     fn the_error_object_has_the_documented_members() {
-        let failure = Failure::new(Kind::LoginNeeded, "nobody is logged in").hint("run `agentctl login`");
+        let failure = Failure::nobody();
         assert_eq!(
             failure.to_json(),
             serde_json::json!({

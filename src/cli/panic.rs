@@ -19,7 +19,7 @@ use crate::{
     call::{ActionId, ApprovalId},
     session::Revoked,
     store::{
-        journal::{self, ApprovalFilter, ApprovalRow, ApprovalState, Journal},
+        journal::{self, ApprovalRow, ApprovalState, Journal},
         stop::Stop,
     },
 };
@@ -158,20 +158,28 @@ fn raise(files: Vec<PathBuf>, at: DateTime<Utc>, receipt: &mut Receipt, whose: &
 fn give_up(app: &App, receipt: &mut Receipt) -> Result<Vec<ApprovalId>, Failure> {
     let (journal, now) = (app.journal()?, app.clock.now());
     let mut abandoned = Vec::new();
-    let open = journal.approvals(&ApprovalFilter { run: None, open: true })?;
+    let open = journal.open_approval_ids()?;
     journal.passes("after:stop_raised");
-    for row in open.into_iter().filter(|row| row.state != ApprovalState::Executing) {
-        // One that cannot be given up holds up no other.
-        match journal.abandon(&row.asked.id, now).and_then(|now| Ok(now || is_abandoned(&journal, &row.asked.id)?)) {
-            Ok(true) => {
+    for id in open {
+        // One that cannot be given up, or not even be read, holds up no other.
+        match give_up_one(&journal, &id, now) {
+            Ok(Some(row)) => {
                 receipt.done.push(format!("given up: {}; your device may still show it", in_words(&row)));
-                abandoned.push(row.asked.id);
+                abandoned.push(id);
             }
-            Ok(false) => {}
-            Err(error) => receipt.not_done.push(format!("not given up: {}: {error}", in_words(&row))),
+            Ok(None) => {}
+            Err(error) => receipt.not_done.push(format!("not given up: {id}: {error}")),
         }
     }
     Ok(abandoned)
+}
+
+/// One of them, as it was. None is being carried out, or is over.
+fn give_up_one(journal: &Journal, id: &ApprovalId, at: DateTime<Utc>) -> Result<Option<ApprovalRow>, journal::Error> {
+    let row = journal.approval(id)?.filter(|row| row.state != ApprovalState::Executing);
+    let Some(row) = row else { return Ok(None) };
+    let given_up = journal.abandon(id, at)? || is_abandoned(journal, id)?;
+    Ok(given_up.then_some(row))
 }
 
 fn in_words(row: &ApprovalRow) -> String {

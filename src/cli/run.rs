@@ -26,6 +26,7 @@ use crate::{
     approval::OnApproval,
     call::RunId,
     event::Event,
+    files,
     policy::SpendLimit,
     store::{
         journal::{Bounds, RunRow},
@@ -143,11 +144,10 @@ impl Args {
         let bounds = Bounds { tools, ..bounds::said(app, &self.limits, self.waiting.on_approval)? };
         // Before anything is done: afterwards there would be no place for the answer.
         if let Some(file) = &self.output_last {
-            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-            if file.is_dir() || folder.is_some_and(|folder| !folder.is_dir()) {
-                return Err(Failure::new(Kind::Usage, format!("{} cannot be written", file.display()))
-                    .hint("--output-last wants a file in a folder that exists"));
-            }
+            files::can_put(file).map_err(|error| {
+                Failure::caused(Kind::Usage, "find a place for the answer", &error)
+                    .hint("--output-last wants a file in a folder that exists and can be written")
+            })?;
         }
         let instructions = self.system.as_deref().map(instructions).transpose()?;
         Ok(Way {

@@ -7,10 +7,7 @@
 
 use std::{
     io::{self, Write},
-    sync::{
-        OnceLock,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -20,41 +17,20 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, SharedClock, SystemClock},
-    store::lock,
+    still::Place,
+    store::lock::WAITS,
 };
 
 /// How long a write may stand still when the program should have ended.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How many writes are under way, and how many have begun or ended so far. They are the process's, as its streams are.
-static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
-static MOVES: AtomicUsize = AtomicUsize::new(0);
-
-fn writes() -> (usize, usize) {
-    (UNDER_WAY.load(SeqCst), MOVES.load(SeqCst))
-}
+/// The writes to stdout and stderr. They are the process's, as its streams are.
+static WRITES: Place = Place::new();
 
 /// Does something that writes to stdout or stderr.
 pub(crate) fn writing<T>(work: impl FnOnce() -> T) -> T {
-    let _writing = Writing::begin();
+    let _writing = WRITES.enter();
     work()
-}
-
-struct Writing;
-
-impl Writing {
-    fn begin() -> Self {
-        UNDER_WAY.fetch_add(1, SeqCst);
-        MOVES.fetch_add(1, SeqCst);
-        Self
-    }
-}
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        UNDER_WAY.fetch_sub(1, SeqCst);
-        MOVES.fetch_add(1, SeqCst);
-    }
 }
 
 /// The process's stderr, for the log.
@@ -90,16 +66,15 @@ pub(crate) fn watch(mut signals: Signals, meaning: Meaning, deadline: Option<Dur
                 () = until(deadline, &clock) => Kind::Timeout,
             };
             loop {
-                let before = (writes(), lock::waits());
+                let (writes, waits) = (WRITES.look(), WAITS.look());
                 SystemClock::new().sleep(GRACE).await;
-                let (write, wait) = before;
-                if write.0 > 0 && write == writes() {
+                if WRITES.stands_since(writes) {
                     end(kind);
                 }
                 if meaning == Meaning::EndButInterrupt && kind == Kind::Interrupted {
                     break;
                 }
-                if wait.0 > 0 && wait == lock::waits() {
+                if WAITS.stands_since(waits) {
                     say_and_end(kind);
                 }
             }

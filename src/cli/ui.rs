@@ -183,9 +183,9 @@ impl Ui {
         }
     }
 
-    /// Whether whoever read stdout has seen enough.
+    /// Whether whoever read stdout has seen enough. Known before the next write, where the system tells it.
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get()
+        self.closed.get() || self.out.is_unread()
     }
 
     /// Bytes that another program reads (a completion script, a man page): nothing is escaped.
@@ -422,6 +422,23 @@ impl Stream {
         }
     }
 
+    /// Whether nobody holds the other end any more.
+    #[cfg(unix)]
+    fn is_unread(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let Sink::Out(out) = &*self.sink.borrow() else { return false };
+        // Asked for nothing, it still tells of errors.
+        let mut end = [PollFd::new(out, PollFlags::empty())];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut end, Some(&at_once)).is_ok() && end[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unused_self, reason = "the same signature everywhere")]
+    fn is_unread(&self) -> bool {
+        false
+    }
+
     fn flush(&self) -> io::Result<()> {
         match &mut *self.sink.borrow_mut() {
             Sink::Out(out) => out.flush(),
@@ -481,7 +498,7 @@ mod tests {
 
     #[test]
     fn a_failure_says_what_happened_and_what_to_do() {
-        let failure = Failure::new(Kind::LoginNeeded, "nobody is logged in").hint("run `agentctl login`");
+        let failure = Failure::nobody();
         let ui = Ui::test();
         ui.failure(&failure);
         assert_eq!(ui.take().1, "error: nobody is logged in\n  hint: run `agentctl login`\n");

@@ -3,11 +3,7 @@
 use clap::Args as ClapArgs;
 use serde_json::json;
 
-use super::{
-    app::App,
-    failure::{Failure, Kind},
-    ui::Line,
-};
+use super::{app::App, failure::Failure, ui::Line};
 use crate::{config::Permission, session::Account};
 
 /// Show who you are here, and where each setting comes from
@@ -35,7 +31,7 @@ async fn show(app: &App) -> Result<(), Failure> {
     let (account, trouble) = match account {
         // A login from before a stop is of no use, wherever the stop was.
         Ok(Some(account)) => (Some(account), app.mark()?.check().err().map(Failure::from)),
-        Ok(None) => (None, Some(nobody())),
+        Ok(None) => (None, Some(Failure::nobody())),
         Err(failure) => (None, Some(failure)),
     };
     let permission = permission(config.permission.as_ref().map(|setting| setting.value));
@@ -72,10 +68,6 @@ async fn show(app: &App) -> Result<(), Failure> {
         row(app, &name, &value, &source);
     }
     trouble.map_or(Ok(()), Err)
-}
-
-fn nobody() -> Failure {
-    Failure::new(Kind::LoginNeeded, "nobody is logged in").hint("run `agentctl login`")
 }
 
 fn row(app: &App, name: &str, value: &str, source: &str) {

@@ -389,8 +389,8 @@ fn holds(audit: &Audit, journal: &Journal, action: &ActionId) -> Result<bool, Er
 /// If the journal cannot be read.
 pub fn given_up_and_open(journal: &Journal) -> Result<Vec<ApprovalRow>, journal::Error> {
     let mut rows = Vec::new();
-    for run in journal.waiting_runs()? {
-        rows.extend(given_up_in(journal, &run.row.id)?);
+    for run in journal.waiting_run_ids()? {
+        rows.extend(given_up_in(journal, &run)?);
     }
     Ok(rows)
 }

@@ -4,13 +4,13 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{ErrorKind, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
     time::Duration,
 };
 
 use crate::{
     clock::Clock,
     files::{self, Error as FileError},
+    still::Place,
 };
 
 /// A note is an id.
@@ -116,34 +116,8 @@ impl GrantLock {
     }
 }
 
-/// How many waits for the audit log there are now, and how many have begun or ended so far: the thread that blocks in one is the
-/// one that looks at signals and the time, so that somebody else has to.
-static WAITING: AtomicUsize = AtomicUsize::new(0);
-static MOVES: AtomicUsize = AtomicUsize::new(0);
-
-/// Those two numbers. As long as they stay the same, and the first is not 0, a thread stands still.
-#[must_use]
-pub fn waits() -> (usize, usize) {
-    (WAITING.load(SeqCst), MOVES.load(SeqCst))
-}
-
-/// Such a wait.
-pub(super) struct Waits;
-
-impl Waits {
-    pub(super) fn begin() -> Self {
-        WAITING.fetch_add(1, SeqCst);
-        MOVES.fetch_add(1, SeqCst);
-        Self
-    }
-}
-
-impl Drop for Waits {
-    fn drop(&mut self) {
-        WAITING.fetch_sub(1, SeqCst);
-        MOVES.fetch_add(1, SeqCst);
-    }
-}
+/// The waits for the audit log's lock: the thread that blocks in one is the one that looks at signals and the time.
+pub static WAITS: Place = Place::new();
 
 /// Tries to take a lock until it is had or `limit` is over; blocks the thread meanwhile.
 pub(super) fn within(

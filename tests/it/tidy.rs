@@ -10,7 +10,7 @@ use std::{
 };
 
 /// What every module may use, except `dev`.
-const GROUND: &[&str] = &["call", "clock", "echo", "escape", "event", "files", "json", "money", "secret"];
+const GROUND: &[&str] = &["call", "clock", "echo", "escape", "event", "files", "json", "money", "secret", "still"];
 
 /// The ground knows nothing of ours, with these exceptions.
 const ON_THE_GROUND: &[(&str, &str)] = &[("event", "call")];

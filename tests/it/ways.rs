@@ -67,7 +67,10 @@ fn the_answer_goes_into_a_file_as_well() {
     let piped = agentctl(&home).args(["run", "-q", "--output-last", "/dev/stderr", "go"]).run().code(0);
     assert_eq!(piped.stderr, "Forty-two.\n");
     let nowhere = home.path().join("no/such/folder").display().to_string();
-    agentctl(&home).args(["run", "--output-last", &nowhere, "go"]).run().code(2).silent();
+    for place in [&nowhere, "/proc/answer.txt", "."] {
+        let refused = agentctl(&home).args(["run", "--output-last", place, "go"]).run().code(2);
+        refused.silent().err(&["find a place for the answer", "can be written"]);
+    }
     assert_eq!(dev.history("model").len(), 3, "a place that cannot be is found out before the model is asked");
 }
 

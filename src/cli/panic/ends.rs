@@ -19,7 +19,7 @@ use crate::{
     dispatch,
     store::{
         audit::Audit,
-        journal::{self, ApprovalFilter, ApprovalRow, ApprovalState, CallRow, Journal},
+        journal::{self, ApprovalRow, ApprovalState, CallRow, Journal},
     },
 };
 
@@ -46,16 +46,24 @@ impl Going {
     pub(super) fn now(audit: &Audit, journal: &Journal) -> (Self, Vec<String>) {
         let (mut going, mut unknown) = (Self::default(), Vec::new());
         let unread = |of: &str, error: &dyn Display| format!("what is being carried out{of} is not known: {error}");
-        match journal.approvals(&ApprovalFilter { run: None, open: true }) {
-            Ok(rows) => rows.into_iter().filter(|row| row.state == ApprovalState::Executing).for_each(|row| {
-                let one = One { words: in_words(&row), run: row.asked.run };
-                going.calls.insert(row.asked.action, one);
-            }),
+        match journal.open_approval_ids() {
+            Ok(ids) => {
+                for id in ids {
+                    match journal.approval(&id) {
+                        Ok(Some(row)) if row.state == ApprovalState::Executing => {
+                            let one = One { words: in_words(&row), run: row.asked.run };
+                            going.calls.insert(row.asked.action, one);
+                        }
+                        Ok(_) => {}
+                        Err(error) => unknown.push(unread(&format!(" by {id}"), &error)),
+                    }
+                }
+            }
             Err(error) => unknown.push(unread("", &error)),
         }
-        match journal.waiting_runs() {
+        match journal.waiting_run_ids() {
             Ok(runs) => {
-                for run in runs.into_iter().map(|run| run.row.id) {
+                for run in runs {
                     if let Err(error) = going.of_run(journal, &run) {
                         unknown.push(unread(&format!(" in {run}"), &error));
                         going.unread.insert(run);
@@ -147,8 +155,8 @@ impl Ends<'_> {
     /// Also of those that were given up, denied or cut off before, and whose end nobody could write down. Returns the runs
     /// that another process has in hand.
     async fn write(&mut self) -> Vec<RunId> {
-        let mut runs: Vec<RunId> = match self.journal.waiting_runs() {
-            Ok(runs) => runs.into_iter().map(|run| run.row.id).collect(),
+        let mut runs = match self.journal.waiting_run_ids() {
+            Ok(runs) => runs,
             Err(error) => {
                 self.receipt.not_done.push(format!("which calls have no end is not known: {error}"));
                 return Vec::new();

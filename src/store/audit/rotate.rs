@@ -216,7 +216,7 @@ pub(super) struct Begin {
 
 /// Waits for the log's lock. The thread stands still meanwhile.
 fn held(path: &Path, attempt: impl FnMut() -> Result<(), TryLockError>) -> Result<(), lock::Error> {
-    let _waits = lock::Waits::begin();
+    let _waiting = lock::WAITS.enter();
     lock::within(BUSY, path, attempt)
 }
 

@@ -242,26 +242,6 @@ impl Journal {
         }
     }
 
-    /// Gives up an approval whose call was not begun, and erases its secrets. False if there is nothing left to give up.
-    ///
-    /// # Errors
-    /// If the journal cannot be written.
-    pub fn abandon(&self, id: &ApprovalId, at: DateTime<Utc>) -> Result<bool, Error> {
-        // Whoever waits for it moves it between two of these; another look finds it.
-        for _ in 0..20 {
-            let Some(row) = self.approval(id)? else { return Ok(false) };
-            if !row.state.may_become(ApprovalState::Abandoned) {
-                return Ok(false);
-            }
-            match self.move_approval(id, row.state, ApprovalState::Abandoned, &ApprovalChange::at(at)) {
-                Ok(()) => return Ok(true),
-                Err(Error::Stale { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(Error::Busy)
-    }
-
     /// An approval, if it is there.
     ///
     /// # Errors
@@ -285,14 +265,9 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be read.
     pub fn approvals(&self, filter: &ApprovalFilter) -> Result<Vec<ApprovalRow>, Error> {
-        let open: Vec<String> = ApprovalState::ALL
-            .into_iter()
-            .filter(|state| !(filter.open && state.is_final()))
-            .map(|state| format!("'{state}'"))
-            .collect();
+        let states = states(filter.open);
         let sql = format!(
-            "SELECT {COLUMNS} FROM approvals WHERE state IN ({}) AND (?1 IS NULL OR run = ?1) ORDER BY created_at, id",
-            open.join(", ")
+            "SELECT {COLUMNS} FROM approvals WHERE {states} AND (?1 IS NULL OR run = ?1) ORDER BY created_at, id"
         );
         self.list(&sql, [filter.run.as_ref().map(RunId::as_str)], approval_row)
     }
@@ -392,6 +367,12 @@ fn approval_row(row: &Row<'_>) -> rusqlite::Result<ApprovalRow> {
         polled_at: maybe_time(row, 21)?,
         evidence: row.get(22)?,
     })
+}
+
+/// The condition that an approval stands in a state we know; if `open`, in one that something can still follow.
+pub(super) fn states(open: bool) -> String {
+    let states = ApprovalState::ALL.into_iter().filter(|state| !(open && state.is_final()));
+    format!("state IN ({})", states.map(|state| format!("'{state}'")).collect::<Vec<_>>().join(", "))
 }
 
 fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<ApprovalState> {

@@ -1,6 +1,40 @@
-//! What is left of an approval that was given up by somebody without the journal's key.
+//! Giving an approval up, and what is left of one that was given up by somebody without the journal's key.
 
-use super::{ApprovalRow, ApprovalState, NewApproval};
+use chrono::{DateTime, Utc};
+
+use super::{ApprovalChange, ApprovalRow, ApprovalState, Error, Journal, NewApproval, approvals::states};
+use crate::call::ApprovalId;
+
+impl Journal {
+    /// Gives up an approval whose call was not begun, and erases its secrets. False if there is nothing left to give up.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub fn abandon(&self, id: &ApprovalId, at: DateTime<Utc>) -> Result<bool, Error> {
+        // Whoever waits for it moves it between two of these; another look finds it.
+        for _ in 0..20 {
+            let Some(row) = self.approval(id)? else { return Ok(false) };
+            if !row.state.may_become(ApprovalState::Abandoned) {
+                return Ok(false);
+            }
+            match self.move_approval(id, row.state, ApprovalState::Abandoned, &ApprovalChange::at(at)) {
+                Ok(()) => return Ok(true),
+                Err(Error::Stale { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// The approvals that something can still follow, the oldest first, also those whose row cannot be read.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn open_approval_ids(&self) -> Result<Vec<ApprovalId>, Error> {
+        let sql = format!("SELECT id FROM approvals WHERE {} ORDER BY created_at, id", states(true));
+        self.list(&sql, [], |row| Ok(ApprovalId::from_text(row.get::<_, String>(0)?)))
+    }
+}
 
 impl ApprovalRow {
     /// What is believed of a row that was not written with the journal's key: that nothing comes of the approval, if it says so.

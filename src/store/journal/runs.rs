@@ -13,6 +13,8 @@ const COLUMNS: &str = "id, started_at, profile, model, title, ended_at, status, 
 const OPEN_STATES: &str = "'planned', 'requested', 'redeeming', 'approved', 'executing'";
 const PENDING_APPROVAL: &str = "SELECT 1 FROM approvals WHERE run = runs.id
          AND state IN ('planned', 'requested', 'redeeming', 'approved', 'executing')";
+const WAITING: &str = "WHERE ended_at IS NULL OR EXISTS (SELECT 1 FROM calls WHERE run = runs.id AND closed_at IS NULL)
+     ORDER BY used_at DESC, id DESC";
 const UNENDED: &str = "SELECT 1 FROM executions WHERE run = runs.id AND ended_at IS NULL";
 /// That neither a run nor anything of it was touched since `?1`, and that no request of it could be answered since.
 const UNTOUCHED: &str = "coalesce(ended_at, started_at) < ?1
@@ -212,11 +214,15 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be read.
     pub fn waiting_runs(&self) -> Result<Vec<SavedRun>, Error> {
-        let open_call = "SELECT 1 FROM calls WHERE run = runs.id AND closed_at IS NULL";
-        let sql = format!(
-            "SELECT {COLUMNS} FROM runs WHERE ended_at IS NULL OR EXISTS ({open_call}) ORDER BY used_at DESC, id DESC"
-        );
-        self.list(&sql, [], run_row)
+        self.list(&format!("SELECT {COLUMNS} FROM runs {WAITING}"), [], run_row)
+    }
+
+    /// The ids of the same, also of those whose row cannot be read.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn waiting_run_ids(&self) -> Result<Vec<RunId>, Error> {
+        self.list(&format!("SELECT id FROM runs {WAITING}"), [], |row| Ok(RunId::from_text(row.get::<_, String>(0)?)))
     }
 
     /// Whether something of a run is not over: an approval that can still be followed, or an effect that nobody knows about.

@@ -2,6 +2,7 @@
 
 use std::{fs, time::Duration};
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::{approve, detached, pending, polling, pushes};
@@ -72,6 +73,39 @@ fn a_stop_is_seen_before_the_phone_rings() {
         waiting.finish().code(13).err(&["stopped with `agentctl panic`"]);
     }
     assert_eq!(pushes(&dev), 1);
+}
+
+/// One row that cannot be read leaves the others to be given up and ended.
+#[test]
+fn a_row_that_cannot_be_read_holds_up_no_other() {
+    let dev = Dev::start();
+    let home = dev.logged_in();
+    for task in ["buy 1 phones", "buy 2 phones"] {
+        detached(&home, task);
+    }
+    let [broken, whole] = [0, 1].map(|at| pending(&home)[at]["id"].as_str().unwrap().to_owned());
+    let journal = Connection::open(home.path().join("agentctl/state/journal.db")).unwrap();
+    let never = i64::MAX;
+    let sql = format!(
+        "UPDATE approvals SET expires_at = {never} WHERE id = '{broken}';
+         UPDATE runs SET used_at = {never} WHERE id = (SELECT run FROM approvals WHERE id = '{broken}')"
+    );
+    journal.execute_batch(&sql).unwrap();
+    let receipt = agentctl(&home).args(["panic", "--json"]).run().code(1).json();
+    assert_eq!(receipt["abandoned"], json!([whole]), "{receipt}");
+    let not_done = receipt["not_done"].to_string();
+    assert!(not_done.contains(&format!("not given up: {broken}")), "{receipt}");
+    let action = "SELECT action FROM approvals WHERE id = ?1";
+    let action: String = journal.query_row(action, [&broken], |row| row.get(0)).unwrap();
+    let found = agentctl(&home).args(["audit", "verify", "--json"]).run().json();
+    assert_eq!(
+        (found["without_end"].as_array().unwrap().len(), &found["without_end"][0]["action"]),
+        (1, &json!(action)),
+        "{found}"
+    );
+    approve(&dev);
+    agentctl(&home).args(["approvals", "wait", &broken]).run();
+    assert!(dev.orders().is_empty());
 }
 
 #[test]
