@@ -455,11 +455,10 @@ fn whoever_follows_sees_what_comes() {
     none.err(&["Nothing in the log is what was asked for."]);
 
     // `head` has seen enough after one line.
-    let script = "\"$0\" audit list --follow | head -n 1";
+    let script = "\"$0\" audit list --follow --limit 1 | head -n 1";
     let binary = env!("CARGO_BIN_EXE_agentctl");
     let piped = command(&home, "/bin/sh").env("PATH", "/usr/bin:/bin").args(["-c", script, binary]).start();
-    piped.wait_for_stdout("begin");
-    piped.finish();
+    piped.finish().out(&["sealed"]);
 }
 
 #[test]
