@@ -4,6 +4,7 @@
 //! The folders are the person's own, so looking at a path before opening it is enough: whoever could put a link there
 //! between the two steps could read the files anyway.
 
+mod put;
 mod rights;
 
 use std::{
@@ -13,7 +14,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use self::rights::{only_mine, own_dir};
+pub use self::{
+    put::{can_put, put},
+    rights::{only_mine, own_dir},
+};
 
 /// Why a file could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -162,47 +166,8 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
     check(path)?;
     private_dir(folder_of(path))?;
-    replace(path, content, None)
-}
-
-/// Writes a file where the person said: their folder stays as it is, a link is followed, a file that is there keeps its
-/// permissions, and a pipe or a device is written to. A regular file is replaced as a whole; a new one is 0600.
-///
-/// # Errors
-/// If it cannot be written; a regular file then has its old content.
-pub fn put(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let there = fs::metadata(path).ok();
-    if let Some(target) = replaceable(path)? {
-        return replace(&target, content, there.map(|there| there.permissions()));
-    }
-    let written = OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(content));
-    written.map_err(|source| Error::new("written", path, source))
-}
-
-/// Whether [`put`] can write there, as far as that shows beforehand. Nothing stays of the trial.
-///
-/// # Errors
-/// If it cannot.
-pub fn can_put(path: &Path) -> Result<(), Error> {
-    if path.is_dir() {
-        return Err(Error::new("written", path, ErrorKind::IsADirectory.into()));
-    }
-    let Some(target) = replaceable(path)? else { return Ok(()) };
-    let trial = temporary(&target);
-    let tried = File::create_new(&trial).and_then(|_| fs::remove_file(&trial));
-    tried.map_err(|source| Error::new("written", path, source))
-}
-
-/// The regular file to replace: what a link points to, not the link. One that points to nothing stays an error. None is
-/// something else, like a pipe or a device.
-fn replaceable(path: &Path) -> Result<Option<PathBuf>, Error> {
-    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        return Ok(None);
-    }
-    match fs::symlink_metadata(path) {
-        Ok(_) => fs::canonicalize(path).map(Some).map_err(|source| Error::new("written", path, source)),
-        Err(_) => Ok(Some(path.to_owned())),
-    }
+    replace(path, content, None)?;
+    sync_dir(folder_of(path))
 }
 
 fn temporary(path: &Path) -> PathBuf {
@@ -223,9 +188,8 @@ fn replace(path: &Path, content: &[u8], permissions: Option<fs::Permissions>) ->
     if result.is_err() {
         // What went wrong is already known; a temporary file that cannot be removed adds nothing to it.
         let _ = fs::remove_file(&temporary);
-        return result;
     }
-    sync_dir(folder_of(path))
+    result
 }
 
 /// Removes a file; true if it was there.

@@ -11,8 +11,9 @@ pub struct Place {
 }
 
 /// What a place looked like at some moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Look {
+    place: &'static Place,
     inside: usize,
     moves: usize,
 }
@@ -36,16 +37,19 @@ impl Place {
         Inside(self)
     }
 
-    /// Looks at it, for [`Place::stands_since`].
+    /// Looks at it.
     #[must_use]
-    pub fn look(&self) -> Look {
-        Look { inside: self.inside.load(SeqCst), moves: self.moves.load(SeqCst) }
+    pub fn look(&'static self) -> Look {
+        Look { place: self, inside: self.inside.load(SeqCst), moves: self.moves.load(SeqCst) }
     }
+}
 
-    /// Whether somebody was in it then, and nobody came or left since.
+impl Look {
+    /// Whether somebody was inside then, and nobody came or left since.
     #[must_use]
-    pub fn stands_since(&self, before: Look) -> bool {
-        before.inside > 0 && before == self.look()
+    pub fn still_stands(&self) -> bool {
+        let now = self.place.look();
+        self.inside > 0 && (now.inside, now.moves) == (self.inside, self.moves)
     }
 }
 
@@ -64,16 +68,16 @@ mod tests {
     fn a_place_stands_still_only_with_the_same_ones_in_it() {
         static PLACE: Place = Place::new();
         let empty = PLACE.look();
-        assert!(!PLACE.stands_since(empty));
+        assert!(!empty.still_stands());
         let first = PLACE.enter();
-        assert!(!PLACE.stands_since(empty));
+        assert!(!empty.still_stands());
         let one = PLACE.look();
-        assert!(PLACE.stands_since(one));
+        assert!(one.still_stands());
         // One who came and left again has shown that it moves.
         drop(PLACE.enter());
-        assert!(!PLACE.stands_since(one));
+        assert!(!one.still_stands());
         let one = PLACE.look();
         drop(first);
-        assert!(!PLACE.stands_since(one));
+        assert!(!one.still_stands());
     }
 }

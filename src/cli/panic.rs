@@ -162,24 +162,20 @@ fn give_up(app: &App, receipt: &mut Receipt) -> Result<Vec<ApprovalId>, Failure>
     journal.passes("after:stop_raised");
     for id in open {
         // One that cannot be given up, or not even be read, holds up no other.
-        match give_up_one(&journal, &id, now) {
-            Ok(Some(row)) => {
-                receipt.done.push(format!("given up: {}; your device may still show it", in_words(&row)));
+        let words = match journal.approval(&id) {
+            Ok(Some(row)) => in_words(&row),
+            Ok(None) | Err(_) => format!("{id}, of which nothing else can be read"),
+        };
+        match journal.abandon(&id, now).and_then(|now| Ok(now || is_abandoned(&journal, &id)?)) {
+            Ok(true) => {
+                receipt.done.push(format!("given up: {words}; your device may still show it"));
                 abandoned.push(id);
             }
-            Ok(None) => {}
-            Err(error) => receipt.not_done.push(format!("not given up: {id}: {error}")),
+            Ok(false) => {}
+            Err(error) => receipt.not_done.push(format!("not given up: {words}: {error}")),
         }
     }
     Ok(abandoned)
-}
-
-/// One of them, as it was. None is being carried out, or is over.
-fn give_up_one(journal: &Journal, id: &ApprovalId, at: DateTime<Utc>) -> Result<Option<ApprovalRow>, journal::Error> {
-    let row = journal.approval(id)?.filter(|row| row.state != ApprovalState::Executing);
-    let Some(row) = row else { return Ok(None) };
-    let given_up = journal.abandon(id, at)? || is_abandoned(journal, id)?;
-    Ok(given_up.then_some(row))
 }
 
 fn in_words(row: &ApprovalRow) -> String {

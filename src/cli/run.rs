@@ -146,7 +146,7 @@ impl Args {
         if let Some(file) = &self.output_last {
             files::can_put(file).map_err(|error| {
                 Failure::caused(Kind::Usage, "find a place for the answer", &error)
-                    .hint("--output-last wants a file in a folder that exists and can be written")
+                    .hint("--output-last wants a file that can be written, in a folder that exists")
             })?;
         }
         let instructions = self.system.as_deref().map(instructions).transpose()?;

@@ -68,13 +68,13 @@ pub(crate) fn watch(mut signals: Signals, meaning: Meaning, deadline: Option<Dur
             loop {
                 let (writes, waits) = (WRITES.look(), WAITS.look());
                 SystemClock::new().sleep(GRACE).await;
-                if WRITES.stands_since(writes) {
+                if writes.still_stands() {
                     end(kind);
                 }
                 if meaning == Meaning::EndButInterrupt && kind == Kind::Interrupted {
                     break;
                 }
-                if WAITS.stands_since(waits) {
+                if waits.still_stands() {
                     say_and_end(kind);
                 }
             }

@@ -2,6 +2,7 @@
 //! is over or a signal says so.
 
 use std::{
+    fs,
     io::{Read as _, Write as _},
     os::fd::AsFd as _,
     process::{Child, Stdio},
@@ -73,6 +74,25 @@ fn nobody_reads_and_its_time_ends() {
     let dev = Dev::scripted(json!([{ "text": "word ".repeat(40_000) }]));
     let home = dev.logged_in();
     Stuck::start(agentctl(&home).args(["run", "--timeout", "15", "go"]), "").ends(124, "--timeout");
+}
+
+/// The same at a pipe that was named for the answer.
+#[test]
+fn nobody_reads_the_pipe_for_the_answer_and_it_ends() {
+    let dev = Dev::scripted(json!([{ "text": "Here.", "repeat": 3 }]));
+    let home = dev.logged_in();
+    let pipe = home.work().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let run =
+        |more: &[&str]| agentctl(&home).args(["run", "-q", "--output-last", "pipe", "go"]).args(more.iter().copied());
+    run(&["--timeout", "10"]).run().code(124);
+    let waiting = run(&[]).start();
+    waiting.wait_for_stdout("Here.");
+    waiting.signal("TERM");
+    waiting.finish().code(143);
+    let read = run(&[]).start();
+    assert_eq!(fs::read_to_string(&pipe).unwrap(), "Here.\n");
+    read.finish().code(0);
 }
 
 /// Slow is not still: who reads gets everything.

@@ -53,7 +53,7 @@ fn a_task_of_ten_megabytes_is_refused() {
 
 #[test]
 fn the_answer_goes_into_a_file_as_well() {
-    let dev = Dev::scripted(json!([{ "text": "Forty-two.", "repeat": 3 }]));
+    let dev = Dev::scripted(json!([{ "text": "Forty-two.", "repeat": 4 }]));
     let home = dev.logged_in();
     let file = home.path().join("answer.txt");
     let path = file.display().to_string();
@@ -66,12 +66,16 @@ fn the_answer_goes_into_a_file_as_well() {
     assert_eq!(fs::metadata(home.work()).unwrap().permissions().mode() & 0o777, 0o755);
     let piped = agentctl(&home).args(["run", "-q", "--output-last", "/dev/stderr", "go"]).run().code(0);
     assert_eq!(piped.stderr, "Forty-two.\n");
+    // What the shell wrote there stays.
+    let script = "exec 2>log; echo before >&2; \"$0\" run -q --output-last /dev/stderr go; echo after >&2";
+    command(&home, "/bin/sh").args(["-c", script, env!("CARGO_BIN_EXE_agentctl")]).run().code(0).out(&["Forty-two.\n"]);
+    assert_eq!(fs::read_to_string(home.work().join("log")).unwrap(), "before\nForty-two.\nafter\n");
     let nowhere = home.path().join("no/such/folder").display().to_string();
-    for place in [&nowhere, "/proc/answer.txt", "."] {
+    for place in [&nowhere, "/proc/answer.txt", ".", "answers/"] {
         let refused = agentctl(&home).args(["run", "--output-last", place, "go"]).run().code(2);
         refused.silent().err(&["find a place for the answer", "can be written"]);
     }
-    assert_eq!(dev.history("model").len(), 3, "a place that cannot be is found out before the model is asked");
+    assert_eq!(dev.history("model").len(), 4, "a place that cannot be is found out before the model is asked");
 }
 
 #[test]

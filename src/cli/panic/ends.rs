@@ -192,7 +192,7 @@ impl Ends<'_> {
                 Err(error) => {
                     let why = match error {
                         dispatch::Error::Journal(journal::Error::Locked) => LOCKED.to_owned(),
-                        error => error.to_string(),
+                        error => error.cause(),
                     };
                     self.unended(call, &why);
                 }

@@ -375,7 +375,7 @@ pub(super) fn states(open: bool) -> String {
     format!("state IN ({})", states.map(|state| format!("'{state}'")).collect::<Vec<_>>().join(", "))
 }
 
-fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<ApprovalState> {
+pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<ApprovalState> {
     let word: String = row.get(column)?;
     word.parse().map_err(|why: String| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, why.into()))
 }

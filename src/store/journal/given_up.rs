@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{ApprovalChange, ApprovalRow, ApprovalState, Error, Journal, NewApproval, approvals::states};
+use super::{
+    ApprovalChange, ApprovalRow, ApprovalState, Error, Journal, NewApproval,
+    approvals::{state, states},
+};
 use crate::call::ApprovalId;
 
 impl Journal {
@@ -13,17 +16,26 @@ impl Journal {
     pub fn abandon(&self, id: &ApprovalId, at: DateTime<Utc>) -> Result<bool, Error> {
         // Whoever waits for it moves it between two of these; another look finds it.
         for _ in 0..20 {
-            let Some(row) = self.approval(id)? else { return Ok(false) };
-            if !row.state.may_become(ApprovalState::Abandoned) {
+            let found = match self.approval(id) {
+                Ok(row) => row.map(|row| row.state),
+                // Whatever else it says: that nothing comes of it can be written.
+                Err(Error::Corrupt { .. }) => self.state_of(id)?,
+                Err(error) => return Err(error),
+            };
+            let Some(found) = found.filter(|found| found.may_become(ApprovalState::Abandoned)) else {
                 return Ok(false);
-            }
-            match self.move_approval(id, row.state, ApprovalState::Abandoned, &ApprovalChange::at(at)) {
+            };
+            match self.move_approval(id, found, ApprovalState::Abandoned, &ApprovalChange::at(at)) {
                 Ok(()) => return Ok(true),
                 Err(Error::Stale { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
         Err(Error::Busy)
+    }
+
+    fn state_of(&self, id: &ApprovalId) -> Result<Option<ApprovalState>, Error> {
+        self.find("SELECT state FROM approvals WHERE id = ?1", [id.as_str()], |row| state(row, 0))
     }
 
     /// The approvals that something can still follow, the oldest first, also those whose row cannot be read.

@@ -281,9 +281,10 @@ fn translate(path: &Path, error: rusqlite::Error) -> Error {
             ErrorCode::ConstraintViolation => Error::Exists(text.clone().unwrap_or_default()),
             _ => Error::Sqlite(error),
         },
-        rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) => {
-            Error::Corrupt { path: path.to_owned(), why: error.to_string() }
-        }
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::Utf8Error(..) => Error::Corrupt { path: path.to_owned(), why: error.to_string() },
         _ => Error::Sqlite(error),
     }
 }

@@ -92,9 +92,8 @@ fn a_row_that_cannot_be_read_holds_up_no_other() {
     );
     journal.execute_batch(&sql).unwrap();
     let receipt = agentctl(&home).args(["panic", "--json"]).run().code(1).json();
-    assert_eq!(receipt["abandoned"], json!([whole]), "{receipt}");
-    let not_done = receipt["not_done"].to_string();
-    assert!(not_done.contains(&format!("not given up: {broken}")), "{receipt}");
+    assert_eq!(receipt["abandoned"], json!([broken, whole]), "{receipt}");
+    assert!(receipt["done"].to_string().contains(&format!("{broken}, of which nothing else can be read")), "{receipt}");
     let action = "SELECT action FROM approvals WHERE id = ?1";
     let action: String = journal.query_row(action, [&broken], |row| row.get(0)).unwrap();
     let found = agentctl(&home).args(["audit", "verify", "--json"]).run().json();
@@ -104,7 +103,7 @@ fn a_row_that_cannot_be_read_holds_up_no_other() {
         "{found}"
     );
     approve(&dev);
-    agentctl(&home).args(["approvals", "wait", &broken]).run();
+    agentctl(&home).args(["approvals", "wait", &whole]).run().code(1).err(&["is damaged", "move the file away"]);
     assert!(dev.orders().is_empty());
 }
 
