@@ -28,7 +28,12 @@ pub use self::{
     patience::{HandedOver, OnApproval, Patience},
 };
 
-use std::{path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
@@ -101,6 +106,13 @@ pub struct Approvals {
     pub left: Left,
     /// Whether everything was stopped.
     pub stop: Stop,
+}
+
+/// The lock of a person's turn, among the locks that all processes share.
+#[must_use]
+pub fn turn_file(locks: &Path, account: &Account) -> PathBuf {
+    let person = Digest::of_bytes(format!("{}\n{}", account.iss, account.sub).as_bytes()).to_hex();
+    locks.join(format!("approval-{}.lock", &person[..16]))
 }
 
 /// Everything about one request that does not change while it is waited for.
@@ -196,8 +208,7 @@ impl Approvals {
 
     /// One question at a time reaches a person, as long as somebody waits for its answer.
     async fn turn(&self, account: &Account, action: &Action, tell: Tell<'_>) -> Result<GrantLock, Error> {
-        let person = Digest::of_bytes(format!("{}\n{}", account.iss, account.sub).as_bytes()).to_hex();
-        let path = self.locks.join(format!("approval-{}.lock", &person[..16]));
+        let path = turn_file(&self.locks, account);
         let turn = async {
             match GrantLock::take(&path, &*self.clock, GLIMPSE).await {
                 Err(lock::Error::Busy { .. }) => {}

@@ -1,7 +1,7 @@
 //! `agentctl demo`: the whole story in one command.
 
 use anstyle::Style;
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, ValueEnum};
 
@@ -16,10 +16,11 @@ use super::{
     whoami,
 };
 use crate::{
+    approval,
     clock::SharedClock,
     config::EnvVars,
     dev::{self, Options, Push, Tenant},
-    session::Extra,
+    session::{Account, Extra},
 };
 
 /// How long the phone thinks before it answers by itself: long enough to see the spinner.
@@ -73,7 +74,9 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         step(ui, 1, &format!("A tenant of its own runs on this machine: {}", inside.tenant()?));
         ui.status(Line::new().dim("   ").dim(dev::WARNING));
         step(ui, 2, "Log in with the device flow");
-        log_in(&inside, &tenant).await?;
+        let account = log_in(&inside, &tenant).await?;
+        // The person is the tenant's, and gone with it; the folder of the locks is not the demo's own.
+        let _lock = Gone(approval::turn_file(&inside.dirs()?.locks, &account));
         let task = args.task.join(" ");
         step(ui, 3, &format!("Give the agent the task: {task}"));
         if args.phone == Phone::Browser {
@@ -104,6 +107,15 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     })
 }
 
+/// A file that is removed when this is dropped, if it is there.
+struct Gone(PathBuf);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 fn step(ui: &Ui, number: u8, text: &str) {
     ui.status(Line::new().styled(anstyle::AnsiColor::Green.on_default(), &format!("{number}. ")).said(text));
 }
@@ -120,7 +132,7 @@ fn environment(tenant: &Tenant, home: &Scratch) -> Result<EnvVars, Failure> {
 }
 
 /// The device flow, with the tenant's own person at its other end.
-async fn log_in(app: &App, tenant: &Tenant) -> Result<(), Failure> {
+async fn log_in(app: &App, tenant: &Tenant) -> Result<Account, Failure> {
     let session = app.session().await?;
     let login = session.begin_login(&Extra::default()).await?;
     let code = login.user_code().to_owned();
@@ -129,7 +141,7 @@ async fn log_in(app: &App, tenant: &Tenant) -> Result<(), Failure> {
     confirmed.map_err(|error| Failure::caused(Kind::Failed, "confirm the login", &error))?;
     let account = session.finish_login(login, None, &|_| {}).await?;
     app.ui.status(Line::new().good("   ✓ ").plain("Logged in as ").bold(&whoami::name(&account)));
-    Ok(())
+    Ok(account)
 }
 
 /// Answers what the tenant's phone shows, if somebody else than a browser is to answer.

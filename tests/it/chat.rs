@@ -100,6 +100,8 @@ fn the_demo_tells_the_whole_story() {
         let home = Home::new();
         agentctl(&home).args(["demo", "--phone", answer]).run().code(code);
         assert!(!home.path().join("agentctl").exists(), "the demo keeps nothing");
+        let locks = std::fs::read_dir(home.path().join(".local/state/agentctl/locks")).unwrap();
+        assert_eq!(locks.count(), 0, "no lock of a person who is gone");
     }
 }
 
