@@ -69,13 +69,13 @@ pub(crate) fn watch(mut signals: Signals, meaning: Meaning, deadline: Option<Dur
                 let (writes, waits) = (WRITES.look(), WAITS.look());
                 SystemClock::new().sleep(GRACE).await;
                 if writes.still_stands() {
-                    end(kind);
+                    end(kind, None);
                 }
                 if meaning == Meaning::EndButInterrupt && kind == Kind::Interrupted {
                     break;
                 }
                 if waits.still_stands() {
-                    say_and_end(kind);
+                    end(kind, Some("another process had the audit log locked"));
                 }
             }
         }
@@ -96,7 +96,7 @@ async fn until(deadline: Option<Duration>, clock: &SharedClock) {
     }
 }
 
-/// What is done before the process ends while it waits for the log: whoever changed the terminal puts it back.
+/// What is done before the process ends so: whoever changed the terminal puts it back.
 static BEFORE: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
 
 /// Does this before the process ends so. The first one counts: a process has one terminal.
@@ -104,25 +104,24 @@ pub(crate) fn before_the_end(work: impl Fn() + Send + Sync + 'static) {
     let _ = BEFORE.set(Box::new(work));
 }
 
-/// Streams may stand still, too, so this waits for none of them.
-fn say_and_end(kind: Kind) -> ! {
-    let said = std::thread::spawn(move || {
+/// Ends the process with the signal's exit code, and says so where stderr may still be written to. Streams may stand still, so
+/// this waits for none of them.
+#[expect(clippy::exit, reason = "the thread that would return from `main` stands still")]
+fn end(kind: Kind, waited: Option<&'static str>) -> ! {
+    let last = std::thread::spawn(move || {
         if let Some(before) = BEFORE.get() {
             before();
         }
-        let why = stopped(kind).message;
-        let _ = writeln!(io::stderr(), "error: {why}, while another process had the audit log locked");
+        if let Some(waited) = waited {
+            let why = stopped(kind).message;
+            let _ = writeln!(io::stderr(), "error: {why}, while {waited}");
+        }
     });
     for _ in 0..GRACE.as_millis() {
-        if said.is_finished() {
+        if last.is_finished() {
             break;
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    end(kind)
-}
-
-#[expect(clippy::exit, reason = "the thread that would return from `main` stands still")]
-fn end(kind: Kind) -> ! {
     std::process::exit(kind.exit_code().into())
 }

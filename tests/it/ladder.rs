@@ -435,3 +435,23 @@ fn a_shell_that_is_ended_while_the_log_is_locked_leaves_the_terminal_as_it_was()
     let modes = |name| fs::read_to_string(home.work().join(name)).unwrap();
     assert_eq!(modes("after"), modes("before"));
 }
+
+#[test]
+fn a_shell_that_saves_into_a_pipe_nobody_reads_ends_and_leaves_the_terminal_as_it_was() {
+    let dev = Dev::scripted(json!([{ "text": "Yes?" }]));
+    let mut home = dev.logged_in();
+    let mut terminal = in_a_shell(&mut home);
+    terminal.enter("stty -g > before; mkfifo pipe");
+    terminal.enter("clear; \"$AGENTCTL\" chat; echo left with $?; stty -g > after");
+    terminal.wait_until("a fresh prompt", |screen| screen.trim_end() == "· default · dev-planner\nagentctl>");
+    terminal.ask("anybody there", "Yes?");
+    terminal.enter("/save pipe");
+    terminal.wait_for("Replace it? [y/N]");
+    terminal.enter("y");
+    std::thread::sleep(Duration::from_millis(500));
+    terminal.control('c');
+    terminal.wait_for("left with 130");
+    terminal.wait_until("the shell", |screen| screen.lines().last().is_some_and(|line| line.trim() == "$"));
+    let modes = |name| fs::read_to_string(home.work().join(name)).unwrap();
+    assert_eq!(modes("after"), modes("before"));
+}
