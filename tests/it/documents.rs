@@ -212,6 +212,20 @@ fn homes(root: &str, path: &str) -> Vec<String> {
     }
 }
 
+/// The table of mutations counts what there is.
+#[test]
+fn the_mutations_are_counted() {
+    let file = page("tests/mutations/mutations.toml");
+    let Mutations { mutation: mutations } = toml::from_str(&file).unwrap();
+    let told = page("docs/threat-model.md");
+    assert!(told.contains(&format!("There are {} in all", mutations.len())), "{}", mutations.len());
+    for module in ["guard", "approval", "oauth/poll", "escape", "store/audit"] {
+        let is_its = |one: &&Mutation| one.file.starts_with(&format!("src/{module}"));
+        let count = mutations.iter().filter(is_its).count();
+        assert!(told.contains(&format!("| `{module}` | {count} | ")), "{module}: {count}");
+    }
+}
+
 #[test]
 fn every_mutation_finds_its_text_and_its_tests() {
     let file = page("tests/mutations/mutations.toml");
