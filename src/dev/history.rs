@@ -13,14 +13,17 @@ use super::{
     preset::Paths,
 };
 
-/// Older entries are forgotten.
+/// Older entries are forgotten, ...
 const KEPT: usize = 10_000;
+/// ... and so they are when all their bodies together have more bytes. As values they take several times as much.
+const KEPT_BYTES: usize = 32 << 20;
 
 /// The last requests, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct History {
     entries: VecDeque<Entry>,
     last: u64,
+    bytes: usize,
 }
 
 /// One request.
@@ -29,6 +32,7 @@ struct Entry {
     seq: u64,
     labels: Vec<&'static str>,
     value: Value,
+    bytes: usize,
 }
 
 /// What a fault or a query can name, the most special first.
@@ -87,6 +91,8 @@ pub(super) fn labels(paths: &Paths, path: &str, form: Option<&Form>) -> Vec<&'st
 pub(super) struct Seen {
     pub(super) labels: Vec<&'static str>,
     pub(super) value: Value,
+    /// Of its body.
+    bytes: usize,
 }
 
 impl Seen {
@@ -111,7 +117,7 @@ impl Seen {
             let json = serde_json::from_slice::<Value>(body).ok();
             value["body"] = json.unwrap_or_else(|| String::from_utf8_lossy(body).into());
         }
-        Self { labels, value }
+        Self { labels, value, bytes: body.len() }
     }
 }
 
@@ -121,10 +127,11 @@ impl History {
         self.last += 1;
         let mut value = seen.value;
         value["seq"] = self.last.into();
-        if self.entries.len() == KEPT {
-            self.entries.pop_front();
+        self.entries.push_back(Entry { seq: self.last, labels: seen.labels, value, bytes: seen.bytes });
+        self.bytes += seen.bytes;
+        while self.entries.len() > KEPT || self.bytes > KEPT_BYTES && self.entries.len() > 1 {
+            self.bytes -= self.entries.pop_front().map_or(0, |oldest| oldest.bytes);
         }
-        self.entries.push_back(Entry { seq: self.last, labels: seen.labels, value });
         self.last
     }
 
@@ -180,4 +187,26 @@ fn header_map(headers: &HeaderMap) -> Value {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_old_or_too_much_is_forgotten() {
+        let seen = |bytes| Seen { labels: vec!["model"], value: json!({}), bytes };
+        let mut history = History::default();
+        for bytes in [KEPT_BYTES / 2, KEPT_BYTES / 2, 1, 0] {
+            history.add(seen(bytes));
+        }
+        let kept = |history: &History| history.list(None).iter().map(|entry| entry["seq"].clone()).collect::<Vec<_>>();
+        assert_eq!(kept(&history), [2, 3, 4]);
+        history.add(seen(KEPT_BYTES + 1));
+        assert_eq!(kept(&history), [5], "the last one stays, whatever it weighs");
+        for _ in 0..KEPT {
+            history.add(seen(0));
+        }
+        assert_eq!((history.entries.len(), history.bytes), (KEPT, 0));
+    }
 }

@@ -1,4 +1,5 @@
-//! What measures agentctl beside others still runs: benches/peers/run.py and benches/purchase.py.
+//! What measures agentctl beside others still runs: benches/peers/run.py, benches/purchase.py and
+//! benches/resume.py.
 
 use std::{env, fs, time::Duration};
 
@@ -29,6 +30,22 @@ fn a_purchase_is_made_by_curl_too() {
         .run()
         .code(0)
         .out(&["wall, pair by pair:"]);
+}
+
+#[test]
+fn a_long_conversation_is_gone_on_with_beside_a_short_one() {
+    if !can_measure() {
+        return;
+    }
+    command(&Home::new(), "python3")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/resume.py"))
+        .args(["--runs", "1", "--messages", "40", "--binary", env!("CARGO_BIN_EXE_agentctl")])
+        .env("PATH", &env::var("PATH").unwrap())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .limit(Duration::from_secs(120))
+        .run()
+        .code(0)
+        .out(&["40 messages", "ratio "]);
 }
 
 #[test]
