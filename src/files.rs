@@ -15,7 +15,7 @@ use std::{
 };
 
 pub use self::{
-    put::{can_put, put},
+    put::{can_put, put, put_in_steps},
     rights::{only_mine, own_dir},
 };
 

@@ -102,7 +102,7 @@ pub(crate) fn finish(
     let answer = if silent { String::new() } else { format!("{}\n", escape::text(text.trim_end())) };
     // A run that succeeded leaves no older answer behind.
     if let Some(file) = ending.output_last.filter(|_| !silent || ended.is_ok())
-        && let Err(error) = stuck::writing(|| files::put(file, answer.as_bytes()))
+        && let Err(error) = files::put_in_steps(file, answer.as_bytes(), |step| stuck::writing(step))
     {
         let failure = Failure::caused(Kind::Failed, "write the answer for --output-last", &error);
         // What the run itself ended with says more.

@@ -164,7 +164,11 @@ fn give_up(app: &App, receipt: &mut Receipt) -> Result<Vec<ApprovalId>, Failure>
         // One that cannot be given up, or not even be read, holds up no other.
         let words = match journal.approval(&id) {
             Ok(Some(row)) => in_words(&row),
-            Ok(None) | Err(_) => format!("{id}, of which nothing else can be read"),
+            Ok(None) => {
+                receipt.not_done.push(format!("not given up: {id}, which cannot be found under that name"));
+                continue;
+            }
+            Err(_) => format!("{id}, of which nothing else can be read"),
         };
         match journal.abandon(&id, now).and_then(|now| Ok(now || is_abandoned(&journal, &id)?)) {
             Ok(true) => {

@@ -18,7 +18,7 @@ use super::{
     model_trouble, prompt,
     show::Show,
     signals::Stop,
-    tools,
+    stuck, tools,
     ui::Ui,
 };
 use crate::{
@@ -144,7 +144,7 @@ impl Args {
         let bounds = Bounds { tools, ..bounds::said(app, &self.limits, self.waiting.on_approval)? };
         // Before anything is done: afterwards there would be no place for the answer.
         if let Some(file) = &self.output_last {
-            files::can_put(file).map_err(|error| {
+            stuck::writing(|| files::can_put(file)).map_err(|error| {
                 Failure::caused(Kind::Usage, "find a place for the answer", &error)
                     .hint("--output-last wants a file that can be written, in a folder that exists")
             })?;

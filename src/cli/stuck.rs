@@ -2,7 +2,7 @@
 //! of a write, where it looks neither at signals nor at the time. So does a process that keeps the audit log locked. A thread of
 //! its own looks at them for it.
 //!
-//! It ends the process only while a write to stdout or stderr, or a wait for the log's lock, stands still. What is kept was written down
+//! It ends the process only while a write to somebody who reads, or a wait for the log's lock, stands still. What is kept was written down
 //! before it is said, and what is under way then is found by whoever goes on with it, as after any other end.
 
 use std::{
@@ -24,10 +24,10 @@ use crate::{
 /// How long a write may stand still when the program should have ended.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The writes to stdout and stderr. They are the process's, as its streams are.
+/// The writes to stdout, stderr, and the pipes and devices that were named for an answer.
 static WRITES: Place = Place::new();
 
-/// Does something that writes to stdout or stderr.
+/// Does something that writes to one of them, or opens it.
 pub(crate) fn writing<T>(work: impl FnOnce() -> T) -> T {
     let _writing = WRITES.enter();
     work()

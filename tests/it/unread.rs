@@ -95,6 +95,26 @@ fn nobody_reads_the_pipe_for_the_answer_and_it_ends() {
     read.finish().code(0);
 }
 
+/// Who reads it slowly gets everything, also behind the end of the time.
+#[test]
+fn who_reads_the_pipe_for_the_answer_slowly_gets_everything() {
+    let text = "word ".repeat(44_000);
+    let dev = Dev::scripted(json!([{ "text": text }]));
+    let home = dev.logged_in();
+    let pipe = home.work().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let running = agentctl(&home).args(["run", "-q", "--timeout", "10", "--output-last", "pipe", "go"]).start();
+    let (mut reader, mut read) = (fs::File::open(&pipe).unwrap(), Vec::new());
+    // 220 kB, of which a pipe takes 64: the rest takes longer than the time.
+    for _ in 0..36 {
+        std::thread::sleep(Duration::from_millis(300));
+        (&reader).take(4096).read_to_end(&mut read).unwrap();
+    }
+    reader.read_to_end(&mut read).unwrap();
+    running.finish().code(0);
+    assert_eq!(String::from_utf8(read).unwrap().trim_end(), text.trim_end());
+}
+
 /// Slow is not still: who reads gets everything.
 #[test]
 fn who_reads_slowly_gets_everything() {

@@ -221,7 +221,7 @@ async fn save(talk: &Talk<'_>, reader: &mut Reader, rest: &str) -> Result<(), Fa
     }
     // As it is kept, so that what is sealed stays so.
     let text = resume::load(&*talk.app.journal()?, conversation.run())?.to_markdown();
-    stuck::writing(|| files::put(&file, escape::text(&text).as_bytes()))
+    files::put_in_steps(&file, escape::text(&text).as_bytes(), |step| stuck::writing(step))
         .map_err(|error| Failure::caused(Kind::Failed, "save the conversation", &error))?;
     talk.app.ui.say(Line::new().good("✓ ").plain("Saved in ").field(name));
     Ok(())

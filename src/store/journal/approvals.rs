@@ -370,7 +370,7 @@ fn approval_row(row: &Row<'_>) -> rusqlite::Result<ApprovalRow> {
 }
 
 /// The condition that an approval stands in a state we know; if `open`, in one that something can still follow.
-pub(super) fn states(open: bool) -> String {
+fn states(open: bool) -> String {
     let states = ApprovalState::ALL.into_iter().filter(|state| !(open && state.is_final()));
     format!("state IN ({})", states.map(|state| format!("'{state}'")).collect::<Vec<_>>().join(", "))
 }

@@ -1,11 +1,9 @@
 //! Giving an approval up, and what is left of one that was given up by somebody without the journal's key.
 
 use chrono::{DateTime, Utc};
+use rusqlite::Row;
 
-use super::{
-    ApprovalChange, ApprovalRow, ApprovalState, Error, Journal, NewApproval,
-    approvals::{state, states},
-};
+use super::{ApprovalChange, ApprovalRow, ApprovalState, Error, Journal, NewApproval, approvals::state};
 use crate::call::ApprovalId;
 
 impl Journal {
@@ -38,14 +36,23 @@ impl Journal {
         self.find("SELECT state FROM approvals WHERE id = ?1", [id.as_str()], |row| state(row, 0))
     }
 
-    /// The approvals that something can still follow, the oldest first, also those whose row cannot be read.
+    /// The approvals that are not over, the oldest first, also those whose row cannot be read. An id that is no text is told as
+    /// far as it is.
     ///
     /// # Errors
     /// If the journal cannot be read.
     pub fn open_approval_ids(&self) -> Result<Vec<ApprovalId>, Error> {
-        let sql = format!("SELECT id FROM approvals WHERE {} ORDER BY created_at, id", states(true));
-        self.list(&sql, [], |row| Ok(ApprovalId::from_text(row.get::<_, String>(0)?)))
+        let over = ApprovalState::ALL.into_iter().filter(|state| state.is_final()).map(|state| format!("'{state}'"));
+        let over = over.collect::<Vec<_>>().join(", ");
+        let sql = format!("SELECT id FROM approvals WHERE state NOT IN ({over}) ORDER BY created_at, id");
+        self.list(&sql, [], |row| Ok(ApprovalId::from_text(name(row)?)))
     }
+}
+
+/// The text in the first column, whatever its bytes are.
+pub(super) fn name(row: &Row<'_>) -> rusqlite::Result<String> {
+    let bytes = row.get_ref(0)?.as_bytes_or_null()?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
 impl ApprovalRow {
