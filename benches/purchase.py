@@ -53,15 +53,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         launcher = Launcher(folder)
-        key = folder / "key"
-        key.write_bytes(os.urandom(32))
-        key.chmod(0o600)
         tenant = Tenant(options.binary, "--interval", "1")
         try:
-            environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **tenant.environment}
-            # A key file opens the store at once; a passphrase costs Argon2id its 50 ms on purpose.
-            environment.pop("AGENTCTL_STORE_PASSPHRASE", None)
-            environment.update(AGENTCTL_STORE_KEY_FILE=str(key), AGENTCTL_HOME=str(folder / "home"))
+            environment = tenant.at_home(folder)
             environment.update(BENCH_SUB=subject_of_a_login(tenant))
             tenant.manage("/auto", {"logins": "approve", "approvals": "approve", "after_ms": 300})
             subprocess.run([options.binary, "login", "--no-browser"], env=environment, check=True, capture_output=True)

@@ -49,17 +49,11 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
         launcher = Launcher(work)
-        key = work / "key"
-        key.write_bytes(os.urandom(32))
-        key.chmod(0o600)
         script = work / "script.json"
         script.write_text(json.dumps({"turns": [{"text": "Three kinds of phones.", "repeat": args.messages + 100}]}))
         tenant = Tenant(binary, "--script", str(script))
         try:
-            environment = {"PATH": os.environ["PATH"], "HOME": str(work), **tenant.environment}
-            # A key file opens the store at once; a passphrase costs Argon2id its 50 ms on purpose.
-            environment.pop("AGENTCTL_STORE_PASSPHRASE", None)
-            environment.update(AGENTCTL_STORE_KEY_FILE=str(key), AGENTCTL_HOME=str(work / "home"))
+            environment = tenant.at_home(work)
             tenant.manage("/auto", {"logins": "approve", "approvals": "off", "after_ms": 0})
             agentctl(binary, environment, "login", "--no-browser")
             times = {talked(binary, environment, messages): [] for messages in (args.messages, SHORT)}

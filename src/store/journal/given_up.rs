@@ -1,9 +1,8 @@
 //! Giving an approval up, and what is left of one that was given up by somebody without the journal's key.
 
 use chrono::{DateTime, Utc};
-use rusqlite::Row;
 
-use super::{ApprovalChange, ApprovalRow, ApprovalState, Error, Journal, NewApproval, approvals::state};
+use super::{ApprovalChange, ApprovalRow, ApprovalState, Error, Journal, NewApproval, approvals::state, id_as_it_is};
 use crate::call::ApprovalId;
 
 impl Journal {
@@ -45,14 +44,8 @@ impl Journal {
         let over = ApprovalState::ALL.into_iter().filter(|state| state.is_final()).map(|state| format!("'{state}'"));
         let over = over.collect::<Vec<_>>().join(", ");
         let sql = format!("SELECT id FROM approvals WHERE state NOT IN ({over}) ORDER BY created_at, id");
-        self.list(&sql, [], |row| Ok(ApprovalId::from_text(name(row)?)))
+        self.list(&sql, [], |row| Ok(ApprovalId::from_text(id_as_it_is(row)?)))
     }
-}
-
-/// The text in the first column, whatever its bytes are.
-pub(super) fn name(row: &Row<'_>) -> rusqlite::Result<String> {
-    let bytes = row.get_ref(0)?.as_bytes_or_null()?.unwrap_or_default();
-    Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
 impl ApprovalRow {

@@ -294,6 +294,12 @@ fn millis(time: DateTime<Utc>) -> i64 {
     time.timestamp_millis()
 }
 
+/// The id in the first column, also one that is no text.
+fn id_as_it_is(row: &Row<'_>) -> rusqlite::Result<String> {
+    let bytes = row.get_ref(0)?.as_bytes_or_null()?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
 fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<DateTime<Utc>> {
     let millis: i64 = row.get(column)?;
     DateTime::from_timestamp_millis(millis).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, millis))

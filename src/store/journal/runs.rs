@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Row, Transaction, params, types::Type};
 use serde_json::Value;
 
-use super::{Bounds, Error, Journal, given_up::name, maybe_time, millis, time};
+use super::{Bounds, Error, Journal, id_as_it_is, maybe_time, millis, time};
 use crate::call::RunId;
 
 const COLUMNS: &str = "id, started_at, profile, model, title, ended_at, status, exit_code, used_at, bounds";
@@ -222,7 +222,7 @@ impl Journal {
     /// # Errors
     /// If the journal cannot be read.
     pub fn waiting_run_ids(&self) -> Result<Vec<RunId>, Error> {
-        self.list(&format!("SELECT id FROM runs {WAITING}"), [], |row| Ok(RunId::from_text(name(row)?)))
+        self.list(&format!("SELECT id FROM runs {WAITING}"), [], |row| Ok(RunId::from_text(id_as_it_is(row)?)))
     }
 
     /// Whether something of a run is not over: an approval that can still be followed, or an effect that nobody knows about.
